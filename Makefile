@@ -1,0 +1,70 @@
+# Needs make, git and a Python 3.11 to 3.13; everything else is installed into .venv.
+# `make PYTHON=/path/to/python3.12` chooses the interpreter.
+
+SUPPORTED := import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+# Names are tried by running them: a version manager's shim may be on PATH and still fail.
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
+	"$$name" -c '$(SUPPORTED)' 2>/dev/null && echo "$$name" && break; done)
+PORT ?= 5000
+TEST_WORKERS ?= 2
+ARGS ?=
+
+# The commands of dvc.yaml say `python`, so .venv comes first. It is set for each command and not
+# for all of make, which would hide the interpreter that .venv itself is made from.
+VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
+PIP := .venv/bin/python -m pip --disable-pip-version-check install -qq
+TEST := $(VENV) python -m pytest -n $(TEST_WORKERS) --dist worksteal $(ARGS)
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+# Nothing here reports to anyone.
+export DO_NOT_TRACK = 1
+export MLFLOW_DISABLE_TELEMETRY = true
+export DVC_NO_ANALYTICS = true
+export PYRIGHT_PYTHON_IGNORE_WARNINGS = true
+
+.DEFAULT_GOAL := help
+.PHONY: help study test check ui schema lock
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+study: .venv/.installed ## run the whole study of params.yaml, or what of it is out of date
+	$(VENV) python pipeline/setup.py --check
+	$(VENV) dvc repro $(ARGS)
+
+test: .venv/.installed ## run all tests (ARGS="-k name" for some)
+	$(TEST)
+
+check: .venv/.installed ## what CI runs: style, types, import contracts, tests
+	$(VENV) ruff check
+	$(VENV) ruff format --check
+	$(VENV) pyright
+	$(VENV) lint-imports
+	$(TEST)
+
+ui: .venv/.installed ## browse the runs in MLflow (PORT=5000)
+	$(VENV) mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1 \
+		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+
+schema: .venv/.installed ## write params.schema.json, the editor's help for params.yaml
+	$(VENV) python -m pamdp.settings
+
+lock: ## pin the dependencies of pyproject.toml in requirements.lock (ARGS=--upgrade for newer ones)
+	tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && "$(PYTHON)" -m venv "$$tools" && \
+	"$$tools/bin/python" -m pip --disable-pip-version-check install -qq uv && \
+	"$$tools/bin/uv" pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
+		--generate-hashes --no-header --group dev --output-file requirements.lock $(ARGS) pyproject.toml
+
+# setuptools comes first, from the same lock, so that source distributions are built with that
+# version of it (--no-build-isolation) and not with whatever is newest that day.
+.venv/.installed: requirements.lock pyproject.toml
+	@"$(PYTHON)" -c '$(SUPPORTED)' 2>/dev/null || { echo >&2 "error: pamdp needs Python 3.11, 3.12 \
+	or 3.13 with its venv module; found $(or $(PYTHON),none on PATH). Install one, or name it: make \
+	PYTHON=/path/to/python3.12"; exit 1; }
+	@echo "Installing requirements.lock into .venv (3 GB on disk, some minutes the first time)"
+	"$(PYTHON)" -m venv .venv
+	awk '/^setuptools==/, !/\\$$/' requirements.lock > .venv/build.lock
+	$(PIP) --require-hashes -r .venv/build.lock
+	$(PIP) --require-hashes --no-build-isolation -r requirements.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,1 @@
+"""The learner that all algorithms share, and what it is made of."""

@@ -1,0 +1,123 @@
+"""From observations to actions: what is trained, evaluated and exported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from pamdp.networks import Network
+from pamdp.algorithms.base import QFunction
+from pamdp.gradients import Strategy
+from pamdp.lazy import tf
+from pamdp.spaces import ActionSpec
+from pamdp.structure import Component, Finite, Sequence
+
+
+NEAR = 0.98  # |scaled parameter| within 1 % of the range [-1, 1] of a bound
+
+
+class Weight(Component):
+    """One entry of the fixed linear layer: parameter index, feature index, value."""
+
+    parameter: int
+    feature: int
+    value: Finite
+
+
+class InitialParameters(Component):
+    """Hand-set parameters to start from: a fixed linear layer beside the parameter network.
+
+    Attributes:
+      bias: one for each of the P parameters, environment units.
+      weights: what the scaled features add, environment units.
+    """
+
+    bias: Sequence[Finite]
+    weights: Sequence[Weight] = ()
+
+
+class Decision(NamedTuple):
+    """Greedy actions [B] int32, all scaled parameters [B, P], action values [B, K]."""
+
+    action: tf.Tensor
+    parameters: tf.Tensor
+    q: tf.Tensor
+
+
+def send(spec: ActionSpec, parameters: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+    """What is sent to the environment.
+
+    Args:
+      spec: the action space.
+      parameters: [B, P] scaled.
+      action: [B] int32.
+
+    Returns:
+      [B, m] the action's own parameters, clipped to their bounds, in environment units.
+    """
+    return spec.take(spec.unscale(tf.clip_by_value(parameters, -1.0, 1.0)), action)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The networks' forward passes.
+
+    Attributes:
+      network: settings of the parameter network.
+      strategy: bounds the parameters in the forward pass.
+      q_function: the algorithm's Q-function.
+      observation_low: [S] lower bounds of raw observations.
+      observation_high: [S] upper bounds.
+      initial_parameters: hand-set parameters or None.
+    """
+
+    network: Network
+    strategy: Strategy
+    q_function: QFunction
+    observation_low: np.ndarray
+    observation_high: np.ndarray
+    initial_parameters: InitialParameters | None
+
+    @property
+    def features(self) -> int:
+        """S."""
+        return len(self.observation_low)
+
+    def scale(self, observation: tf.Tensor) -> tf.Tensor:
+        """Raw observations [..., S] to [-1, 1]."""
+        low, high = self.observation_low, self.observation_high
+        return 2 * (tf.cast(observation, tf.float32) - low) / (high - low) - 1
+
+    def initial(self, key: tf.Tensor) -> tuple:
+        """Initial weights of the parameter network."""
+        return self.network.initial(key, self.features, self.q_function.spec.num_parameters)
+
+    def parameters(self, weights: tuple, s: tf.Tensor) -> tf.Tensor:
+        """The parameter network: scaled observations [B, S] to scaled parameters [B, P]."""
+        bounds = self.bounds
+        raw = self.network.apply(weights, s)
+        if self.initial_parameters is not None:
+            start = self._hand_set(self.initial_parameters, s)
+            raw += self.strategy.unbound(start, *bounds)
+        return self.strategy.bound(raw, *bounds)
+
+    @property
+    def bounds(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Bounds of scaled parameters, [P] each."""
+        ones = tf.ones([self.q_function.spec.num_parameters])
+        return -ones, ones
+
+    def greedy(self, weights_x: tuple, weights_q: tuple, s: tf.Tensor) -> Decision:
+        """The greedy decisions for scaled observations [B, S]."""
+        x = self.parameters(weights_x, s)
+        q = self.q_function.values(weights_q, s, x)
+        return Decision(tf.argmax(q, axis=-1, output_type=tf.int32), x, q)
+
+    def _hand_set(self, start: InitialParameters, s: tf.Tensor) -> tf.Tensor:
+        """[B, P] scaled."""
+        values = [start.bias[p] + 0 * s[:, 0] for p in range(len(start.bias))]
+        for weight in start.weights:
+            values[weight.parameter] += weight.value * s[:, weight.feature]
+        return self.q_function.spec.scale(tf.stack(values, axis=-1))

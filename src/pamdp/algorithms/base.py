@@ -1,0 +1,50 @@
+"""Q-functions: how the Q-network sees the parameters. The algorithms differ in nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pamdp.networks import Network
+from pamdp.lazy import tf
+from pamdp.spaces import ActionSpec
+
+
+@dataclass(frozen=True)
+class QFunction:
+    """Base of the algorithms' Q-functions: pure functions of the weights.
+
+    Attributes:
+      network: the settings of the Q-network.
+      spec: the action space.
+    """
+
+    network: Network
+    spec: ActionSpec
+
+    def initial(self, key: tf.Tensor, features: int) -> tuple:
+        """Initial weights: a perceptron from [s, x] (S + P inputs) to K action values."""
+        inputs = features + self.spec.num_parameters
+        return self.network.initial(key, inputs, self.spec.num_actions)
+
+    def values(self, weights: tuple, s: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+        """All action values.
+
+        Args:
+          weights: nest of tensors, as `initial` makes it.
+          s: [B, S] scaled observations.
+          x: [B, P] scaled parameters.
+
+        Returns:
+          [B, K].
+        """
+        raise NotImplementedError
+
+    def taken(self, weights: tuple, s: tf.Tensor, x: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+        """[B] values of one action [B] in each row: `values`, picked."""
+        return pick(self.values(weights, s, x), action)
+
+
+def pick(values: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+    """[B, K] values and [B] actions to [B] values."""
+    # A masked sum: its gradient is a product, that of a gather would be a scatter.
+    return tf.reduce_sum(values * tf.one_hot(action, values.shape[-1]), axis=-1)

@@ -1,0 +1,30 @@
+"""MP-DQN (Bester, James, Konidaris 2019, arXiv 1905.04388)."""
+
+from __future__ import annotations
+
+from pamdp.algorithms.base import QFunction, pick
+from pamdp.lazy import tf
+
+
+class MPDQN(QFunction):
+    """K passes: pass k sees only the parameters of action k, and gives its entry k.
+
+    The passes differ in the first layer only by the block of action k, and of the last layer
+    only column k is wanted. So the shared part is computed once and no [K B, S + P] batch exists.
+    """
+
+    def values(self, weights: tuple, s: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+        """[B, K], the diagonal of the K passes."""
+        (kernel, bias), *middle, (last_kernel, last_bias) = weights
+        features = s.shape[-1]
+        blocks = tf.transpose(self.spec.pad(tf.transpose(kernel[features:])), [1, 2, 0])
+        own = tf.transpose(self.spec.pad(x), [1, 0, 2]) @ blocks  # [K, B, m] @ [K, m, H]
+        hidden = self.network.activate(s @ kernel[:features] + bias + own)  # [K, B, H]
+        for layer_kernel, layer_bias in middle:
+            hidden = self.network.activate(hidden @ layer_kernel + layer_bias)
+        return tf.transpose(tf.linalg.matvec(hidden, last_kernel)) + last_bias
+
+    def taken(self, weights: tuple, s: tf.Tensor, x: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+        """[B]: the one pass that is wanted, the other actions' parameters set to zero."""
+        own = x * self.spec.mask(action)
+        return pick(self.network.apply(weights, tf.concat([s, own], axis=-1)), action)

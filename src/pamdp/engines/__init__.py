@@ -1,0 +1,13 @@
+"""Engines map tasks to workers. The bytes of a result depend neither on engine nor on workers."""
+
+import os
+
+
+def workers() -> int:
+    """How many tasks run at a time: PAMDP_WORKERS, by default the cores this process may use."""
+    text = os.environ.get("PAMDP_WORKERS", "")
+    if not text:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not text.isdigit() or int(text) < 1:
+        raise ValueError(f"PAMDP_WORKERS: expected a whole number from 1, received {text!r}")
+    return int(text)

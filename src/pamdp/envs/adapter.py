@@ -1,0 +1,237 @@
+"""Functional environments as Gymnasium environments: one compiled call per step.
+
+The dynamics are the functional form's own. The random numbers are those of the compiled training
+loop: transition t draws from `stream(seed, "environment", t)` and a reset after t transitions from
+`stream(seed, "reset", t)`, t counted since seeding and not anew in each episode.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+import gymnasium
+import numpy as np
+
+from pamdp import seeding
+from pamdp.envs import ENVIRONMENTS
+from pamdp.envs.base import Environment, Outcome, Path
+from pamdp.lazy import tf
+from pamdp.spaces import ActionSpec
+from pamdp.structure import floats, structure, with_floats
+
+SEEDS = 2**31  # seeds of the streams are non-negative int32
+
+ActionTuple = tuple[int, tuple[np.ndarray, ...]]
+
+
+class _Programs:
+    """The compiled functions of all environments of one structure; their floats are inputs."""
+
+    def __init__(self, environment: Environment) -> None:
+        def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+            def program(values: dict[str, tf.Tensor], *arguments: Any) -> Any:
+                return function(with_floats(environment, values), *arguments)
+
+            return tf.function(program, jit_compile=True, autograph=False)
+
+        self.reset, self.step, self.path = compiled(_reset), compiled(_step), compiled(_path)
+
+
+class _Taken(NamedTuple):
+    """An action about to be carried out."""
+
+    state: Any
+    action: tf.Tensor  # [1] int32
+    parameters: tf.Tensor  # [1, m]
+    seed: tf.Tensor
+    count: tf.Tensor  # transitions since seeding
+
+    def of(self, function: Callable[..., Any]) -> Any:
+        key = seeding.stream(self.seed, "environment", self.count)
+        return function(self.state, self.action, self.parameters, key)
+
+
+def _reset(
+    environment: Environment, seed: tf.Tensor, count: tf.Tensor, repeat: tf.Tensor
+) -> tuple[Any, tf.Tensor]:
+    state = environment.initial(seeding.fold(seeding.stream(seed, "reset", count), repeat), 1)
+    return state, environment.observation(state)[0]
+
+
+def _step(environment: Environment, taken: _Taken) -> tuple[Outcome, tf.Tensor]:
+    outcome = taken.of(environment.transition)
+    return outcome, environment.observation(outcome.state)[0]
+
+
+def _path(environment: Environment, taken: _Taken) -> Path:
+    return taken.of(environment.path)
+
+
+_programs: dict[tuple[type[Environment], str], _Programs] = {}
+
+
+class FunctionalEnv(gymnasium.Env[np.ndarray, ActionTuple]):
+    """Any functional environment as a Gymnasium environment.
+
+    Actions are `(index, (parameters of action 0, ..., parameters of action K-1))` in environment
+    units; only the parameters of the chosen action have an effect, clipped to their bounds.
+    `info["success"]` of a step tells whether the task's own criterion is met. There is no time
+    limit in here: `gymnasium.make` adds it.
+
+    Args:
+      environment: the functional form.
+      render_mode: `rgb_array` or None.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 10}
+
+    def __init__(self, environment: Environment, render_mode: str | None = None) -> None:
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise ValueError(
+                f"render_mode: expected None or one of {self.metadata['render_modes']}, "
+                f"received {render_mode!r}"
+            )
+        self.environment = environment
+        self.render_mode = render_mode
+        self.action_space = environment.actions.space()
+        self.observation_space = gymnasium.spaces.Box(
+            environment.observation_low, environment.observation_high, dtype=np.float32
+        )
+        self._floats = {path: tf.constant(v, tf.float32) for path, v in floats(environment).items()}
+        key = (type(environment), structure(environment))
+        self._programs = _programs.setdefault(key, _Programs(environment))
+        self._seed: int | None = None
+        self._count = 0  # transitions since seeding
+        self._repeat = 0  # resets since the last transition
+        self._state: Any = None
+        self._taken: _Taken | None = None  # what led to the state
+        self._caption = ""
+        self._over = True
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Starts an episode.
+
+        Args:
+          seed: restarts all random numbers; without one they go on.
+          options: ignored.
+
+        Returns:
+          The observation [S] float32 and an empty dictionary.
+        """
+        super().reset(seed=seed, options=options)
+        if seed is not None or self._seed is None:
+            drawn = self.np_random.integers(SEEDS) if seed is None else seed
+            self._seed, self._count, self._repeat = int(drawn) % SEEDS, 0, 0
+        # Resets with no transition in between differ; the first one is the compiled loop's.
+        numbers = [tf.constant(n) for n in (self._seed, self._count, self._repeat)]
+        self._state, observation = self._programs.reset(self._floats, *numbers)
+        self._repeat += 1
+        self._taken, self._caption, self._over = None, "", False
+        return np.array(observation), {}
+
+    def step(self, action: ActionTuple) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Carries out an action.
+
+        Raises:
+          ValueError: the action has not the form of the action space.
+          gymnasium.error.ResetNeeded: the task has ended, or has never begun.
+        """
+        if self._over:
+            raise gymnasium.error.ResetNeeded(
+                "step: expected a running episode, but it has terminated or has not been started; "
+                "call reset first"
+            )
+        spec = self.environment.actions
+        index, parameters = _parsed(spec, action)
+        padded = np.zeros([1, spec.max_size], np.float32)
+        padded[0, : len(parameters)] = parameters
+        numbers = [tf.constant(n) for n in (self._seed, self._count)]
+        self._taken = _Taken(self._state, tf.constant([index]), tf.constant(padded), *numbers)
+        outcome, observation = self._programs.step(self._floats, self._taken)
+        self._count, self._repeat = self._count + 1, 0
+        self._state, self._over = outcome.state, bool(outcome.terminated.numpy()[0])
+        self._caption = " ".join([spec.actions[index].name, *(f"{v:.4g}" for v in parameters)])
+        info = {"success": bool(outcome.success.numpy()[0])}
+        reward = float(outcome.reward.numpy()[0])
+        return np.array(observation), reward, self._over, False, info
+
+    def render(self) -> np.ndarray | None:
+        """The picture of the state, [height, width, 3] uint8; None without a render mode."""
+        if self.render_mode is None:
+            gymnasium.logger.warn(
+                "render: expected render_mode='rgb_array' when the environment was made, received "
+                "None; nothing is drawn"
+            )
+            return None
+        return self._picture(self._state)
+
+    def frames(self, every: int = 4) -> list[np.ndarray]:
+        """Pictures of the last action: of every `every`-th tick within it, and of its end.
+
+        After a reset there is one, of the start. So the frames of all steps are a film.
+        """
+        if self._taken is None:
+            return [self._picture(self._state)]
+        path = self._programs.path(self._floats, self._taken)
+        last = int(path.length) - 1
+        chosen = [*range(every - 1, last, every), last]
+        return [
+            self._picture(tf.nest.map_structure(operator.itemgetter(index), path.states))
+            for index in chosen
+        ]
+
+    def _picture(self, state: Any) -> np.ndarray:
+        if state is None:
+            raise gymnasium.error.ResetNeeded("render: no episode has begun; call reset first")
+        return self.environment.picture(state, self._caption)
+
+
+class RegisteredEnv(FunctionalEnv):
+    """What `gymnasium.make` makes: the environment of a kind.
+
+    Args:
+      kind: a key of `ENVIRONMENTS`.
+      render_mode: `rgb_array` or None.
+      settings: settings of that environment.
+    """
+
+    def __init__(self, kind: str, render_mode: str | None = None, **settings: Any) -> None:
+        super().__init__(ENVIRONMENTS[kind](kind=kind, **settings), render_mode)
+
+
+def _parsed(spec: ActionSpec, action: Any) -> tuple[int, np.ndarray]:
+    """The action's index and its own parameters, [m_k] float32."""
+    names = ", ".join(known.name for known in spec.actions)
+    if not isinstance(action, (tuple, list)) or len(action) != 2:
+        raise ValueError(
+            f"action: expected a pair (index, (parameters of {names})), received {action!r}"
+        )
+    try:
+        index = operator.index(action[0])
+    except TypeError:
+        index = -1
+    if not 0 <= index < spec.num_actions:
+        raise ValueError(
+            f"action[0]: expected an index from 0 to {spec.num_actions - 1}, one of {names}, "
+            f"received {action[0]!r}"
+        )
+    if not isinstance(action[1], (tuple, list)) or len(action[1]) != spec.num_actions:
+        raise ValueError(
+            f"action[1]: expected a tuple of {spec.num_actions} arrays, the parameters of {names}, "
+            f"received {action[1]!r}"
+        )
+    name, size, given = spec.actions[index].name, spec.sizes[index], action[1][index]
+    try:
+        parameters = np.asarray(given, np.float32)
+    except (TypeError, ValueError):
+        parameters = np.full(size, np.nan, np.float32)
+    if parameters.shape != (size,) or not np.isfinite(parameters).all():
+        raise ValueError(
+            f"action[1][{index}]: expected {size} finite numbers, the parameters of {name}, "
+            f"received {given!r}"
+        )
+    return index, parameters

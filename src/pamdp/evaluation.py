@@ -1,0 +1,107 @@
+"""Rollouts: many episodes side by side, of a greedy policy or of a random one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from pamdp import seeding
+from pamdp.agents.policy import NEAR, Policy, send
+from pamdp.envs.base import Environment
+from pamdp.lazy import tf
+from pamdp.spaces import ActionSpec
+
+
+class Episodes(NamedTuple):
+    """Results of [N] episodes; the shares are over all parameters at all visited states."""
+
+    returns: tf.Tensor
+    lengths: tf.Tensor
+    successes: tf.Tensor
+    clipped_share: tf.Tensor  # [] parameters outside their bounds before clipping
+    near_bound_share: tf.Tensor  # [] parameters within 1 % of a bound, or outside
+
+
+def where(condition: tf.Tensor, new: Any, old: Any) -> Any:
+    """Rows of `new` where the condition [B] holds, of `old` elsewhere; nests of [B, ...]."""
+
+    def select(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+        return tf.where(tf.reshape(condition, [-1] + [1] * (a.shape.rank - 1)), a, b)
+
+    return tf.nest.map_structure(select, new, old)
+
+
+class Decision(NamedTuple):
+    """What is done in [N] copies: actions [N] int32 and all scaled parameters [N, P]."""
+
+    action: tf.Tensor
+    parameters: tf.Tensor
+
+
+def greedy(
+    policy: Policy, weights: tuple[tuple, tuple], observation: tf.Tensor, key: tf.Tensor
+) -> Decision:
+    """The greedy decisions of a policy; partially applied, what `rollout` takes."""
+    del key
+    decision = policy.greedy(*weights, policy.scale(observation))
+    return Decision(decision.action, decision.parameters)
+
+
+def uniform(spec: ActionSpec, observation: tf.Tensor, key: tf.Tensor) -> Decision:
+    """Uniformly random actions and parameters; partially applied, what `rollout` takes."""
+    batch = observation.shape[0]
+    action = seeding.integers(seeding.fold(key, 0), [batch], spec.num_actions)
+    draws = seeding.uniform(seeding.fold(key, 1), [batch, spec.num_parameters])
+    return Decision(action, 2 * draws - 1)
+
+
+def rollout(
+    decide: Callable[[tf.Tensor, tf.Tensor], Decision],
+    task: Environment,
+    key: tf.Tensor,
+    num_episodes: int,
+) -> Episodes:
+    """Plays episodes from fresh starts.
+
+    Args:
+      decide: maps raw observations [N, S] and a key [2] to decisions.
+      task: the environment.
+      key: [2] int32, the rollout's random numbers.
+      num_episodes: N, played side by side.
+    """
+    spec = task.actions
+    start = task.initial(seeding.fold(key, 0), num_episodes)
+    zeros = tf.zeros([num_episodes])
+
+    def step(t: tf.Tensor, state: Any, running: tf.Tensor, sums: Episodes) -> tuple:
+        decision = decide(task.observation(state), seeding.fold(key, 2 + 2 * t))
+        sent = send(spec, decision.parameters, decision.action)
+        outcome = task.transition(state, decision.action, sent, seeding.fold(key, 1 + 2 * t))
+        live = tf.cast(running, tf.float32)
+        size = tf.abs(decision.parameters)
+        sums = Episodes(
+            returns=sums.returns + live * outcome.reward,
+            lengths=sums.lengths + live,
+            successes=sums.successes + live * tf.cast(outcome.success, tf.float32),
+            clipped_share=sums.clipped_share + live * _share(size > 1.0),
+            near_bound_share=sums.near_bound_share + live * _share(size > NEAR),
+        )
+        # An ended copy starts anew, unobserved, so that no environment is stepped past its end.
+        state = where(outcome.terminated, start, outcome.state)
+        return t + 1, state, running & ~outcome.terminated, sums
+
+    *_, sums = tf.while_loop(
+        lambda t, state, running, sums: (t < task.max_episode_steps) & tf.reduce_any(running),
+        step,
+        (tf.constant(0), start, tf.ones([num_episodes], tf.bool), Episodes(*[zeros] * 5)),
+    )
+    steps = tf.reduce_sum(sums.lengths)
+    return sums._replace(
+        clipped_share=tf.reduce_sum(sums.clipped_share) / steps,
+        near_bound_share=tf.reduce_sum(sums.near_bound_share) / steps,
+    )
+
+
+def _share(condition: tf.Tensor) -> tf.Tensor:
+    """[B] share of the last axis that meets the condition."""
+    return tf.reduce_mean(tf.cast(condition, tf.float32), axis=-1)

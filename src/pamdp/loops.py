@@ -1,0 +1,312 @@
+"""The two loops around one learner: compiled, and on the host for any Gymnasium environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+
+from pamdp import seeding
+from pamdp.algorithms import ALGORITHMS
+from pamdp.agents.learner import Choice, Learner, LearnerState, Transition
+from pamdp.agents.policy import NEAR, Policy, send
+from pamdp.envs.adapter import FunctionalEnv
+from pamdp.envs.base import Environment
+from pamdp.envs.gymnasium import Gymnasium
+from pamdp.evaluation import Episodes, greedy, rollout, uniform, where
+from pamdp.lazy import tf
+from pamdp.settings import Cell
+from pamdp.structure import floats, structure, with_floats
+
+
+class LoopState(NamedTuple):
+    """A training run at a step: one nest of tensors.
+
+    Attributes:
+      environment: state of the environment, [1, ...].
+      elapsed: [1] int32 actions since the episode began.
+      learner: state of the learner.
+    """
+
+    environment: Any
+    elapsed: tf.Tensor
+    learner: LearnerState
+
+
+def policy_of(cell: Cell) -> Policy:
+    """The forward passes of a cell."""
+    task, learner = cell.task, cell.learner
+    return Policy(
+        learner.parameters,
+        cell.strategy,
+        ALGORITHMS[cell.algorithm](learner.q, task.actions),
+        task.observation_low,
+        task.observation_high,
+        cell.initial_parameters,
+    )
+
+
+def learner_of(cell: Cell) -> Learner:
+    """The learner of a cell."""
+    return Learner(cell.learner, policy_of(cell))
+
+
+def _compiled(function: Callable) -> Any:
+    return tf.function(function, jit_compile=True, autograph=False)
+
+
+class Program:
+    """The compiled functions of all cells of one structure; every float is an input.
+
+    Attributes:
+      traces: how often each function was traced, by name. One each is what is wanted.
+    """
+
+    _programs: dict[str, Program] = {}
+
+    def __init__(self, cell: Cell) -> None:
+        """Use `Program.of`, which compiles once for each structure."""
+        self._cell = cell
+        self._names = tuple(floats(cell))
+        self.traces: dict[str, int] = {}
+        self.run = _compiled(self._run)  # (values, state, num_steps) -> state
+        self.evaluate = _compiled(self._evaluate)  # (..., num_episodes) -> Episodes
+        # The host loop's: one step of the learner, what a choice sends, a greedy decision.
+        self.advance = _compiled(self._advance)  # (values, state, transition) -> (state, sent)
+        self.sent = _compiled(self._sent)  # (values, choice) -> sent
+        self.decide = _compiled(self._decide)  # (values, weights, observation) -> (a, sent, x)
+
+    @classmethod
+    def of(cls, cell: Cell) -> Program:
+        """The program of a cell's structure."""
+        return cls._programs.setdefault(structure(cell), cls(cell))
+
+    @staticmethod
+    def inputs(cell: Cell) -> tf.Tensor:
+        """[F] float32, the floats of a cell."""
+        return tf.constant(list(floats(cell).values()), tf.float32)
+
+    def _run(self, values: tf.Tensor, state: LoopState, num_steps: tf.Tensor) -> LoopState:
+        cell = self._bound(values, "run")
+        learner = learner_of(cell)
+        return tf.while_loop(
+            lambda i, state: i < num_steps,
+            lambda i, state: (i + 1, _step(cell, learner, state)),
+            (tf.constant(0), state),
+        )[1]
+
+    def _evaluate(
+        self,
+        values: tf.Tensor,
+        weights: tuple[tuple, tuple],
+        seed: tf.Tensor,
+        number: tf.Tensor,
+        num_episodes: int,
+    ) -> Episodes:
+        cell = self._bound(values, "evaluate")
+        key = seeding.stream(seed, "evaluation", number)
+        return rollout(partial(greedy, policy_of(cell), weights), cell.task, key, num_episodes)
+
+    def _advance(
+        self, values: tf.Tensor, state: LearnerState, transition: Transition
+    ) -> tuple[LearnerState, tf.Tensor]:
+        learner = learner_of(self._bound(values, "advance"))
+        state = learner.advance(state, transition)
+        return state, _sent(learner.policy, state.choice)
+
+    def _sent(self, values: tf.Tensor, choice: Choice) -> tf.Tensor:
+        return _sent(policy_of(self._bound(values, "sent")), choice)
+
+    def _decide(self, values: tf.Tensor, weights: tuple[tuple, tuple], observation: tf.Tensor):
+        policy = policy_of(self._bound(values, "decide"))
+        decision = policy.greedy(*weights, policy.scale(observation[None]))
+        choice = Choice(decision.action[0], decision.parameters[0])
+        return choice.action, _sent(policy, choice), choice.parameters
+
+    def _bound(self, values: tf.Tensor, name: str) -> Cell:
+        """The cell with tensors for floats, for use within a trace, which is counted."""
+        self.traces[name] = self.traces.get(name, 0) + 1
+        return with_floats(self._cell, dict(zip(self._names, tf.unstack(values), strict=True)))
+
+
+def _sent(policy: Policy, choice: Choice) -> tf.Tensor:
+    """[m] what a choice sends to the environment."""
+    return send(policy.q_function.spec, choice.parameters[None], choice.action[None])[0]
+
+
+def _step(cell: Cell, learner: Learner, state: LoopState) -> LoopState:
+    """One action in the environment and one step of the learner."""
+    task, seed, number = cell.task, state.learner.seed, state.learner.step
+    choice = state.learner.choice
+    action = choice.action[None]
+    outcome = task.transition(
+        state.environment,
+        action,
+        send(task.actions, choice.parameters[None], action),
+        seeding.stream(seed, "environment", number),
+    )
+    elapsed = state.elapsed + 1
+    ended = outcome.terminated | (elapsed >= task.max_episode_steps)
+    fresh = task.initial(seeding.stream(seed, "reset", number + 1), 1)
+    following = where(ended, fresh, outcome.state)
+    transition = Transition(
+        reward=outcome.reward[0],
+        terminated=outcome.terminated[0],
+        ended=ended[0],
+        next_observation=task.observation(outcome.state)[0],
+        observation=task.observation(following)[0],
+    )
+    return LoopState(
+        following, tf.where(ended, 0, elapsed), learner.advance(state.learner, transition)
+    )
+
+
+class Loop:
+    """What both loops have in common: the compiled program of a cell and its floats."""
+
+    def __init__(self, cell: Cell) -> None:
+        """Makes the loop of a cell."""
+        self.cell = cell
+        self.program = Program.of(cell)
+        self.values = Program.inputs(cell)
+
+    def weights(self, state: LoopState) -> tuple[tuple, tuple]:
+        """Weights of (parameter network, Q-network) to evaluate and export."""
+        return learner_of(self.cell).evaluated(state.learner)
+
+
+class CompiledLoop(Loop):
+    """Training in an environment of pure functions: thousands of steps in one call."""
+
+    def initial(self, seed: int) -> LoopState:
+        """The state before the first step."""
+        seed_tensor = tf.constant(seed)
+        environment = self.cell.task.initial(seeding.stream(seed_tensor, "reset", 0), 1)
+        observation = self.cell.task.observation(environment)[0]
+        learner = learner_of(self.cell).initial(seed_tensor, observation)
+        return LoopState(environment, tf.zeros([1], tf.int32), learner)
+
+    def run(self, state: LoopState, num_steps: int) -> LoopState:
+        """The state some steps later."""
+        return self.program.run(self.values, state, tf.constant(num_steps))
+
+    def evaluate(
+        self, weights: tuple[tuple, tuple], seed: int, number: int, num_episodes: int
+    ) -> Episodes:
+        """Greedy episodes; `number` tells apart the evaluations of a seed."""
+        forward = self.cell.forward
+        episodes = Program.of(forward).evaluate(
+            Program.inputs(forward), weights, tf.constant(seed), tf.constant(number), num_episodes
+        )
+        return Episodes(*(np.asarray(field) for field in episodes))
+
+
+class HostLoop(Loop):
+    """Training in any Gymnasium environment: one compiled call per step.
+
+    In its `LoopState` the environment is represented by what is sent to it next, [m]. The
+    environment's own state is not a value: a run that is interrupted starts anew.
+    """
+
+    def __init__(self, cell: Cell) -> None:
+        """Makes the loop of a cell whose task is a Gymnasium environment."""
+        super().__init__(cell)
+        self.environment, self.evaluation_environment = cell.task.make(), cell.task.make()
+
+    def initial(self, seed: int) -> LoopState:
+        """The state before the first step; the environment is seeded."""
+        observation, _ = self.environment.reset(seed=seed)
+        learner = learner_of(self.cell).initial(tf.constant(seed), tf.constant(observation))
+        sent = self.program.sent(self.values, learner.choice)
+        return LoopState(sent, tf.zeros([1], tf.int32), learner)
+
+    def run(self, state: LoopState, num_steps: int) -> LoopState:
+        """The state some steps later."""
+        sent, _, learner = state
+        for _ in range(num_steps):
+            action = int(learner.choice.action)
+            transition = self._transition(self.cell.task.action(action, np.asarray(sent)))
+            learner, sent = self.program.advance(self.values, learner, transition)
+        return state._replace(environment=sent, learner=learner)
+
+    def _transition(self, action: tuple) -> Transition:
+        following, reward, terminated, truncated, _ = self.environment.step(action)
+        ended = bool(terminated or truncated)
+        observation = self.environment.reset()[0] if ended else following
+        return Transition(
+            tf.constant(reward, tf.float32),
+            tf.constant(bool(terminated)),
+            tf.constant(ended),
+            tf.constant(following, tf.float32),
+            tf.constant(observation, tf.float32),
+        )
+
+    def evaluate(
+        self, weights: tuple[tuple, tuple], seed: int, number: int, num_episodes: int
+    ) -> Episodes:
+        """Greedy episodes in a second copy of the environment, one after another."""
+        rows = []
+        draw = np.random.SeedSequence([seed, number]).generate_state(1)
+        observation, _ = self.evaluation_environment.reset(seed=int(draw[0]))
+        for _ in range(num_episodes):
+            rows.append(self._episode(weights, observation))
+            observation, _ = self.evaluation_environment.reset()
+        returns, lengths, successes, clipped, near = np.asarray(rows, np.float32).T
+        total = lengths.sum()
+        return Episodes(returns, lengths, successes, clipped.sum() / total, near.sum() / total)
+
+    def _episode(self, weights: tuple[tuple, tuple], observation: np.ndarray) -> Episodes:
+        """One greedy episode; the shares are summed over its steps."""
+        sums, ended = np.zeros(5), False
+        while not ended:
+            action, sent, x = self.program.decide(self.values, weights, tf.constant(observation))
+            observation, reward, terminated, truncated, info = self.evaluation_environment.step(
+                self.cell.task.action(int(action), np.asarray(sent))
+            )
+            size, success = np.abs(x), float(info.get("success", False))
+            sums += [reward, 1, success, np.mean(size > 1.0), np.mean(size > NEAR)]
+            ended = terminated or truncated
+        return Episodes(*sums)
+
+
+def loop_of(cell: Cell) -> CompiledLoop | HostLoop:
+    """The loop that fits the cell's environment."""
+    return HostLoop(cell) if isinstance(cell.task, Gymnasium) else CompiledLoop(cell)
+
+
+def make(task: Environment | Gymnasium) -> gymnasium.Env:
+    """The Gymnasium form of an environment; a functional one has no time limit."""
+    return task.make() if isinstance(task, Gymnasium) else FunctionalEnv(task, "rgb_array")
+
+
+def random_episodes(task: Environment | Gymnasium) -> Episodes:
+    """What uniformly random actions earn: 20,000 episodes, 200 on the host."""
+    if isinstance(task, Gymnasium):
+        return _random_episodes_on_host(task, 200)
+
+    @tf.function(jit_compile=True, autograph=False)
+    def play() -> Episodes:
+        key = seeding.stream(tf.constant(0), "random_policy")
+        return rollout(partial(uniform, task.actions), task, key, 20_000)
+
+    return Episodes(*(np.asarray(field) for field in play()))
+
+
+def _random_episodes_on_host(task: Gymnasium, num_episodes: int) -> Episodes:
+    environment, rows = task.make(), []
+    environment.reset(seed=0)
+    environment.action_space.seed(0)
+    for _ in range(num_episodes):
+        environment.reset()
+        total, length, ended, info = 0.0, 0, False, {}
+        while not ended:
+            _, reward, terminated, truncated, info = environment.step(
+                environment.action_space.sample()
+            )
+            total, length, ended = total + float(reward), length + 1, terminated or truncated
+        rows.append((total, length, float(info.get("success", False)), 0.0, 0.0))
+    returns, lengths, successes, clipped, near = np.asarray(rows, np.float32).T
+    return Episodes(returns, lengths, successes, clipped.mean(), near.mean())

@@ -1,0 +1,295 @@
+"""The figures of the report: functions from data to matplotlib figures, and figures to SVG.
+
+The bytes of an SVG depend on nothing but the data and matplotlib's version: its own font, drawn as
+outlines, names hashed with a fixed salt, no date. Colours are the few of `COLOURS`, so that the
+page can exchange each for a variable of the light or dark scheme.
+"""
+
+import functools
+import io
+from collections.abc import Callable, Iterator, Sequence
+from typing import ParamSpec, TypeVar
+
+import matplotlib
+import matplotlib.style
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from pamdp.reporting.data import ALGORITHMS, COMPARISONS, Cell, Section, label
+
+COLOURS = {
+    "paper": "#fefefe",
+    "ink": "#22262b",
+    "muted": "#6a727c",
+    "rule": "#dde1e6",
+    "others": "#c2c9d1",
+    "series-1": "#1f6fb5",
+    "series-2": "#2a8a6d",
+    "series-3": "#c9501c",
+    "series-4": "#7f52a5",
+}
+SERIES = ("series-1", "series-2", "series-3", "series-4")
+WIDTH = 4.7  # inches
+PANEL = 1.12  # inches a row of small multiples
+LANE = 0.32  # inches a strategy
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8.5,
+    "svg.hashsalt": "pamdp",
+    "svg.fonttype": "path",
+    "figure.facecolor": COLOURS["paper"],
+    "savefig.facecolor": COLOURS["paper"],
+    "figure.constrained_layout.use": True,
+    "axes.facecolor": "none",
+    "axes.edgecolor": COLOURS["muted"],
+    "axes.labelcolor": COLOURS["muted"],
+    "axes.labelsize": 8.5,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 8.5,
+    "axes.titlecolor": COLOURS["ink"],
+    "axes.axisbelow": True,
+    "grid.color": COLOURS["rule"],
+    "grid.linewidth": 0.6,
+    "text.color": COLOURS["ink"],
+    "xtick.color": COLOURS["muted"],
+    "ytick.color": COLOURS["muted"],
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "legend.handlelength": 1.4,
+    "legend.borderpad": 0,
+    "lines.linewidth": 1.6,
+}
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Drawn = TypeVar("Drawn", bound=Figure | None)
+
+
+def _styled(draw: Callable[P, Drawn]) -> Callable[P, Drawn]:
+    @functools.wraps(draw)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> Drawn:
+        with matplotlib.style.context(["default", STYLE]):
+            return draw(*args, **kwargs)
+
+    return wrapped
+
+
+def to_svg(figure: Figure) -> str:
+    """The figure as an SVG document, equal for equal figures."""
+    buffer = io.StringIO()
+    with matplotlib.style.context(["default", STYLE]):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+@_styled
+def learning_curves(section: Section, algorithm: str) -> Figure:
+    """A panel for each strategy: its mean return with a 95 % band, the other strategies in grey."""
+    cells = section.of(algorithm)
+    figure, panels = _panels(cells)
+    limits = _curve_limits(section)
+    for axes, cell in panels:
+        for other in cells:
+            if other.curve is not None and other is not cell:
+                axes.plot(other.curve.steps, other.curve.band.mean, color=COLOURS["others"], lw=0.8)
+        if cell.curve is not None:
+            colour = _colour(section, algorithm)
+            steps, (mean, low, high) = cell.curve.steps, cell.curve.band
+            axes.fill_between(steps, low, high, color=colour, alpha=0.22, lw=0)
+            axes.plot(steps, mean, color=colour)
+        axes.set_title(cell.strategy)
+        axes.grid(axis="y")
+        axes.set_ylim(*limits)
+        axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
+        axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    _heading(
+        figure, section, f"{label(algorithm)} on {section.label}: greedy return while training"
+    )
+    figure.supxlabel("training steps", color=COLOURS["muted"], fontsize=8.5)
+    return figure
+
+
+@_styled
+def returns(section: Section) -> Figure:
+    """Mean return with its 95 % interval for each cell, the seeds as small ticks."""
+    strategies = section.strategies
+    figure = Figure(figsize=(WIDTH, 1.15 + LANE * len(strategies)))
+    axes = figure.subplots()
+    for cell, row, colour in _lanes(section):
+        summary = cell.summary["return"]
+        axes.plot(
+            cell.scores, [row] * len(cell.scores), "|", color=colour, ms=5, mew=0.8, alpha=0.5
+        )
+        axes.plot([summary["mean_low"], summary["mean_high"]], [row, row], color=colour)
+        axes.plot(summary["mean"], row, "o", color=colour, ms=4.5)
+    _strategy_axis(axes, strategies)
+    axes.set_xlabel("mean greedy return")
+    _heading(
+        figure, section, f"Return on {section.label}, 95 % intervals over seeds", section.algorithms
+    )
+    return figure
+
+
+@_styled
+def comparisons(section: Section) -> Figure | None:
+    """Probability of improvement over each reference; None if there is no comparison."""
+    keys = [
+        key for key in COMPARISONS if any(cell.comparisons.get(key) for cell in section.ordered)
+    ]
+    if not keys:
+        return None
+    strategies = section.strategies
+    figure = Figure(figsize=(WIDTH, 1.15 + LANE * len(strategies)))
+    row_of_axes = figure.subplots(1, len(keys), sharey=True, squeeze=False)[0]
+    for axes, key in zip(row_of_axes, keys, strict=True):
+        axes.axvline(0.5, color=COLOURS["muted"], lw=0.8)
+        for cell, row, colour in _lanes(section):
+            found = cell.comparisons.get(key)
+            if found:
+                axes.plot([found["low"], found["high"]], [row, row], color=colour)
+                axes.plot(found["probability"], row, "o", color=colour, ms=4.5, clip_on=False)
+        _strategy_axis(axes, strategies)
+        axes.set_xlim(-0.04, 1.04)
+        axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+        axes.set_title("over " + label(key.removeprefix("over_")))
+    figure.supxlabel("probability of improvement", color=COLOURS["muted"], fontsize=8.5)
+    _heading(
+        figure, section, f"Who beats whom on {section.label}, 95 % intervals", section.algorithms
+    )
+    return figure
+
+
+@_styled
+def bounds(section: Section) -> Figure:
+    """Shares of the parameters that were clipped and that lay near a bound."""
+    strategies = section.strategies
+    figure = Figure(figsize=(WIDTH, 1.15 + LANE * len(strategies)))
+    row_of_axes = figure.subplots(1, 2, sharey=True)
+    names = {"clipped_share": "clipped to a bound", "near_bound_share": "within 1 % of a bound"}
+    for axes, (key, title) in zip(row_of_axes, names.items(), strict=True):
+        for cell, row, colour in _lanes(section):
+            if cell.summary[key] is not None:
+                axes.plot([0, 100 * cell.summary[key]], [row, row], color=colour, alpha=0.45)
+                axes.plot(100 * cell.summary[key], row, "o", color=colour, ms=4.5, clip_on=False)
+        _strategy_axis(axes, strategies)
+        axes.set_xlim(left=0)
+        axes.margins(x=0.06)
+        axes.set_title(title)
+    figure.supxlabel("% of the parameters", color=COLOURS["muted"], fontsize=8.5)
+    _heading(figure, section, f"Parameters and their bounds on {section.label}", section.algorithms)
+    return figure
+
+
+@_styled
+def tuning(section: Section) -> Figure | None:
+    """The best score over the trials of each cell's search; None where nothing was searched."""
+    scores = [score for cell in section.ordered for score in cell.trials if score is not None]
+    if not scores:
+        return None
+    rows = [section.row(strategy) for strategy in section.strategies]
+    figure, panels = _panels(rows)
+    for axes, row in panels:
+        for cell in filter(None, row):
+            colour = _colour(section, cell.algorithm)
+            points = [(n, score) for n, score in enumerate(cell.trials, 1) if score is not None]
+            if points:
+                numbers, values = np.array(points).T
+                best = np.maximum.accumulate(values)
+                axes.plot(numbers, values, "o", color=colour, ms=3, alpha=0.5, mew=0)
+                axes.step(numbers, best, where="post", color=colour)
+        axes.set_title(next(cell.strategy for cell in row if cell))
+        axes.grid(axis="y")
+        axes.set_ylim(*_padded(scores))
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    figure.supxlabel("trial", color=COLOURS["muted"], fontsize=8.5)
+    _heading(
+        figure,
+        section,
+        f"Best score of the search on {section.label}, dots: its trials",
+        section.algorithms,
+    )
+    return figure
+
+
+def _heading(figure: Figure, section: Section, title: str, algorithms: Sequence[str] = ()) -> None:
+    """The title, and below it the algorithms in their colours."""
+    height = figure.get_figheight()
+    inches = 0.5 if algorithms else 0.28
+    figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - inches / height), wspace=0.05)
+    figure.text(0.01, 1 - 0.06 / height, title, va="top", fontsize=9.5, fontweight="bold")
+    if algorithms:
+        marks = [
+            Line2D([], [], color=_colour(section, name), marker="o", ms=4.5, label=label(name))
+            for name in algorithms
+        ]
+        figure.legend(
+            handles=marks,
+            loc="upper left",
+            bbox_to_anchor=(0.01, 1 - 0.24 / height),
+            ncols=len(marks),
+            labelcolor="linecolor",
+            borderaxespad=0,
+        )
+
+
+def _colour(section: Section, algorithm: str) -> str:
+    # By name and not by place in the section, so that it is the same in all environments.
+    others = [name for name in section.algorithms if name not in ALGORITHMS]
+    return COLOURS[SERIES[[*ALGORITHMS, *others].index(algorithm) % len(SERIES)]]
+
+
+def _panels(items: Sequence[T]) -> tuple[Figure, list[tuple[Axes, T]]]:
+    """Small multiples with common axes in two columns, an axes for each item."""
+    num_rows = (len(items) + 1) // 2
+    figure = Figure(figsize=(WIDTH, 0.75 + PANEL * num_rows))
+    grid = figure.subplots(num_rows, 2, sharex=True, sharey=True, squeeze=False).flatten()
+    for axes in grid[len(items) :]:
+        axes.set_axis_off()
+        # The panel above the empty place is the last of its column and needs the numbers.
+        grid[len(items) - 2].tick_params(labelbottom=True)
+    return figure, list(zip(grid, items, strict=False))
+
+
+def _lanes(section: Section) -> Iterator[tuple[Cell, float, str]]:
+    """Each cell with its height in a plot of strategies, downwards, and its colour."""
+    count = len(section.algorithms)
+    for row, strategy in enumerate(section.strategies):
+        for place, cell in enumerate(section.row(strategy)):
+            if cell is not None:
+                offset = 0.36 * (place - (count - 1) / 2) / max(count - 1, 1)
+                yield cell, row + offset, _colour(section, cell.algorithm)
+
+
+def _strategy_axis(axes: Axes, strategies: Sequence[str]) -> None:
+    axes.set_yticks(range(len(strategies)), strategies)
+    axes.set_ylim(len(strategies) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0, labelcolor=COLOURS["ink"])
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x")
+
+
+def _curve_limits(section: Section) -> tuple[float, float]:
+    curves = [cell.curve for cell in section.ordered]
+    return _padded([v for c in curves if c for edge in (c.band.low, c.band.high) for v in edge])
+
+
+def _padded(values: Sequence[float]) -> tuple[float, float]:
+    low, high = (min(values), max(values)) if values else (0.0, 1.0)
+    margin = 0.05 * (high - low) or 0.5
+    return low - margin, high + margin
+
+
+def _thousands(step: float, _: int) -> str:
+    return f"{step / 1000:g}k" if step >= 1000 else f"{step:g}"

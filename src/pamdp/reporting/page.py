@@ -1,0 +1,131 @@
+"""Writes the report: figures, plots for DVC, Markdown and one self-contained HTML page."""
+
+import base64
+import csv
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup, escape
+from matplotlib.figure import Figure
+
+from pamdp.records import Scalar, write_json
+from pamdp.reporting import figures, findings, tables
+from pamdp.reporting.data import Section, Study, label, read_study
+
+TEMPLATES = Path(__file__).with_name("templates")
+CAPTIONS = {
+    "returns": "Dot and line: mean over seeds with its 95 % bootstrap interval. Ticks: single "
+    "seeds.",
+    "comparisons": "How often a seed of the strategy beats a seed of the reference; at 0.5 neither "
+    "is better.",
+    "curves": "Mean over seeds of the periodic greedy evaluations with a 95 % bootstrap band; "
+    "grey, the other strategies.",
+    "bounds": "Shares of the policy's parameters that had to be clipped and that lay within 1 % of "
+    "a bound.",
+    "tuning": "Line: the best score up to a trial. Dots: the trials.",
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure with its file's name, the text below it and its SVG."""
+
+    name: str
+    caption: str
+    svg: str
+
+    @property
+    def inline(self) -> Markup:
+        """The SVG as part of an HTML page, with identifiers of its own and the page's colours."""
+        # What HTML does not need: prologue, metadata, name spaces, the size in points.
+        text = self.svg[self.svg.index("<svg") :]
+        text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", text, flags=re.DOTALL)
+        text = re.sub(r' (?:xmlns(?::\w+)?|width|height|version)="[^"]*"', "", text, count=5)
+        text = text.replace("xlink:href", "href")
+        text = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{self.name}-", text)
+        for name, colour in figures.COLOURS.items():
+            text = text.replace(colour, f"var(--{name})")
+        accessible = f'<svg role="img" aria-label="{escape(self.caption)}"'
+        return Markup(text.replace("<svg", accessible, 1))
+
+
+def write_report(root: Path) -> None:
+    """Writes `metrics/report/` from the outputs of the other stages.
+
+    Files: `index.html`, `results.md`, `metrics.json`, `plots/returns.csv`, `plots/curves.csv` and
+    the figures as SVG. A GIF `best.gif` that is there already becomes part of the page. Equal
+    inputs give equal bytes.
+
+    Args:
+      root: the project's root, which holds `metrics/`.
+
+    Raises:
+      FileNotFoundError: if an output of an earlier stage is missing.
+    """
+    study = read_study(root)
+    report = root / "metrics" / "report"
+    (report / "plots").mkdir(parents=True, exist_ok=True)
+    pictures = {section.environment: draw(section) for section in study.sections}
+    for picture in (picture for found in pictures.values() for picture in found):
+        (report / f"{picture.name}.svg").write_text(picture.svg, encoding="utf-8")
+    _write_csv(report / "plots/returns.csv", tables.returns_rows(study))
+    _write_csv(report / "plots/curves.csv", tables.curves_rows(study))
+    write_json(report / "metrics.json", tables.headline_metrics(study))
+    (report / "results.md").write_text(render("results.md.jinja", study, {}), encoding="utf-8")
+    page = render("page.html.jinja", study, pictures)
+    (report / "index.html").write_text(page, encoding="utf-8")
+
+
+def draw(section: Section) -> list[Picture]:
+    """The pictures of an environment."""
+    drawn: dict[str, Figure | None] = {
+        "returns": figures.returns(section),
+        "comparisons": figures.comparisons(section),
+    }
+    for algorithm in section.algorithms:
+        drawn[f"curves-{algorithm}"] = figures.learning_curves(section, algorithm)
+    drawn |= {"bounds": figures.bounds(section), "tuning": figures.tuning(section)}
+    return [
+        Picture(
+            f"{section.environment}-{name}", CAPTIONS[name.split("-")[0]], figures.to_svg(figure)
+        )
+        for name, figure in drawn.items()
+        if figure is not None
+    ]
+
+
+def render(template: str, study: Study, pictures: dict[str, list[Picture]]) -> str:
+    """A template filled with the study; it calls the functions of `findings` and `tables`."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=jinja2.select_autoescape(("html.jinja",)),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["inline"] = inline
+    animation = base64.b64encode(study.animation).decode() if study.animation else None
+    return environment.get_template(template).render(
+        study=study,
+        pictures=pictures,
+        animation=animation,
+        findings=findings,
+        tables=tables,
+        label=label,
+    )
+
+
+def inline(text: str) -> Markup:
+    """HTML of a text with `code` and **bold** in Markdown's notation; [intervals] stay whole."""
+    html = re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text)))
+    html = re.sub(r"(\[[^\]]*\])", r'<span class="interval">\1</span>', html)
+    return Markup(re.sub(r"\*\*([^*]*)\*\*", r"<strong>\1</strong>", html))
+
+
+def _write_csv(path: Path, rows: Iterable[tuple[Scalar, ...]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)

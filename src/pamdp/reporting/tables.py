@@ -1,0 +1,269 @@
+"""The tables of the report as plain text cells, for Markdown and HTML alike."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pamdp.records import Scalar
+from pamdp.reporting.data import COMPARISONS, Cell, Section, Study, label
+from pamdp.reporting.findings import PUBLISHED, PUBLISHED_SOURCE, verdict
+
+MISSING = "–"
+RULES = {
+    "plain": "g as it is",
+    "zeroing": "g where x is within its bounds, else 0",
+    "squashing": "g as it is; x is bounded by a tanh",
+    "inverting": "g scaled by the room left in its direction, turned round outside the bounds",
+    "reversal": "a small part of -g where δ is negative, else g; sampled action only",
+    "selective": "g where δ exceeds a threshold, else 0; sampled action only",
+    "pseudo_inverse": "g scaled by x, a little more where δ is positive; sampled action only",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table whose first column names the rows.
+
+    Texts may hold `code` and **bold** in Markdown's notation and nothing else of it.
+
+    Attributes:
+      caption: what it shows.
+      header: the names of the columns.
+      rows: as long as the header each.
+      numeric: whether the columns after the first hold numbers.
+    """
+
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numeric: bool = True
+
+    def markdown(self) -> str:
+        """The table in Markdown, without its caption."""
+        marks = ["---"] + ["---:" if self.numeric else "---"] * (len(self.header) - 1)
+        lines = (self.header, tuple(marks), *self.rows)
+        return "\n".join(
+            "| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines
+        )
+
+
+def returns_table(section: Section) -> Table:
+    """Mean return with its interval: a row for each strategy, a column for each algorithm."""
+    best = {
+        max(section.of(algorithm), key=lambda cell: cell.summary["return"]["mean"]).name
+        for algorithm in section.algorithms
+    }
+    rows = []
+    for strategy in section.strategies:
+        texts = [_mean_return(cell, best) if cell else MISSING for cell in section.row(strategy)]
+        rows.append((f"`{strategy}`", *texts))
+    published = PUBLISHED.get(section.environment, {})
+    if any(algorithm in published for algorithm in section.algorithms):
+        texts = [published.get(algorithm, MISSING) for algorithm in section.algorithms]
+        rows.append((f"published ({PUBLISHED_SOURCE})", *texts))
+    random = number(section.best.summary["random_policy"]["mean"])
+    rows.append(("random policy", *[random] * len(section.algorithms)))
+    return Table(
+        f"Mean greedy return on {section.label} with its 95 % bootstrap interval over seeds. "
+        "Bold: the highest of an algorithm, which need not be a clear lead.",
+        ("Strategy", *map(label, section.algorithms)),
+        tuple(rows),
+    )
+
+
+def details_table(section: Section, algorithm: str) -> Table:
+    """All measures of the cells of an algorithm, a row for each strategy."""
+    cells = section.of(algorithm)
+    threshold = cells[0].summary["steps_to_return"]["threshold"]
+    return Table(
+        f"{label(algorithm)} on {section.label}. Steps: training steps to the first periodic "
+        f"greedy evaluation that returns {threshold:g}, median over seeds (in brackets: seeds "
+        "that got there, where not all did). Clipped: parameters outside their bounds. Near bound: "
+        "within 1 % of one.",
+        (
+            "Strategy",
+            "Mean return [95 %]",
+            "Interquartile mean [95 %]",
+            "Success %",
+            f"Steps to {threshold:g}",
+            "Clipped %",
+            "Near bound %",
+        ),
+        tuple(_details(cell) for cell in cells),
+    )
+
+
+def comparisons_table(section: Section) -> Table:
+    """Probability of improvement over the references, bold where the interval excludes 0.5."""
+    columns = [
+        (algorithm, key)
+        for algorithm in section.algorithms
+        for key in COMPARISONS
+        if any(cell.comparisons.get(key) for cell in section.of(algorithm))
+    ]
+    names = [f"{label(a)} over {_reference(key)}" for a, key in columns]
+    rows = []
+    for strategy in section.strategies:
+        cells = [(section.cells.get((a, strategy)), key) for a, key in columns]
+        texts = [_probability(section, cell, key) for cell, key in cells]
+        rows.append((f"`{strategy}`", *texts))
+    return Table(
+        f"Probability of improvement on {section.label} with its 95 % bootstrap interval. Bold: "
+        "told apart.",
+        ("Strategy", *names),
+        tuple(rows),
+    )
+
+
+def actions_table(section: Section) -> Table:
+    """The discrete actions of an environment with the bounds of their parameters."""
+    rows = []
+    for action in section.facts.get("actions", []):
+        bounds = zip(action["low"], action["high"], strict=True)
+        texts = [f"[{low:g}, {high:g}]" for low, high in bounds]
+        rows.append((f"`{action['name']}`", ", ".join(texts) or "no parameter"))
+    return Table(
+        f"Actions of {section.label} with the bounds of their parameters.",
+        ("Action", "Parameters"),
+        tuple(rows),
+        numeric=False,
+    )
+
+
+def strategies_table(study: Study) -> Table:
+    """What the strategies of the study do, for those that are not chains."""
+    names = {cell.strategy for cell in study.cells}
+    return Table(
+        "What each does with the ascent direction g of the action parameters x, before it enters "
+        "the parameter network; δ is the TD error of the sample. The factors are settings.",
+        ("Strategy", "Rule"),
+        tuple((f"`{name}`", rule) for name, rule in RULES.items() if name in names),
+        numeric=False,
+    )
+
+
+def tuning_table(section: Section) -> Table:
+    """The values found for each cell."""
+    cells = section.ordered
+    paths = sorted({path for cell in cells for path in cell.best["values"]})
+    rows = []
+    for cell in cells:
+        values = [cell.best["values"].get(path) for path in paths]
+        texts = [MISSING if value is None else f"{value:.3g}" for value in values]
+        rows.append((f"`{cell.name}`", number(cell.best["score"]), *texts))
+    return Table(
+        f"Values used on {section.label}, as the search found them; a dash is the default.",
+        ("Cell", "Score", *(f"`{path}`" for path in paths)),
+        tuple(rows),
+    )
+
+
+def settings_table(study: Study) -> Table:
+    """The settings that all cells share."""
+    first, *others = [cell.parameters for cell in study.cells]
+    rows = [
+        (f"`{path}`", f"{value}")
+        for path, value in sorted(first.items())
+        if all(path in other and other[path] == value for other in others)
+    ]
+    return Table("Settings common to all cells.", ("Setting", "Value"), tuple(rows), numeric=False)
+
+
+def versions_table(study: Study) -> Table:
+    """The packages that the results depend on."""
+    rows = tuple((f"`{name}`", version) for name, version in sorted(study.versions.items()))
+    return Table("Versions that this was run with.", ("Package", "Version"), rows, numeric=False)
+
+
+def headline_metrics(study: Study) -> dict[str, dict[str, float | None]]:
+    """Per cell the numbers that two runs are compared by."""
+    return {
+        cell.name: {
+            "return_mean": cell.summary["return"]["mean"],
+            "return_iqm": cell.summary["return"]["iqm"],
+            "success": (cell.summary.get("success") or {}).get("mean"),
+        }
+        for cell in study.cells
+    }
+
+
+def returns_rows(study: Study) -> list[tuple[Scalar, ...]]:
+    """The rows of `plots/returns.csv`, its header first."""
+    rows: list[tuple[Scalar, ...]] = [
+        ("cell", "environment", "algorithm", "strategy", "mean", "low", "high")
+    ]
+    for cell in study.cells:
+        values = _interval(cell.summary["return"], "mean")
+        rows.append((cell.name, cell.environment, cell.algorithm, cell.strategy, *values))
+    return rows
+
+
+def curves_rows(study: Study) -> list[tuple[Scalar, ...]]:
+    """The rows of `plots/curves.csv`, its header first."""
+    rows: list[tuple[Scalar, ...]] = [("cell", "step", "mean", "low", "high")]
+    for cell in study.cells:
+        if cell.curve is not None:
+            columns = (cell.curve.steps, *cell.curve.band)
+            points = zip(*(column.tolist() for column in columns), strict=True)
+            rows.extend((cell.name, *point) for point in points)
+    return rows
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number for readers, a dash for none."""
+    return MISSING if value is None else f"{value:.{digits}f}"
+
+
+def _details(cell: Cell) -> tuple[str, ...]:
+    summary = cell.summary
+    return (
+        f"`{cell.strategy}`",
+        _with_interval(_interval(summary["return"], "mean")),
+        _with_interval(_interval(summary["return"], "iqm")),
+        _percent((summary.get("success") or {}).get("mean")),
+        _steps(summary["steps_to_return"]),
+        _percent(summary["clipped_share"]),
+        _percent(summary["near_bound_share"]),
+    )
+
+
+def _mean_return(cell: Cell, best: set[str]) -> str:
+    value, low, high = _interval(cell.summary["return"], "mean")
+    text = number(value)
+    return f"{f'**{text}**' if cell.name in best else text} [{number(low)}, {number(high)}]"
+
+
+def _interval(summary: Mapping[str, Any], name: str) -> tuple[float | None, ...]:
+    return summary[name], summary[f"{name}_low"], summary[f"{name}_high"]
+
+
+def _with_interval(values: Sequence[float | None], digits: int = 3) -> str:
+    if any(value is None for value in values):
+        return number(values[0], digits)
+    value, low, high = (number(value, digits) for value in values)
+    return f"{value} [{low}, {high}]"
+
+
+def _percent(share: float | None) -> str:
+    return number(None if share is None else 100 * share, 1)
+
+
+def _steps(summary: Mapping[str, Any]) -> str:
+    reached, total = sum(s is not None for s in summary["per_seed"]), len(summary["per_seed"])
+    median = "not reached" if summary["median"] is None else f"{summary['median']:,.0f}"
+    if reached == 0 or reached == total:
+        return median
+    return f"{median} ({reached} of {total})"
+
+
+def _probability(section: Section, cell: Cell | None, key: str) -> str:
+    comparison = cell.comparisons.get(key) if cell else None
+    if cell is None or comparison is None:
+        return MISSING
+    text = _with_interval([comparison[part] for part in ("probability", "low", "high")], 2)
+    return f"**{text}**" if verdict(section, cell, key) in ("better", "worse") else text
+
+
+def _reference(key: str) -> str:
+    name = key.removeprefix("over_")
+    return f"`{name}`" if label(name) == name else label(name)

@@ -1,0 +1,48 @@
+"""Named streams of random numbers that depend on nothing but (seed, stream, step).
+
+Draws are stateless: no generator is advanced, so a result does not depend on chunk lengths, on
+interruptions, or on what else runs beside it.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+from pamdp.lazy import tf
+
+
+def stream(seed: tf.Tensor, name: str, step: tf.Tensor | int = 0) -> tf.Tensor:
+    """The key of a stream at a step, for `tf.random.stateless_*`.
+
+    Args:
+      seed: [] int32, the seed of the run.
+      name: the stream's name; streams with different names are independent.
+      step: [] int32, the step within the stream.
+
+    Returns:
+      [2] int32.
+    """
+    offset = tf.constant(zlib.crc32(name.encode()) & 0x7FFFFFFF, tf.int32)
+    return tf.stack([tf.bitwise.bitwise_xor(tf.cast(seed, tf.int32), offset), tf.cast(step, tf.int32)])
+
+
+def fold(key: tf.Tensor, index: tf.Tensor | int) -> tf.Tensor:
+    """A key for draw number `index` within the step of `key`."""
+    # An odd multiplier near 2**32 / golden ratio spreads consecutive indices over all keys.
+    spread = tf.cast(index, tf.int32) * tf.constant(-1640531527, tf.int32)
+    return tf.stack([key[0] + spread, key[1]])
+
+
+def uniform(key: tf.Tensor, shape: tuple[int, ...] | tf.Tensor) -> tf.Tensor:
+    """Uniform draws in [0, 1), float32. The generator is named: bits must not vary by device."""
+    return tf.random.stateless_uniform(shape, key, alg="philox")
+
+
+def normal(key: tf.Tensor, shape: tuple[int, ...] | tf.Tensor) -> tf.Tensor:
+    """Standard normal draws, float32."""
+    return tf.random.stateless_normal(shape, key, alg="philox")
+
+
+def integers(key: tf.Tensor, shape: tuple[int, ...], bound: tf.Tensor) -> tf.Tensor:
+    """Uniform int32 draws in [0, bound)."""
+    return tf.random.stateless_uniform(shape, key, 0, bound, dtype=tf.int32, alg="philox")

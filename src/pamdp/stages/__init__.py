@@ -1,0 +1,27 @@
+"""Running the stages: what one does for a cell (`cells`), and for the whole study (`study`)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from pamdp.export import ExportError
+from pamdp.settings import SettingsError
+from pamdp.training import TrainingError
+
+WORK = ".work"  # what can be resumed and caches; no output of any stage
+
+
+def stage(function: Callable[..., None]) -> None:
+    """Runs a stage's function with the command line's arguments; failures are one clear message."""
+    cache = Path.cwd() / WORK / "xla"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={cache}")
+    try:
+        function(*sys.argv[1:])
+    except (SettingsError, TrainingError, ExportError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command goes on from the last checkpoint")

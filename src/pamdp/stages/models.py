@@ -1,0 +1,155 @@
+"""The export stage: the best seed of each cell as a SavedModel, checked, described, registered."""
+
+from __future__ import annotations
+
+import multiprocessing
+import shutil
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pamdp import export
+from pamdp.engines import workers
+from pamdp.records import read_json, write_json
+from pamdp.settings import Cell, Settings
+from pamdp.stages.cells import load_weights, tuned
+from pamdp.tracking import Tracker
+
+NUM_OBSERVATIONS = 1_000
+
+
+class Job(NamedTuple):
+    """A policy to export."""
+
+    cell: Cell
+    seed: int
+    weights: tuple[tuple, tuple]
+    folder: Path
+
+
+def export_study(settings: Settings, root: Path) -> None:
+    """Exports the best seed of every cell to `models/<cell>/`."""
+    summary = read_json(root / "metrics" / "evaluate" / "summary.json")
+    jobs = [_job(tuned(cell, root), summary[cell.name], root) for cell in settings.cells]
+    shutil.rmtree(root / "models", ignore_errors=True)
+    # Each in a process of its own, or its bytes would depend on what was saved before it.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tensorflow", "pamdp.export"])
+    with ProcessPoolExecutor(workers(), context, max_tasks_per_child=1) as pool:
+        list(pool.map(_save, jobs))
+    with tempfile.TemporaryDirectory() as scratch:
+        observations = _observations(jobs[0].cell)
+        answers = export.answers_of([job.folder for job in jobs], observations, Path(scratch))
+    for job, answer in zip(jobs, answers, strict=True):
+        gap = export.check(job.cell, job.weights, observations, answer)
+        played = export.play(job.cell, job.folder, job.seed, settings.evaluation.episodes)
+        evaluated = _seed_summary(summary[job.cell.name], job.seed)
+        export.check_return(job.cell, evaluated["mean"], played)
+        _describe(job, evaluated, gap, settings)
+    with Tracker(settings.study.name, root) as tracker:
+        for job in jobs:
+            tracker.log_model(job.cell.name, export.signature(job.cell))
+
+
+def _job(cell: Cell, summary: dict[str, Any], root: Path) -> Job:
+    best = max(summary["per_seed"], key=itemgetter("mean"))["seed"]
+    weights = load_weights(root / "metrics" / "train" / cell.name / "weights.npz", cell)
+    return Job(cell, best, weights[best], root / "models" / cell.name)
+
+
+def _save(job: Job) -> None:
+    export.save(job.cell, job.weights, job.folder)
+
+
+def _observations(cell: Cell) -> np.ndarray:
+    """[1000, S] raw observations, uniform over their bounds."""
+    low, high = cell.task.observation_low, cell.task.observation_high
+    draws = np.random.default_rng(0).random((NUM_OBSERVATIONS, len(low)), np.float32)
+    return low + draws * (high - low)
+
+
+def _seed_summary(summary: dict[str, Any], seed: int) -> dict[str, Any]:
+    return next(entry for entry in summary["per_seed"] if entry["seed"] == seed)
+
+
+def _describe(job: Job, evaluated: dict[str, Any], gap: float, settings: Settings) -> None:
+    """Writes the signature, for machines, and the model card."""
+    cell, signature = job.cell, export.signature(job.cell)
+    write_json(job.folder / "signature.json", signature)
+    bounds = "\n".join(
+        f"| {index} | {a.name} | {list(a.low)} | {list(a.high)} |"
+        for index, a in enumerate(cell.task.actions.actions)
+    )
+    tensors = "\n".join(
+        f"| {side} | `{name}` | {dtype} | {shape} |"
+        for side, rows in (("input", signature["inputs"]), ("output", signature["outputs"]))
+        for name, dtype, shape in rows
+    )
+    values = "\n".join(f"- `{path}`: {value}" for path, value in cell.flattened().items())
+    start = "none" if cell.initial_parameters is None else "hand-set"
+    (job.folder / "README.md").write_text(
+        CARD.format(
+            cell=cell,
+            seed=job.seed,
+            start=start,
+            steps=settings.training.steps,
+            episodes=settings.evaluation.episodes,
+            num_seeds=len(settings.study.seeds),
+            mean=evaluated["mean"],
+            std=evaluated["std"] or 0.0,
+            observations=NUM_OBSERVATIONS,
+            gap=gap,
+            bounds=bounds,
+            tensors=tensors,
+            values=values,
+        )
+    )
+
+
+CARD = """# {cell.name}
+
+A policy for `{cell.environment}`, trained with `{cell.algorithm}` and the gradient strategy
+`{cell.strategy_name}`: seed {seed}, the best of {num_seeds}, {steps:,} environment steps,
+hand-set initial parameters: {start}.
+
+Mean greedy return {mean:.4f}, standard deviation over episodes {std:.4f} ({episodes:,} episodes).
+It is the best of several seeds, so expect less of a new one; `metrics/evaluate/summary.json` has
+them all.
+
+## Use
+
+```python
+import numpy as np
+import tensorflow as tf
+
+policy = tf.saved_model.load("models/{cell.name}").signatures["serving_default"]
+answer = policy(observation=np.zeros([1, {cell.task.observation_low.size}], np.float32))
+print(answer["action"], answer["parameters"])
+```
+
+Observations are raw, in the environment's own units. `parameters` are those of `action`, in
+environment units, clipped to their bounds and padded with zeros to the longest action;
+`num_parameters` of them count.
+
+| | name | type | shape |
+|---|---|---|---|
+{tensors}
+
+| action | name | low | high |
+|---|---|---|---|
+{bounds}
+
+## Checks
+
+Loaded in a fresh process without `pamdp`, the model took the trained policy's action on each of
+{observations:,} observations drawn uniformly over their bounds; the largest difference of a
+parameter was {gap:.2g} of its range. In the environment it earned the evaluated return.
+
+## Settings
+
+{values}
+"""

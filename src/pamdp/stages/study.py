@@ -1,0 +1,162 @@
+"""What the stages do for the study as a whole: setup and evaluation."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import warnings
+import zlib
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gymnasium.utils.env_checker import check_env
+from packaging.requirements import Requirement
+
+from pamdp import statistics
+from pamdp.evaluation import Episodes
+from pamdp.loops import make, random_episodes
+from pamdp.records import Run, read_json, write_json
+from pamdp.settings import Benchmark, Settings, SettingsError
+from pamdp.stages.cells import evaluate_cell, load_weights, tags, tuned
+from pamdp.tracking import Tracker, collect, ensure_experiment
+from pamdp.watching import film
+
+# What numbers come out of; the others show, store and check.
+RESULT_PACKAGES = ("gymnasium", "numpy", "optuna", "tensorflow")
+
+
+def set_up(settings: Settings, root: Path) -> None:
+    """Checks installation and environments and writes what results depend on to `metrics/setup/`.
+
+    Raises:
+      SettingsError: an installed version is not the locked one, or an environment is refused.
+    """
+    check_versions(root / "requirements.lock")
+    folder = root / "metrics" / "setup"
+    write_json(folder / "versions.json", {"packages": {n: version(n) for n in RESULT_PACKAGES}})
+    environments = {name: describe(b) for name, b in settings.environments.items()}
+    write_json(folder / "environments.json", environments)
+    ensure_experiment(settings.study.name, root)
+
+
+def check_versions(lock: Path) -> None:
+    """Compares what is installed with `requirements.lock`.
+
+    Raises:
+      SettingsError: lists every package that differs.
+    """
+    wrong = []
+    for requirement in _pinned(lock):
+        expected = str(requirement.specifier).removeprefix("==")
+        try:
+            found = version(requirement.name)
+        except PackageNotFoundError:
+            if requirement.name not in RESULT_PACKAGES:
+                continue  # a developer's tool, say
+            found = "none"
+        if found != expected:
+            wrong.append(f"  {requirement.name}: expected {expected}, found {found}")
+    if wrong:
+        raise SettingsError(
+            "\n".join([f"the installed packages are not those of {lock.name}:", *wrong])
+            + "\nrun `make study`, or `pip install --require-hashes -r requirements.lock`"
+        )
+
+
+def _pinned(lock: Path) -> Iterator[Requirement]:
+    for line in lock.read_text().splitlines():
+        if "==" in line and not line.startswith((" ", "#")):
+            requirement = Requirement(line.rstrip(" \\"))
+            if requirement.marker is None or requirement.marker.evaluate():
+                yield requirement
+
+
+def describe(benchmark: Benchmark) -> dict[str, Any]:
+    """Builds and checks an environment: its spaces, its code, and what random actions earn."""
+    task = benchmark.task
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # advice on style; what is wrong is raised
+        check_env(make(task).unwrapped, skip_render_check=True)
+    random = random_episodes(task)
+    source = Path(inspect.getfile(type(task)))
+    return {
+        "kind": task.kind,
+        "source": hashlib.sha256(source.read_bytes()).hexdigest(),
+        "max_episode_steps": task.max_episode_steps,
+        "observation": {
+            "shape": [len(task.observation_low)],
+            "low": task.observation_low.tolist(),
+            "high": task.observation_high.tolist(),
+        },
+        "actions": [
+            {"name": a.name, "low": list(a.low), "high": list(a.high)} for a in task.actions.actions
+        ],
+        "random_policy": {
+            "episodes": len(random.returns),
+            "return_mean": float(random.returns.mean()),
+            "return_std": float(random.returns.std(ddof=1)),
+            "length_mean": float(random.lengths.mean()),
+            "length_std": float(random.lengths.std(ddof=1)),
+        },
+    }
+
+
+def evaluate_study(settings: Settings, root: Path) -> None:
+    """Evaluates all seeds of all cells and writes `metrics/evaluate/`."""
+    environments = read_json(root / "metrics" / "setup" / "environments.json")
+    episodes = {cell.name: evaluate_cell(settings, cell.name, root) for cell in settings.cells}
+    returns = {name: _stacked(seeds, "returns") for name, seeds in episodes.items()}
+    summary, comparisons = {}, {}
+    for cell in settings.cells:
+        record = Run.read(root / "metrics" / "train" / cell.name / "record.json")
+        seeds = episodes[cell.name]
+        measured = statistics.Evaluation(
+            seeds=list(seeds),
+            returns=returns[cell.name],
+            lengths=_stacked(seeds, "lengths"),
+            successes=_stacked(seeds, "successes"),
+            curves=[child.metrics["eval/return"] for child in record.children],
+            threshold=settings.evaluation.return_threshold,
+            clipped_share=float(np.mean([e.clipped_share for e in seeds.values()])),
+            near_bound_share=float(np.mean([e.near_bound_share for e in seeds.values()])),
+            random_return=environments[cell.environment]["random_policy"]["return_mean"],
+            initial_parameters=tags(cell, "evaluate")["initial_parameters"],
+        )
+        # A generator for each cell: its intervals do not depend on which other cells there are.
+        summary[cell.name] = statistics.summarise(measured, _generator(cell.name))
+        comparisons[cell.name] = statistics.compare(cell.name, returns, _generator(cell.name))
+    folder = root / "metrics" / "evaluate"
+    write_json(folder / "summary.json", summary)
+    write_json(folder / "comparisons.json", comparisons)
+    np.savez(folder / "episodes.npz", **returns)
+    track(settings, root)
+
+
+def film_best(settings: Settings, root: Path) -> None:
+    """Writes `metrics/report/best.gif`: an episode of the best seed of the best cell."""
+    summary = read_json(root / "metrics" / "evaluate" / "summary.json")
+    best = max(settings.cells, key=lambda cell: summary[cell.name]["return"]["mean"])
+    seed = max(summary[best.name]["per_seed"], key=itemgetter("mean"))["seed"]
+    cell = tuned(best, root)
+    weights = load_weights(root / "metrics" / "train" / best.name / "weights.npz", cell)
+    film(cell, weights[seed], seed, root / "metrics" / "report" / "best.gif")
+
+
+def track(settings: Settings, root: Path) -> None:
+    """Shows in MLflow what the records hold by now."""
+    with Tracker(settings.study.name, root) as tracker:
+        for run in collect(root):
+            tracker.put(run, final=True)
+
+
+def _stacked(seeds: dict[int, Episodes], field: str) -> np.ndarray:
+    """[seeds, episodes] float32."""
+    return np.stack([getattr(episodes, field) for episodes in seeds.values()]).astype(np.float32)
+
+
+def _generator(name: str) -> np.random.Generator:
+    return np.random.default_rng(zlib.crc32(name.encode()))

@@ -1,0 +1,165 @@
+"""MLflow, made to show records."""
+
+import math
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from pamdp.records import Run
+from pamdp.tracking.connection import connect
+from pamdp.tracking.files import digest, git_tags, require_artifacts
+
+KEY, FINGERPRINT, DIGEST = "pamdp.key", "pamdp.fingerprint", "pamdp.digest"
+PARENT = "mlflow.parentRunId"
+METRICS_PER_CALL, OTHERS_PER_CALL = 1000, 100  # what MLflow takes in one log_batch
+
+_T = TypeVar("_T")
+
+
+@dataclass
+class _Shown:
+    """What MLflow shows of one run; `points` is metric name to step to value."""
+
+    run_id: str
+    tags: dict[str, str]
+    params: set[str] = field(default_factory=set)
+    points: dict[str, dict[int, float | str]] = field(default_factory=dict)
+    finished: bool = False
+
+
+class View:
+    """One experiment of MLflow, made to show records; for use by one thread.
+
+    Args:
+      experiment: the experiment's name; it is created if need be.
+      root: the project's root, to which the records' artifacts are relative.
+    """
+
+    def __init__(self, experiment: str, root: Path) -> None:
+        self.root = root.resolve()
+        self.client, self.experiment_id = connect(experiment, self.root)
+        self._known: dict[tuple[str, str, str | None], _Shown] = {}
+
+    def sync(self, run: Run, final: bool) -> str:
+        """Makes MLflow show `run` and its children; a second time changes nothing.
+
+        A run is known by its key and fingerprint (a child by its parent too), so that a rerun with
+        another fingerprint is a new run and the old one stays.
+
+        Args:
+          run: the record, or a growing snapshot of it.
+          final: the record is complete: its artifacts are logged and the runs end as FINISHED.
+
+        Returns:
+          MLflow's id of the run.
+
+        Raises:
+          FileNotFoundError: an artifact of a final record does not exist.
+        """
+        if final:
+            require_artifacts(self.root, run)
+        return self._sync(run, final, None)
+
+    def _sync(self, run: Run, final: bool, parent_id: str | None) -> str:
+        identity = (run.key, run.fingerprint, parent_id)
+        if identity not in self._known:
+            # Read once: from here on this process knows what MLflow shows.
+            self._known[identity] = self._find(run, parent_id) or self._create(run, parent_id)
+        shown = self._known[identity]
+        self._add_fields(run, shown)
+        self._add_points(run, shown)
+        for child in run.children:
+            self._sync(child, final, shown.run_id)
+        if final:
+            self._add_artifacts(run, shown)
+            self._finish(shown)
+        return shown.run_id
+
+    def _find(self, run: Run, parent_id: str | None) -> _Shown | None:
+        query = " and ".join(f"tags.`{k}` = '{v}'" for k, v in _identity(run, parent_id).items())
+        found = self.client.search_runs(
+            [self.experiment_id], query, max_results=1, order_by=["attributes.start_time ASC"]
+        )
+        if not found:
+            return None
+        run_id, data = found[0].info.run_id, found[0].data
+        points: dict[str, dict[int, float | str]] = {}
+        for name in data.metrics:
+            history = self.client.get_metric_history(run_id, name)
+            points[name] = {point.step: _comparable(point.value) for point in history}
+        finished = found[0].info.status == "FINISHED"
+        return _Shown(run_id, dict(data.tags), set(data.params), points, finished)
+
+    def _create(self, run: Run, parent_id: str | None) -> _Shown:
+        tags = run.tags | _identity(run, parent_id) | git_tags(self.root)
+        # "train platform-mpdqn-inverting" for a parent, "seed-1" below it.
+        name = run.key.rpartition("/")[2] if parent_id else run.key.replace("/", " ")
+        made = self.client.create_run(self.experiment_id, tags=tags, run_name=name)
+        return _Shown(made.info.run_id, tags)
+
+    def _add_fields(self, run: Run, shown: _Shown) -> None:
+        from mlflow.entities import Param, RunTag
+
+        tags = [RunTag(k, v) for k, v in run.tags.items() if shown.tags.get(k) != v]
+        for batch in _batches(tags, OTHERS_PER_CALL):
+            self.client.log_batch(shown.run_id, tags=batch)
+            shown.tags.update((tag.key, tag.value) for tag in batch)
+        params = [Param(k, str(v)) for k, v in run.parameters.items() if k not in shown.params]
+        for batch in _batches(params, OTHERS_PER_CALL):
+            self.client.log_batch(shown.run_id, params=batch)
+            shown.params.update(param.key for param in batch)
+
+    def _add_points(self, run: Run, shown: _Shown) -> None:
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        points = [
+            Metric(name, value, now, step)
+            for name, series in run.metrics.items()
+            for step, value in series
+            if shown.points.get(name, {}).get(step) != _comparable(value)
+        ]
+        for batch in _batches(points, METRICS_PER_CALL):
+            self.client.log_batch(shown.run_id, metrics=batch)
+            for point in batch:
+                shown.points.setdefault(point.key, {})[point.step] = _comparable(point.value)
+
+    def _add_artifacts(self, run: Run, shown: _Shown) -> None:
+        content = digest(self.root, run.artifacts)
+        if not run.artifacts or shown.tags.get(DIGEST) == content:
+            return
+        for path in run.artifacts:
+            folder = Path(path).parent.as_posix()
+            self.client.log_artifact(
+                shown.run_id, str(self.root / path), None if folder == "." else folder
+            )
+        # Last, so that an interrupted upload is done again.
+        self.client.set_tag(shown.run_id, DIGEST, content)
+        shown.tags[DIGEST] = content
+
+    def _finish(self, shown: _Shown) -> None:
+        if not shown.finished:
+            self.client.set_terminated(shown.run_id)
+            shown.finished = True
+
+
+def _identity(run: Run, parent_id: str | None) -> dict[str, str]:
+    tags = {KEY: run.key, FINGERPRINT: run.fingerprint}
+    return tags | {PARENT: parent_id} if parent_id else tags
+
+
+def _batches(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _comparable(value: float) -> float | str:
+    """A metric's value as it compares with what MLflow gives back.
+
+    MLflow keeps infinities as the largest floats, and not a number equals nothing.
+    """
+    if math.isnan(value):
+        return "nan"
+    return max(-sys.float_info.max, min(sys.float_info.max, value))

@@ -1,0 +1,210 @@
+"""What every gradient strategy keeps to. New ones are picked up from their list."""
+
+import importlib
+import inspect
+import itertools
+import pkgutil
+from typing import Any, get_args
+
+import hypothesis.extra.numpy as arrays
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+import pamdp.gradients
+from pamdp.gradients import STRATEGIES, AnyStrategy, Chain, Context, Strategy
+from pamdp.structure import floats, with_floats
+
+B, P = 4, 3
+LOW, HIGH = np.float32([-1.0, 0.0, -3.0]), np.float32([1.0, 5.0, 3.0])
+KINDS = [get_args(member.model_fields["kind"].annotation)[0] for member in STRATEGIES]
+SCOPED = [kind for kind, m in zip(KINDS, STRATEGIES, strict=True) if "scope" in m.model_fields]
+EXAMPLES = settings(max_examples=50, deadline=None)
+
+
+def strategy(value: Any) -> Any:
+    return TypeAdapter(AnyStrategy).validate_python(value)
+
+
+def numbers(size: float, *shape: int) -> st.SearchStrategy[np.ndarray]:
+    elements = st.floats(-size, size, width=32, allow_subnormal=False)
+    return arrays.arrays(np.float32, shape, elements=elements)
+
+
+@st.composite
+def contexts(draw: st.DrawFn) -> Context:
+    """Parameters in, on and outside their bounds."""
+    units = draw(numbers(2.0, B, P))
+    taken = draw(arrays.arrays(np.float32, (B, P), elements=st.sampled_from([0.0, 1.0])))
+    parameters = LOW + (HIGH - LOW) * (units + 1) / 2
+    return Context(parameters, LOW, HIGH, draw(numbers(3.0, B)), taken)
+
+
+ascents = numbers(10.0, B, P)
+members = st.sampled_from(KINDS)
+
+
+def transformed(value: Any, ascent: np.ndarray, context: Context) -> np.ndarray:
+    tensors = Context(*map(tf.constant, context))
+    return strategy(value).transform(tf.constant(ascent), tensors).numpy()
+
+
+# -- The list --------------------------------------------------------------------------------------
+
+
+def test_every_file_is_listed() -> None:
+    found = {}
+    for info in pkgutil.iter_modules(pamdp.gradients.__path__):
+        module = importlib.import_module(f"pamdp.gradients.{info.name}")
+        for _, member in inspect.getmembers(module, inspect.isclass):
+            defined_here = member.__module__ == module.__name__
+            if defined_here and issubclass(member, Strategy) and member not in (Strategy, Chain):
+                found[member] = info.name
+    assert set(found) == set(STRATEGIES), "list each strategy in pamdp/gradients/members.py"
+    for member, file in found.items():
+        assert get_args(member.model_fields["kind"].annotation) == (file,)
+
+
+@pytest.mark.parametrize(("kind", "member"), list(zip(KINDS, STRATEGIES, strict=True)))
+def test_kind_alone_selects_it(kind: str, member: type[Strategy]) -> None:
+    assert type(strategy({"kind": kind})) is member
+
+
+# -- All of them -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@EXAMPLES
+@given(ascent=ascents, context=contexts())
+def test_transform(kind: str, ascent: np.ndarray, context: Context) -> None:
+    found = transformed({"kind": kind}, ascent, context)
+    assert found.shape == (B, P)
+    assert found.dtype == np.float32
+    assert np.isfinite(found).all()
+    # Nothing comes of nothing.
+    np.testing.assert_array_equal(transformed({"kind": kind}, 0 * ascent, context), 0)
+    # Samples do not see each other.
+    turned = context._replace(
+        parameters=context.parameters[::-1],
+        td_error=context.td_error[::-1],
+        taken=context.taken[::-1],
+    )
+    np.testing.assert_array_equal(transformed({"kind": kind}, ascent[::-1], turned), found[::-1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@EXAMPLES
+@given(raw=numbers(4.0, B, P))
+def test_unbound_is_the_inverse_of_bound(kind: str, raw: np.ndarray) -> None:
+    one = strategy({"kind": kind})
+    # Within half the range around the middle, where no rounding gets in the way.
+    raw = LOW + (HIGH - LOW) * (raw / 8 + 1) / 2
+    there = one.bound(tf.constant(raw), LOW, HIGH)
+    np.testing.assert_allclose(one.unbound(there, LOW, HIGH), raw, rtol=1e-4, atol=1e-4)
+    back = one.unbound(tf.constant(raw), LOW, HIGH)
+    np.testing.assert_allclose(one.bound(back, LOW, HIGH), raw, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_compiled_with_floats_as_inputs(kind: str) -> None:
+    one = strategy({"kind": kind})
+    generator = np.random.default_rng(1)
+    ascent = generator.normal(size=(B, P)).astype(np.float32)
+    x = generator.uniform(LOW - 1, HIGH + 1, (B, P)).astype(np.float32)
+    context = Context(x, LOW, HIGH, np.float32([-2, -0.5, 0, 1]), np.eye(B, P, dtype=np.float32))
+
+    @tf.function(jit_compile=True)
+    def program(values: dict[str, tf.Tensor], g: tf.Tensor) -> tf.Tensor:
+        return with_floats(one, values).transform(g, Context(*map(tf.constant, context)))
+
+    values = {path: tf.constant(value) for path, value in floats(one).items()}
+    np.testing.assert_allclose(
+        program(values, ascent), transformed({"kind": kind}, ascent, context), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("kind", SCOPED)
+@EXAMPLES
+@given(ascent=ascents, context=contexts())
+def test_scope(kind: str, ascent: np.ndarray, context: Context) -> None:
+    own = transformed({"kind": kind, "scope": "taken"}, ascent, context)
+    every = transformed({"kind": kind, "scope": "all"}, ascent, context)
+    np.testing.assert_array_equal(own, np.where(context.taken > 0, every, ascent))
+
+
+@EXAMPLES
+@given(kinds=st.lists(members, min_size=2, max_size=4), ascent=ascents, context=contexts())
+def test_chains_apply_left_to_right(kinds: list[str], ascent: np.ndarray, context: Context) -> None:
+    # At most one of them bounds forwards.
+    kinds = [k for i, k in enumerate(kinds) if k not in BOUNDING or k not in kinds[:i]]
+    kinds = kinds if len(kinds) > 1 else [*kinds, "plain"]
+    expected = ascent
+    for kind in kinds:
+        expected = transformed({"kind": kind}, expected, context)
+    found = transformed([{"kind": kind} for kind in kinds], ascent, context)
+    np.testing.assert_array_equal(found, expected)
+
+
+BOUNDING = [kind for kind in KINDS if strategy({"kind": kind}).bounds_forward]
+
+
+@pytest.mark.parametrize("pair", list(itertools.product(BOUNDING, repeat=2)), ids="-".join)
+def test_two_forward_bounds_are_refused_by_name(pair: tuple[str, str]) -> None:
+    with pytest.raises(ValueError, match=f"received {pair[0]} and {pair[1]}"):
+        strategy([{"kind": kind} for kind in pair])
+
+
+# -- Each one's own promise ------------------------------------------------------------------------
+
+
+@EXAMPLES
+@given(ascent=ascents, context=contexts())
+def test_inverting(ascent: np.ndarray, context: Context) -> None:
+    found, x = transformed({"kind": "inverting"}, ascent, context), context.parameters
+    # It never pushes further out of the bounds, ...
+    assert (found[x >= HIGH + 0 * x] <= 0).all()
+    assert (found[x <= LOW + 0 * x] >= 0).all()
+    # ... and within them it only weakens.
+    inside = (x >= LOW) & (x <= HIGH)
+    assert (found * ascent >= 0)[inside].all()
+    assert (np.abs(found) <= np.abs(ascent))[inside].all()
+
+
+@EXAMPLES
+@given(ascent=ascents, context=contexts())
+def test_zeroing(ascent: np.ndarray, context: Context) -> None:
+    found, x = transformed({"kind": "zeroing"}, ascent, context), context.parameters
+    outside = (x <= LOW) | (x >= HIGH)
+    assert (found[outside] == 0).all()
+    np.testing.assert_array_equal(found[~outside], ascent[~outside])
+
+
+@EXAMPLES
+@given(raw=numbers(1e6, B, P))
+def test_squashing(raw: np.ndarray) -> None:
+    found = strategy({"kind": "squashing"}).bound(tf.constant(raw), LOW, HIGH).numpy()
+    assert ((found >= LOW) & (found <= HIGH)).all()
+
+
+@EXAMPLES
+@given(ascent=ascents, context=contexts())
+def test_raw_pseudo_inverse_flips_the_sign_of_negative_parameters(
+    ascent: np.ndarray, context: Context
+) -> None:
+    settings = {"kind": "pseudo_inverse", "basis": "raw", "scope": "all"}
+    found = transformed(settings, ascent, context)
+    flipped = (context.parameters < 0) & (np.abs(context.parameters * ascent) > 1e-20)
+    assert (np.sign(found) == -np.sign(ascent))[flipped].all()
+
+
+@EXAMPLES
+@given(ascent=ascents, context=contexts())
+def test_unit_pseudo_inverse_keeps_the_sign_within_the_bounds(
+    ascent: np.ndarray, context: Context
+) -> None:
+    found = transformed({"kind": "pseudo_inverse", "scope": "all"}, ascent, context)
+    inside = (context.parameters >= LOW) & (context.parameters <= HIGH)
+    assert (found * ascent >= 0)[inside].all()

@@ -1,0 +1,137 @@
+"""An invented study: plausible files of the stages before the report, without training anything."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pamdp.records import Run, write_json
+from pamdp.statistics import Evaluation, compare, summarise
+
+STRATEGIES = (
+    "plain",
+    "zeroing",
+    "squashing",
+    "inverting",
+    "reversal",
+    "selective",
+    "pseudo_inverse",
+)
+LEVELS: dict[str, float] = dict(
+    zip(STRATEGIES, (0.62, 0.78, 0.93, 0.96, 0.66, 0.6, 0.71), strict=True)
+)
+CLIPPED: dict[str, float] = dict(
+    zip(STRATEGIES, (0.58, 0.12, 0.0, 0.004, 0.49, 0.55, 0.4), strict=True)
+)
+NUM_EPISODES = 40
+STEPS = range(0, 40_001, 1_000)
+
+
+@dataclass(frozen=True)
+class Fake:
+    """What is invented: the mean return of each cell, how much was run, how much it varies."""
+
+    levels: Mapping[str, float]
+    num_seeds: int = 6
+    num_trials: int = 8
+    spread: float = 0.02
+
+
+def grid(environment: str = "platform", algorithms: tuple[str, ...] = ("pdqn", "mpdqn")) -> dict:
+    return {
+        f"{environment}-{algorithm}-{strategy}": level + 0.02 * (algorithm == "mpdqn")
+        for algorithm in algorithms
+        for strategy, level in LEVELS.items()
+    }
+
+
+def write_inputs(root: Path, fake: Fake) -> None:
+    """Writes every file that the report reads."""
+    metrics, rng = root / "metrics", np.random.default_rng(1)
+    seeds = range(1, fake.num_seeds + 1)
+    returns, summary = {}, {}
+    for cell, level in fake.levels.items():
+        scores = np.clip(level + fake.spread * rng.normal(size=(fake.num_seeds, 1)), 0.05, 0.995)
+        episodes = scores + fake.spread * rng.normal(size=(fake.num_seeds, NUM_EPISODES))
+        returns[cell] = episodes.astype(np.float32)
+        curves = [_curve(score, rng) for score in scores[:, 0]]
+        _write_records(metrics, cell, curves, rng, fake.num_trials)
+        clipped = CLIPPED.get(cell.split("-")[2], 0.3)
+        evaluation = Evaluation(
+            seeds,
+            returns[cell],
+            np.full_like(returns[cell], 8),
+            returns[cell] >= 0.95,
+            curves,
+            0.9,
+            clipped,
+            clipped * 1.1 + 0.02,
+            0.2913,
+            "none",
+        )
+        summary[cell] = summarise(evaluation, np.random.default_rng(7))
+    write_json(metrics / "evaluate/summary.json", summary)
+    comparisons = {cell: compare(cell, returns, np.random.default_rng(8)) for cell in returns}
+    write_json(metrics / "evaluate/comparisons.json", comparisons)
+    np.savez(metrics / "evaluate/episodes.npz", **returns)
+    _write_setup(metrics, {cell.split("-")[0] for cell in fake.levels})
+
+
+def _curve(score: float, rng: np.random.Generator) -> list[tuple[int, float]]:
+    rate = rng.uniform(4_000, 9_000)
+    noise = 0.02 * rng.normal(size=len(STEPS))
+    points = zip(STEPS, noise, strict=True)
+    return [(s, float(score - (score - 0.2) * np.exp(-s / rate) + n)) for s, n in points]
+
+
+def _write_records(metrics: Path, cell: str, curves: list, rng, num_trials: int) -> None:
+    parameters = {"learner.gamma": 0.9, "training.num_steps": 40_000, "study.cell": cell}
+    parameters |= {f"learner.{name}.learning_rate": 1e-3 for name in ("q", "parameters")}
+    children = [
+        Run(
+            key=f"train/{cell}/seed-{seed}",
+            fingerprint="f",
+            tags={"seed": str(seed)},
+            metrics={"eval/return": curve},
+        )
+        for seed, curve in enumerate(curves, 1)
+    ]
+    parent = Run(key=f"train/{cell}", fingerprint="f", parameters=parameters, children=children)
+    parent.write(metrics / "train" / cell / "record.json")
+    scores = curves[0][-1][1] - rng.exponential(0.08, size=num_trials)
+    trials = [
+        Run(
+            key=f"tune/{cell}/trial-{n}",
+            fingerprint="f",
+            metrics={"score": [(20_000, float(score))]} if n != 3 else {},
+        )
+        for n, score in enumerate(scores)
+    ]
+    tuning = Run(key=f"tune/{cell}", fingerprint="f", children=trials)
+    tuning.write(metrics / "tune" / cell / "record.json")
+    values = {"learner.q.learning_rate": 0.00123, "learner.parameters.learning_rate": 0.000217}
+    best = {"values": values, "score": float(scores.max())} if num_trials else {}
+    write_json(metrics / "tune" / cell / "best.json", best or {"values": {}, "score": None})
+
+
+def _write_setup(metrics: Path, environments: set[str]) -> None:
+    names = {"run": [30.0], "hop": [720.0], "leap": [430.0], "wait": []}
+    facts = {
+        "observation": {"shape": [9], "low": [0.0] * 9, "high": [1.0] * 9},
+        "actions": [
+            {"name": name, "low": [0.0] * len(high), "high": high} for name, high in names.items()
+        ],
+        "max_episode_steps": 200,
+        "success_return": 0.95,
+        "random_policy": {
+            "episodes": 20_000,
+            "return_mean": 0.2913,
+            "return_std": 0.2401,
+            "length_mean": 3.2,
+            "length_std": 1.9,
+        },
+    }
+    write_json(metrics / "setup/environments.json", dict.fromkeys(environments, facts))
+    packages = {"numpy": "2.4.6", "tensorflow": "2.21.0", "matplotlib": "3.11.2"}
+    write_json(metrics / "setup/versions.json", {"packages": packages})

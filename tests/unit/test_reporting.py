@@ -1,0 +1,284 @@
+"""The report, rendered from files of an invented study."""
+
+import base64
+import csv
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pamdp.records import Run, read_json, write_json
+from pamdp.reporting import findings, tables, write_report
+from pamdp.reporting.data import Section, read_study
+from pamdp.reporting.page import inline
+from tests.unit.fake_study import STEPS, Fake, grid, write_inputs
+
+
+def write_study(root: Path, fake: Fake) -> Path:
+    """Renders an invented study; returns the report's folder."""
+    write_inputs(root, fake)
+    write_report(root)
+    return root / "metrics" / "report"
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of 14 cells that vary over the seeds."""
+    return write_study(tmp_path_factory.mktemp("study"), Fake(grid()))
+
+
+def section_of(root: Path, fake: Fake) -> Section:
+    write_inputs(root, fake)
+    return read_study(root).sections[0]
+
+
+class Elements(HTMLParser):
+    """Collects the elements of a page and fails where a tag is closed that is not open."""
+
+    VOID = ("meta", "img", "path", "use")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.found.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+def test_all_files_are_written(rendered: Path) -> None:
+    pictures = ("bounds", "comparisons", "curves-mpdqn", "curves-pdqn", "returns", "tuning")
+    assert sorted(str(path.relative_to(rendered)) for path in rendered.rglob("*.*")) == [
+        "index.html",
+        "metrics.json",
+        *(f"platform-{name}.svg" for name in pictures),
+        "plots/curves.csv",
+        "plots/returns.csv",
+        "results.md",
+    ]
+
+
+def test_equal_inputs_give_equal_bytes(rendered: Path) -> None:
+    before = {path: path.read_bytes() for path in rendered.rglob("*.*")}
+    write_report(rendered.parents[1])
+    assert before == {path: path.read_bytes() for path in rendered.rglob("*.*")}
+
+
+def test_the_page_is_self_contained(rendered: Path) -> None:
+    text = (rendered / "index.html").read_text()
+    assert "http:" not in text
+    assert "https:" not in text
+    assert "@import" not in text
+    assert set(re.findall(r"url\((.)", text)) <= {"#"}
+    page = Elements(text)
+    assert page.open == []
+    assert not {"script", "link", "iframe"} & {tag for tag, _ in page.found}
+    references = [
+        value
+        for _, attributes in page.found
+        for name, value in attributes.items()
+        if name in ("src", "href", "xlink:href") and value is not None
+    ]
+    assert all(value.startswith(("#", "data:")) for value in references)
+
+
+def test_the_identifiers_of_the_figures_do_not_collide(rendered: Path) -> None:
+    page = Elements((rendered / "index.html").read_text())
+    ids = [attributes["id"] for _, attributes in page.found if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    uses = {str(a["href"])[1:] for tag, a in page.found if tag == "use"}
+    assert uses
+    assert uses <= set(ids)
+
+
+def test_the_page_takes_its_colours_from_the_scheme(rendered: Path) -> None:
+    text = (rendered / "index.html").read_text()
+    assert "prefers-color-scheme: dark" in text
+    figures = "".join(re.findall(r"<svg.*?</svg>", text, re.DOTALL))
+    assert figures.count('<svg role="img" aria-label=') == 6
+    assert "var(--series-1)" in figures
+    assert "var(--ink)" in figures
+    assert not re.findall(r"#[0-9a-f]{6}", figures)
+
+
+def test_the_summary_appears_in_the_tables(rendered: Path) -> None:
+    summary = read_json(rendered.parents[1] / "metrics/evaluate/summary.json")
+    markdown, page = (rendered / "results.md").read_text(), (rendered / "index.html").read_text()
+    for entry in summary.values():
+        values = [entry["return"][name] for name in ("mean", "mean_low", "mean_high")]
+        mean, low, high = (f"{value:.3f}" for value in values)
+        for text in (markdown, page):
+            assert re.search(rf"{mean}\D*\[{low}, {high}\]", text)
+
+
+def test_tables_by_hand(tmp_path: Path) -> None:
+    section = section_of(tmp_path, Fake(grid(), spread=0.0))
+    assert tables.returns_table(section).markdown().splitlines() == [
+        "| Strategy | P-DQN | MP-DQN |",
+        "| --- | ---: | ---: |",
+        "| `plain` | 0.620 [0.620, 0.620] | 0.640 [0.640, 0.640] |",
+        "| `zeroing` | 0.780 [0.780, 0.780] | 0.800 [0.800, 0.800] |",
+        "| `squashing` | 0.930 [0.930, 0.930] | 0.950 [0.950, 0.950] |",
+        "| `inverting` | **0.960** [0.960, 0.960] | **0.980** [0.980, 0.980] |",
+        "| `reversal` | 0.660 [0.660, 0.660] | 0.680 [0.680, 0.680] |",
+        "| `selective` | 0.600 [0.600, 0.600] | 0.620 [0.620, 0.620] |",
+        "| `pseudo_inverse` | 0.710 [0.710, 0.710] | 0.730 [0.730, 0.730] |",
+        "| published (Bester et al. 2019) | 0.964 ± 0.068 | 0.987 ± 0.039 |",
+        "| random policy | 0.291 | 0.291 |",
+    ]
+    details = {row[0]: row[1:] for row in tables.details_table(section, "pdqn").rows}
+    assert details["`plain`"][2:] == ("0.0", "not reached", "58.0", "65.8")
+    assert details["`inverting`"][:3] == ("0.960 [0.960, 0.960]", "0.960 [0.960, 0.960]", "100.0")
+    comparisons = {row[0]: row[1:] for row in tables.comparisons_table(section).rows}
+    # P-DQN over plain, over inverting; MP-DQN over plain, over inverting, over P-DQN.
+    sure, never = "**1.00 [1.00, 1.00]**", "**0.00 [0.00, 0.00]**"
+    assert comparisons["`inverting`"] == (sure, "–", sure, "–", sure)
+    assert comparisons["`selective`"] == (never, never, never, never, sure)
+
+
+def test_steps_name_the_seeds_that_got_there(tmp_path: Path) -> None:
+    section = section_of(tmp_path, Fake({"platform-pdqn-inverting": 0.95}))
+    cell = section.cells["pdqn", "inverting"]
+    steps = {"threshold": 0.9, "per_seed": [12_000, None, 9_000], "median": 12_000}
+    changed = {**cell.summary, "steps_to_return": steps}
+    object.__setattr__(cell, "summary", changed)
+    assert tables.details_table(section, "pdqn").rows[0][4] == "12,000 (2 of 3)"
+
+
+def test_a_clear_winner_is_called_so(tmp_path: Path) -> None:
+    levels = dict.fromkeys(grid(), 0.5) | {"platform-mpdqn-inverting": 0.98}
+    section = section_of(tmp_path, Fake(levels, spread=0.01))
+    assert findings.headline(section) == (
+        "MP-DQN with `inverting` is the clear winner on Platform: mean return 0.976"
+    )
+    assert "It is better than P-DQN with the same strategy and `plain`." in findings.lead(section)
+    found = findings.differences(section)
+    others = "`plain`, `zeroing`, `squashing`, `reversal`, `selective` and `pseudo_inverse`"
+    assert f"With MP-DQN, against `inverting`: worse are {others}." in found
+    assert re.match(r"MP-DQN against P-DQN: better with [^;]*`inverting`", found[-1])
+
+
+def test_equal_cells_are_not_told_apart(tmp_path: Path) -> None:
+    levels = {f"platform-pdqn-{strategy}": 0.9 for strategy in ("plain", "inverting")}
+    section = section_of(tmp_path, Fake(levels, spread=0.0))
+    assert "without a clear lead" in findings.headline(section)
+    assert "not told apart from" in findings.lead(section)
+    assert findings.differences(section) == [
+        "With P-DQN, against `plain`: not told apart is `inverting`.",
+        "With P-DQN, against `inverting`: not told apart is `plain`.",
+    ]
+
+
+def test_one_seed_gives_no_verdict(tmp_path: Path) -> None:
+    report = write_study(tmp_path, Fake(grid(algorithms=("pdqn",)), num_seeds=1))
+    text = (report / "results.md").read_text()
+    assert "with too few seeds for a verdict" in text
+    assert "there is no interval" in text
+    assert "One seed only" in text
+    assert "better" not in text
+    assert "1 seed a cell" in text
+
+
+def test_three_seeds_give_no_verdict_either(tmp_path: Path) -> None:
+    section = section_of(tmp_path, Fake(grid(algorithms=("pdqn",)), num_seeds=3))
+    assert findings.differences(section) == []
+    assert "fewer than 4 seeds" in findings.caveats(section)[0]
+
+
+def test_several_environments_and_missing_references(tmp_path: Path) -> None:
+    levels = {
+        "goal-mpdqn-reversal": 0.4,
+        "goal-mpdqn-reversal_inverting": 0.6,
+        "platform-pdqn-inverting": 0.9,
+        "platform-pdqn-zeroing": 0.8,
+    }
+    write_inputs(tmp_path, Fake(levels, num_trials=0))
+    path = tmp_path / "metrics/evaluate/summary.json"
+    summary = read_json(path)
+    summary["goal-mpdqn-reversal"]["success"] = {"mean": None, "low": None, "high": None}
+    summary["goal-mpdqn-reversal"]["clipped_share"] = None
+    write_json(path, summary)
+    gif = tmp_path / "metrics/report/best.gif"
+    gif.parent.mkdir(parents=True)
+    gif.write_bytes(b"GIF89a-not-really")
+    write_report(tmp_path)
+    page = (gif.parent / "index.html").read_text()
+    markdown = (gif.parent / "results.md").read_text()
+    assert "<h1>Results on Goal and Platform</h1>" in page
+    assert page.count(base64.b64encode(b"GIF89a-not-really").decode()) == 1
+    assert "With P-DQN, against `plain`: not compared, that cell is not in the study." in markdown
+    assert "| `reversal_inverting` |" in markdown
+    assert "0 tuning trials a cell" in markdown
+    assert not (gif.parent / "goal-comparisons.svg").exists()
+    assert not (gif.parent / "goal-tuning.svg").exists()
+    assert read_json(gif.parent / "metrics.json")["goal-mpdqn-reversal"]["success"] is None
+
+
+def test_plots_and_metrics_for_dvc(rendered: Path) -> None:
+    summary = read_json(rendered.parents[1] / "metrics/evaluate/summary.json")
+    cell = "platform-mpdqn-inverting"
+    entry = summary[cell]["return"]
+    success = summary[cell]["success"]["mean"]
+    metrics = read_json(rendered / "metrics.json")
+    assert len(metrics) == 14
+    assert metrics[cell] == {
+        "return_mean": entry["mean"],
+        "return_iqm": entry["iqm"],
+        "success": success,
+    }
+    with (rendered / "plots/returns.csv").open(newline="") as file:
+        rows = {row["cell"]: row for row in csv.DictReader(file)}
+    expected = {name: str(entry[f"mean_{name}"]) for name in ("low", "high")}
+    assert rows[cell] == expected | {
+        "cell": cell,
+        "environment": "platform",
+        "algorithm": "mpdqn",
+        "strategy": "inverting",
+        "mean": str(entry["mean"]),
+    }
+    with (rendered / "plots/curves.csv").open(newline="") as file:
+        curve = [row for row in csv.DictReader(file) if row["cell"] == cell]
+    assert [int(row["step"]) for row in curve] == list(STEPS)
+    record = Run.read(rendered.parents[1] / "metrics/train" / cell / "record.json")
+    last = np.mean([run.metrics["eval/return"][-1][1] for run in record.children])
+    assert float(curve[-1]["mean"]) == pytest.approx(last)
+    assert float(curve[-1]["low"]) < last < float(curve[-1]["high"])
+
+
+def test_the_settings_are_told(rendered: Path) -> None:
+    text = (rendered / "results.md").read_text()
+    assert (
+        "6 seeds a cell, 40,000 training steps a seed, 8 tuning trials a cell, "
+        "40 greedy episodes a seed, initial parameters: none." in text
+    )
+    page = (rendered / "index.html").read_text()
+    assert "learner.gamma" in page
+    assert "study.cell" not in page
+    assert "2.21.0" in page
+    assert "make study" in page
+
+
+def test_a_missing_output_names_its_stage(tmp_path: Path) -> None:
+    write_inputs(tmp_path, Fake({"platform-pdqn-plain": 0.5}))
+    (tmp_path / "metrics/tune/platform-pdqn-plain/best.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"best.json, which is missing: run `dvc repro tun"):
+        write_report(tmp_path)
+
+
+def test_texts_are_escaped() -> None:
+    table = tables.Table("", ("a|b",), (("x|y",),))
+    assert "a\\|b" in table.markdown()
+    assert "x\\|y" in table.markdown()
+    assert inline("a < `b` & **c**") == ("a &lt; <code>b</code> &amp; <strong>c</strong>")

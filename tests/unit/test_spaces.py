@@ -1,0 +1,100 @@
+"""The action space, on numbers worked by hand: equal sizes, unequal sizes, no parameters."""
+
+import gymnasium
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pamdp.spaces import Action, ActionSpec
+
+EQUAL = ActionSpec((Action("a", (0.0,), (10.0,)), Action("b", (-2.0,), (2.0,))))
+UNEQUAL = ActionSpec(
+    (
+        Action("kick", (0.0, -15.0), (20.0, 15.0)),
+        Action("wait", (), ()),
+        Action("shoot", (-7.0,), (7.0,)),
+    )
+)
+BARE = ActionSpec((Action("left", (), ()), Action("right", (), ())))
+
+
+def test_numbers() -> None:
+    assert (UNEQUAL.num_actions, UNEQUAL.num_parameters, UNEQUAL.max_size) == (3, 3, 2)
+    assert UNEQUAL.sizes == (2, 0, 1)
+    np.testing.assert_array_equal(UNEQUAL.low, np.float32([0, -15, -7]))
+    np.testing.assert_array_equal(UNEQUAL.high, np.float32([20, 15, 7]))
+    assert UNEQUAL.low.dtype == np.float32
+
+
+def test_owned() -> None:
+    np.testing.assert_array_equal(UNEQUAL.owned, [[1, 1, 0], [0, 0, 0], [0, 0, 1]])
+    np.testing.assert_array_equal(EQUAL.owned, [[1, 0], [0, 1]])
+
+
+def test_mask() -> None:
+    np.testing.assert_array_equal(
+        UNEQUAL.mask(tf.constant([2, 0, 1])), [[0, 0, 1], [1, 1, 0], [0, 0, 0]]
+    )
+
+
+def test_scale_and_unscale() -> None:
+    units, scaled = np.float32([[15.0, -15.0, 0.0], [20.0, 0.0, 3.5]]), [[0.5, -1, 0], [1, 0, 0.5]]
+    np.testing.assert_allclose(UNEQUAL.scale(units), scaled)
+    np.testing.assert_allclose(UNEQUAL.unscale(tf.constant(scaled)), units)
+
+
+def test_pad() -> None:
+    np.testing.assert_array_equal(EQUAL.pad(tf.constant([[1.0, 2.0]])), [[[1], [2]]])
+    np.testing.assert_array_equal(
+        UNEQUAL.pad(tf.constant([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])),
+        [[[1, 2], [0, 0], [3, 0]], [[4, 5], [0, 0], [6, 0]]],
+    )
+    assert UNEQUAL.pad(tf.zeros([5, 4, 3])).shape == (5, 4, 3, 2)
+
+
+def test_take() -> None:
+    parameters = tf.constant([[1.0, 2.0, 3.0]] * 3)
+    np.testing.assert_array_equal(
+        UNEQUAL.take(parameters, tf.constant([0, 1, 2])), [[1, 2], [0, 0], [3, 0]]
+    )
+
+
+def test_no_parameters_at_all() -> None:
+    assert (BARE.num_parameters, BARE.max_size) == (0, 1)
+    np.testing.assert_array_equal(BARE.take(tf.zeros([2, 0]), tf.constant([0, 1])), [[0], [0]])
+    assert BARE.mask(tf.constant([1])).shape == (1, 0)
+    assert BARE.space().sample() in BARE.space()
+
+
+@pytest.mark.parametrize("spec", [EQUAL, UNEQUAL, BARE])
+def test_batch_of_unknown_size(spec: ActionSpec) -> None:
+    # What an exported model sees.
+    parameters = tf.TensorSpec([None, spec.num_parameters])
+    take = tf.function(spec.take, input_signature=[parameters, tf.TensorSpec([None], tf.int32)])
+    for batch in (1, 4):
+        found = take(tf.ones([batch, spec.num_parameters]), tf.zeros([batch], tf.int32))
+        assert found.shape == (batch, spec.max_size)
+
+
+@pytest.mark.parametrize("spec", [EQUAL, UNEQUAL, BARE])
+def test_compiled(spec: ActionSpec) -> None:
+    parameters = tf.random.stateless_uniform([2, spec.num_parameters], [1, 2])
+    action = tf.constant([1, 0])
+    take = tf.function(lambda x, k: spec.take(spec.unscale(x), k), jit_compile=True)
+    np.testing.assert_allclose(
+        take(parameters, action), spec.take(spec.unscale(parameters), action), rtol=1e-6
+    )
+
+
+def test_space() -> None:
+    space = UNEQUAL.space()
+    assert space[0] == gymnasium.spaces.Discrete(3)
+    assert [box.shape for box in space[1]] == [(2,), (0,), (1,)]
+    np.testing.assert_array_equal(space[1][0].high, np.float32([20, 15]))
+    assert space.sample() in space
+
+
+@pytest.mark.parametrize(("low", "high"), [((0.0,), ()), ((1.0,), (1.0,)), ((2.0,), (1.0,))])
+def test_bounds_are_checked(low: tuple[float, ...], high: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="action 'a': expected a lower and a higher bound"):
+        Action("a", low, high)
