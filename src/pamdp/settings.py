@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-import difflib
-import hashlib
-import inspect
 import json
-import sys
-from collections.abc import Mapping
-from functools import cached_property
+import re
+from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Union
+from typing import Annotated, Any
 
-import ruamel.yaml
-from pydantic import Discriminator, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
-from pamdp.algorithms import ALGORITHMS
 from pamdp.agents.learner import LearnerSettings
 from pamdp.agents.policy import InitialParameters
-from pamdp.envs import ENVIRONMENTS
+from pamdp.algorithms import ALGORITHMS
+from pamdp.cells import AnyEnvironment, Cell, fingerprint
 from pamdp.envs.gymnasium import Gymnasium
 from pamdp.gradients import AnyStrategy
-from pamdp.gradients.plain import Plain
-from pamdp.structure import Component, Count, Finite, Sequence, floats, leaves, with_floats
+from pamdp.problems import SettingsError, expected, explained, nearest
+from pamdp.structure import Component, Count, Finite, Sequence, floats
+
+__all__ = ["Cell", "Settings", "SettingsError", "Training", "fingerprint", "load", "schema"]
 
 # Names become parts of shell commands, file names and keys.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Names = Annotated[Sequence[Name], Field(min_length=1)]
-AnyEnvironment = Annotated[Union[(Gymnasium, *ENVIRONMENTS.values())], Discriminator("kind")]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
-
-
-class SettingsError(ValueError):
-    """The settings are wrong; the message names the key, what was received and expected."""
 
 
 class Study(Component):
@@ -67,6 +62,14 @@ class Benchmark(Component):
     task: AnyEnvironment
     initial_parameters: InitialParameters | None
     learner: LearnerSettings
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Benchmark:
+        # What a Gymnasium environment needs is known once it is made, which is not done here.
+        if self.initial_parameters is not None and not isinstance(self.task, Gymnasium):
+            num_features = len(self.task.observation_low)
+            self.initial_parameters.check(self.task.actions.num_parameters, num_features)
+        return self
 
 
 class Training(Component):
@@ -133,35 +136,6 @@ class Evaluation(Component):
     return_threshold: Finite
 
 
-class Cell(Component):
-    """One combination of the study: all that its training depends on."""
-
-    name: str
-    environment: str
-    algorithm: str
-    strategy_name: str
-    task: AnyEnvironment
-    initial_parameters: InitialParameters | None
-    learner: LearnerSettings
-    strategy: AnyStrategy
-
-    def replace(self, values: Mapping[str, float]) -> Cell:
-        """The cell with other floats, by path; validated."""
-        return Cell.model_validate(with_floats(self, values).model_dump())
-
-    @property
-    def forward(self) -> Cell:
-        """The cell as far as its forward passes go: cells that differ in no more share a program."""
-        members = getattr(self.strategy, "members", (self.strategy,))
-        bounding = [member for member in members if member.bounds_forward]
-        strategy = bounding[0] if bounding else Plain(kind="plain")
-        return self.model_copy(update={"strategy": strategy, "strategy_name": "", "name": ""})
-
-    def flattened(self) -> dict[str, bool | int | float | str | None]:
-        """Settings by path, as a record lists them."""
-        return dict(leaves(self))
-
-
 class Settings(Component):
     """All of params.yaml."""
 
@@ -174,6 +148,12 @@ class Settings(Component):
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
+        for name, strategy in self.gradients.items():
+            if strategy.kind not in (name, "chain"):
+                raise ValueError(
+                    f"gradients.{name}.kind: expected {name!r}, the name it stands under, "
+                    f"received {strategy.kind!r}"
+                )
         known = {
             "environments": list(self.environments),
             "algorithms": list(ALGORITHMS),
@@ -184,13 +164,9 @@ class Settings(Component):
         for field, names in known.items():
             _distinct_and_known(f"study.{field}", getattr(self.study, field), names)
         if not self.study.strategies + self.study.chains:
-            raise ValueError("study.strategies: expected at least one strategy or chain")
-        for name, strategy in self.gradients.items():
-            if strategy.kind not in (name, "chain"):
-                raise ValueError(
-                    f"gradients.{name}.kind: expected {name!r}, the name it stands under, "
-                    f"received {strategy.kind!r}"
-                )
+            raise ValueError(
+                "study.strategies: expected at least one strategy or chain, received none"
+            )
         shared = set(self.study.seeds) & set(self.tuning.seeds)
         if shared:
             raise ValueError(
@@ -201,27 +177,33 @@ class Settings(Component):
         return self
 
     def _check_space(self) -> None:
-        paths = {path for cell in self.cells for path in floats(cell)}
-        for index, dimension in enumerate(self.tuning.space):
+        # All that the settings define, and not only what the study runs, so that a smaller study
+        # needs no smaller space.
+        cells = self._cells(self.environments, self.study.algorithms, self.gradients)
+        known = {path for cell in cells for path in floats(cell)}
+        paths = [dimension.path for dimension in self.tuning.space]
+        for index, (path, dimension) in enumerate(zip(paths, self.tuning.space, strict=True)):
             where = f"tuning.space.{index}"
-            if dimension.path not in paths:
+            if path not in known:
                 raise ValueError(
-                    f"{where}.path: expected the path of a float of a cell, received "
-                    f"{dimension.path!r}{_nearest(dimension.path, paths)}"
+                    f"{where}.path: expected the path of a float of a cell, received {path!r}"
+                    f"{nearest(path, known)}"
                 )
-            for cell in self.cells:
-                for end in ("low", "high"):
-                    value = getattr(dimension, end)
-                    try:
-                        if dimension.path in floats(cell):
-                            cell.replace({dimension.path: value})
-                    except ValidationError as error:
-                        reason = error.errors()[0]["msg"]
-                        raise ValueError(f"{where}.{end}: received {value}; {reason}") from None
+            if path in paths[:index]:
+                raise ValueError(f"{where}.path: expected each path once, received {path!r} again")
+            for cell in cells:
+                if path in floats(cell):
+                    _check_range(cell, dimension, where, self.tuning.trials > 0)
 
-    @cached_property
+    @property
     def cells(self) -> tuple[Cell, ...]:
         """All cells of the study."""
+        study = self.study
+        return self._cells(study.environments, study.algorithms, study.strategies + study.chains)
+
+    def _cells(
+        self, environments: Iterable[str], algorithms: Iterable[str], strategies: Iterable[str]
+    ) -> tuple[Cell, ...]:
         return tuple(
             Cell(
                 name=f"{environment}-{algorithm}-{strategy}",
@@ -231,9 +213,7 @@ class Settings(Component):
                 strategy=self.gradients[strategy],
                 **dict(self.environments[environment]),
             )
-            for environment in self.study.environments
-            for algorithm in self.study.algorithms
-            for strategy in self.study.strategies + self.study.chains
+            for environment, algorithm, strategy in product(environments, algorithms, strategies)
         )
 
     def cell(self, name: str) -> Cell:
@@ -242,7 +222,9 @@ class Settings(Component):
             if cell.name == name:
                 return cell
         names = [cell.name for cell in self.cells]
-        raise SettingsError(f"cell: expected one of the study's, received {name!r}{_nearest(name, names)}")
+        raise SettingsError(
+            f"cell: expected one of the study's, received {name!r}{nearest(name, names)}"
+        )
 
 
 def load(path: Path = Path("params.yaml")) -> Settings:
@@ -253,54 +235,41 @@ def load(path: Path = Path("params.yaml")) -> Settings:
         was expected, and the nearest known name of an unknown one.
     """
     try:
-        values = ruamel.yaml.YAML(typ="safe").load(path)
-    except FileNotFoundError:
-        raise SettingsError(f"{path}: expected a settings file, found none") from None
-    except ruamel.yaml.error.YAMLError as error:
-        raise SettingsError(f"{path}: expected YAML 1.2, received: {error}") from None
+        values = YAML(typ="safe").load(path)
+    except OSError as error:
+        raise SettingsError(
+            f"{path}: expected a settings file, received {error.strerror}"
+        ) from None
+    except YAMLError as error:
+        raise SettingsError(f"{path}: expected YAML 1.2, received: {_first(error)}") from None
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        lines = [_explained(e, values) for e in error.errors()]
+        lines = [f"  {line}" for line in explained(error, values)]
         raise SettingsError("\n".join([f"{path} is wrong:", *lines])) from None
 
 
-def fingerprint(cell: Cell, *parts: Any) -> str:
-    """Hash of what a cell's results depend on: its settings, `parts`, and the code it runs."""
-    values = [part.model_dump(mode="json") if isinstance(part, Component) else part for part in parts]
-    content = json.dumps([cell.model_dump(mode="json"), values], sort_keys=True)
-    digest = hashlib.sha256(content.encode())
-    for source in sources(cell):
-        digest.update(source.read_bytes())
-    return digest.hexdigest()[:16]
+def _first(error: YAMLError) -> str:
+    """What is wrong, without the library's advice on how to allow it."""
+    return str(error).split("\n\n")[0]
 
 
-def sources(cell: Cell) -> list[Path]:
-    """The files of the code that a cell runs: the shared ones and its own plug-ins."""
-    package = Path(__file__).parent
-    members = getattr(cell.strategy, "members", (cell.strategy,))
-    plug_ins = [*map(type, (cell.task, *members)), ALGORITHMS[cell.algorithm]]
-    files = {Path(inspect.getfile(plug_in)) for plug_in in plug_ins}
-    for name in SHARED_SOURCES:
-        path = package / name
-        files.update(path.glob("*.py") if path.is_dir() else [path])
-    return sorted(files)
-
-
-SHARED_SOURCES = (
-    "structure.py",
-    "seeding.py",
-    "spaces.py",
-    "networks.py",
-    "evaluation.py",
-    "loops.py",
-    "training.py",
-    "agents",
-    "algorithms/base.py",
-    "envs/base.py",
-    "gradients/base.py",
-    "gradients/chain.py",
-)
+def _check_range(cell: Cell, dimension: Dimension, where: str, used: bool) -> None:
+    """A float has to allow both ends of its range and, if that is used, to lie within."""
+    value, low, high = floats(cell)[dimension.path], dimension.low, dimension.high
+    for name, end in (("low", low), ("high", high)):
+        try:
+            cell.replace({dimension.path: end})
+        except ValidationError as error:
+            reason = expected(error.errors()[0])
+            raise ValueError(
+                f"{where}.{name}: expected {reason}, as {dimension.path} has to be, received {end}"
+            ) from None
+    if used and not low <= value <= high:  # it is trial 0
+        raise ValueError(
+            f"{where}: expected a range around {value}, with which {cell.name} starts, received "
+            f"{low} to {high}"
+        )
 
 
 def _distinct_and_known(path: str, received: tuple, known: list) -> None:
@@ -310,64 +279,25 @@ def _distinct_and_known(path: str, received: tuple, known: list) -> None:
         if name not in known:
             raise ValueError(
                 f"{path}.{index}: expected one of {', '.join(map(str, known))}, received "
-                f"{name!r}{_nearest(name, known)}"
+                f"{name!r}{nearest(name, known)}"
             )
-
-
-def _nearest(name: Any, known: Any) -> str:
-    close = difflib.get_close_matches(str(name), [str(k) for k in known], 1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def _explained(error: Any, values: Any) -> str:
-    """One line for one of pydantic's errors."""
-    kind, context = error["type"], error.get("ctx", {})
-    path, received = _located(error["loc"], values, kind == "missing")
-    if kind == "unknown_key":
-        key = context["key"]
-        hint = _nearest(key, context["known"].split(", "))
-        return f"  {_joined(path, key)}: unknown key; {error['msg']}{hint}"
-    if kind == "missing":
-        return f"  {path}: expected a value, received none"
-    if kind.startswith("union_tag"):
-        known = context.get("expected_tags", "").replace("'", "").split(", ")
-        tag = context.get("tag")
-        return (
-            f"  {_joined(path, 'kind')}: expected one of {', '.join(known)}, "
-            f"received {tag!r}{_nearest(tag, known)}"
-        )
-    message = error["msg"].removeprefix("Value error, ")
-    if kind == "value_error":  # ours: it says what was received
-        return f"  {_joined(path, message) if ':' in message.split(' ')[0] else f'{path}: {message}'}"
-    return f"  {path}: {message[0].lower() + message[1:]}, received {received!r}"
-
-
-def _located(location: tuple, values: Any, missing: bool) -> tuple[str, Any]:
-    """The path of a key as the file spells it, and the value there.
-
-    Pydantic's locations also name the members of unions that were tried; those are left out.
-    """
-    path = []
-    for part in location:
-        if isinstance(values, dict) and part in values:
-            values = values[part]
-        elif isinstance(values, list) and isinstance(part, int) and part < len(values):
-            values = values[part]
-        elif not (missing and part == location[-1]):
-            continue
-        path.append(str(part))
-    return ".".join(path), values
-
-
-def _joined(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key
 
 
 def schema() -> dict[str, Any]:
     """The JSON schema of params.yaml, for completion in editors."""
-    return Settings.model_json_schema()
+    result = Settings.model_json_schema()
+    for part in (result, *result["$defs"].values()):
+        _describe(part)
+    return result
+
+
+def _describe(part: dict[str, Any]) -> None:
+    """Gives each key the description that the docstring of its class has."""
+    summary, _, attributes = part.get("description", "").partition("\n\nAttributes:\n")
+    part["description"] = summary
+    for name, text in re.findall(r"^  (\w+): (.*(?:\n    .*)*)", attributes, re.MULTILINE):
+        part["properties"][name]["description"] = " ".join(text.split())
 
 
 if __name__ == "__main__":
     Path("params.schema.json").write_text(json.dumps(schema(), indent=1, sort_keys=True) + "\n")
-    sys.exit()
