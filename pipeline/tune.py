@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pamdp.settings import load
 from pamdp.stages import stage
-from pamdp.stages.cells import tune_cell
+from pamdp.stages.tuning import tune_cell
 
 
 def main(cell: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,26 @@ import numpy as np
 
 from pamdp.lazy import tf
 
+# What reading raises if there is no file, or one that was cut short or overwritten.
+DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
 
 def save(path: Path, state: Any, notes: Any) -> None:
     """Writes a nest of tensors and JSON-serialisable notes; the old file stays until it is done."""
+    arrays: dict[str, Any] = {str(i): np.asarray(x) for i, x in enumerate(tf.nest.flatten(state))}
+    arrays["notes"] = np.array(json.dumps(notes))
     path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {str(i): np.asarray(leaf) for i, leaf in enumerate(tf.nest.flatten(state))}
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     with scratch.open("wb") as file:
-        np.savez(file, notes=np.array(json.dumps(notes)), **arrays)
+        np.savez(file, **arrays)
         file.flush()
         os.fsync(file.fileno())
     scratch.replace(path)
@@ -32,12 +46,35 @@ def restore(path: Path, like: Any) -> tuple[Any, Any] | None:
       None if there is no such file, or none that is whole and fits.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             notes = json.loads(str(archive["notes"]))
             leaves = [archive[str(i)] for i in range(len(archive.files) - 1)]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except DAMAGED:
         return None
-    expected = [(leaf.shape, leaf.dtype.as_numpy_dtype) for leaf in tf.nest.flatten(like)]
-    if [(leaf.shape, leaf.dtype) for leaf in leaves] != [(tuple(s), np.dtype(d)) for s, d in expected]:
+    expected = [(tuple(x.shape), np.dtype(x.dtype.as_numpy_dtype)) for x in tf.nest.flatten(like)]
+    if [(leaf.shape, leaf.dtype) for leaf in leaves] != expected:
         return None
     return tf.nest.pack_sequence_as(like, [tf.constant(leaf) for leaf in leaves]), notes
+
+
+def save_weights(path: Path, weights: Mapping[int, Any]) -> None:
+    """Writes the weights of all seeds as one file, arrays `<seed>/<number of the leaf>`."""
+    arrays: dict[str, Any] = {
+        f"{seed}/{index}": leaf
+        for seed, nest in weights.items()
+        for index, leaf in enumerate(tf.nest.flatten(nest))
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, allow_pickle=False, **arrays)
+
+
+def load_weights(path: Path, like: Any) -> dict[int, Any]:
+    """Reads what `save_weights` wrote: by seed, nests of the structure of `like`."""
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    seeds = dict.fromkeys(int(name.split("/")[0]) for name in arrays)
+    count = len(tf.nest.flatten(like))
+    return {
+        seed: tf.nest.pack_sequence_as(like, [arrays[f"{seed}/{i}"] for i in range(count)])
+        for seed in seeds
+    }

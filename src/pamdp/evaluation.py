@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from pamdp import seeding
@@ -50,7 +51,7 @@ def greedy(
 def uniform(spec: ActionSpec, observation: tf.Tensor, key: tf.Tensor) -> Decision:
     """Uniformly random actions and parameters; partially applied, what `rollout` takes."""
     batch = observation.shape[0]
-    action = seeding.integers(seeding.fold(key, 0), [batch], spec.num_actions)
+    action = seeding.integers(seeding.fold(key, 0), (batch,), spec.num_actions)
     draws = seeding.uniform(seeding.fold(key, 1), [batch, spec.num_parameters])
     return Decision(action, 2 * draws - 1)
 
@@ -70,7 +71,7 @@ def rollout(
       num_episodes: N, played side by side.
     """
     spec = task.actions
-    start = task.initial(seeding.fold(key, 0), num_episodes)
+    initial = partial(task.initial, seeding.fold(key, 0), num_episodes)
     zeros = tf.zeros([num_episodes])
 
     def step(t: tf.Tensor, state: Any, running: tf.Tensor, sums: Episodes) -> tuple:
@@ -86,14 +87,16 @@ def rollout(
             clipped_share=sums.clipped_share + live * _share(size > 1.0),
             near_bound_share=sums.near_bound_share + live * _share(size > NEAR),
         )
-        # An ended copy starts anew, unobserved, so that no environment is stepped past its end.
-        state = where(outcome.terminated, start, outcome.state)
+        # An ended copy starts anew, unobserved, so that no environment is stepped past its end. The
+        # start is made again: as an invariant of the loop it would enter the program in an order
+        # that varies between processes, and the compilation cache would miss.
+        state = where(outcome.terminated, initial(), outcome.state)
         return t + 1, state, running & ~outcome.terminated, sums
 
     *_, sums = tf.while_loop(
         lambda t, state, running, sums: (t < task.max_episode_steps) & tf.reduce_any(running),
         step,
-        (tf.constant(0), start, tf.ones([num_episodes], tf.bool), Episodes(*[zeros] * 5)),
+        (tf.constant(0), initial(), tf.ones([num_episodes], tf.bool), Episodes(*[zeros] * 5)),
     )
     steps = tf.reduce_sum(sums.lengths)
     return sums._replace(

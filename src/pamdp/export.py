@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pamdp import seeding
+from pamdp import host, seeding
 from pamdp.agents.policy import Policy, send
+from pamdp.envs.gymnasium import Gymnasium
 from pamdp.evaluation import Decision, Episodes, rollout
 from pamdp.lazy import tf
-from pamdp.loops import policy_of
+from pamdp.loops import evaluation_seed, policy_of
 from pamdp.settings import Cell
 
 PARAMETER_TOLERANCE = 1e-4  # of a parameter's range; the model's sums run in another order
@@ -55,7 +56,9 @@ def save(cell: Cell, weights: tuple[tuple, tuple], folder: Path) -> None:
     (folder / "fingerprint.pb").unlink(missing_ok=True)
 
 
-def _answers(policy: Policy, weights: tuple, observation: tf.Tensor) -> dict[str, tf.Tensor]:
+def _answers(
+    policy: Policy, weights: tuple[tuple, tuple], observation: tf.Tensor
+) -> dict[str, tf.Tensor]:
     spec = policy.q_function.spec
     decision = policy.greedy(*weights, policy.scale(observation))
     everything = spec.unscale(tf.clip_by_value(decision.parameters, -1.0, 1.0))
@@ -123,7 +126,9 @@ def answers_of(folders: list[Path], observations: np.ndarray, scratch: Path) -> 
     return [dict(np.load(file, allow_pickle=False)) for file in files]
 
 
-def check(cell: Cell, weights: tuple, observations: np.ndarray, answers: Mapping) -> float:
+def check(
+    cell: Cell, weights: tuple[tuple, tuple], observations: np.ndarray, answers: Mapping
+) -> float:
     """Compares a saved model's answers with the trained policy's.
 
     Returns:
@@ -150,6 +155,9 @@ def play(cell: Cell, folder: Path, seed: int, num_episodes: int) -> Episodes:
     """Greedy episodes of a saved model, with the random numbers of the final evaluation."""
     model = tf.saved_model.load(str(folder))  # owns the variables
     serve, spec = model.signatures["serving_default"], cell.task.actions
+    if isinstance(cell.task, Gymnasium):
+        return _play_on_host(cell.task, serve, seed, num_episodes)
+    task = cell.task
 
     def decide(observation: tf.Tensor, key: tf.Tensor) -> Decision:
         del key
@@ -160,9 +168,21 @@ def play(cell: Cell, folder: Path, seed: int, num_episodes: int) -> Episodes:
     @tf.function(jit_compile=True, autograph=False)
     def episodes() -> Episodes:
         key = seeding.stream(tf.constant(seed), "evaluation", 0)
-        return rollout(decide, cell.task, key, num_episodes)
+        return rollout(decide, task, key, num_episodes)
 
     return Episodes(*(np.asarray(field) for field in episodes()))
+
+
+def _play_on_host(task: Gymnasium, serve: Any, seed: int, num_episodes: int) -> Episodes:
+    spec = task.actions
+
+    def decide(observation: np.ndarray) -> host.Sent:
+        answers = serve(observation=tf.constant(observation[None], tf.float32))
+        answer = {name: tensor[0].numpy() for name, tensor in answers.items()}
+        scaled = spec.scale(answer["all_parameters"])
+        return host.Sent(int(answer["action"]), answer["parameters"], scaled)
+
+    return host.episodes(task.make(), spec, decide, evaluation_seed(seed, 0), num_episodes)
 
 
 def check_return(cell: Cell, evaluated: float, played: Episodes) -> None:

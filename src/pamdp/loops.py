@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-import gymnasium
 import numpy as np
 
-from pamdp import seeding
-from pamdp.algorithms import ALGORITHMS
+from pamdp import host, seeding
 from pamdp.agents.learner import Choice, Learner, LearnerState, Transition
-from pamdp.agents.policy import NEAR, Policy, send
-from pamdp.envs.adapter import FunctionalEnv
+from pamdp.agents.policy import Policy, send
+from pamdp.algorithms import ALGORITHMS
 from pamdp.envs.base import Environment
 from pamdp.envs.gymnasium import Gymnasium
 from pamdp.evaluation import Episodes, greedy, rollout, uniform, where
@@ -65,7 +63,7 @@ class Program:
       traces: how often each function was traced, by name. One each is what is wanted.
     """
 
-    _programs: dict[str, Program] = {}
+    _programs: ClassVar[dict[str, Program]] = {}
 
     def __init__(self, cell: Cell) -> None:
         """Use `Program.of`, which compiles once for each structure."""
@@ -108,7 +106,9 @@ class Program:
     ) -> Episodes:
         cell = self._bound(values, "evaluate")
         key = seeding.stream(seed, "evaluation", number)
-        return rollout(partial(greedy, policy_of(cell), weights), cell.task, key, num_episodes)
+        return rollout(
+            partial(greedy, policy_of(cell), weights), cell.functional, key, num_episodes
+        )
 
     def _advance(
         self, values: tf.Tensor, state: LearnerState, transition: Transition
@@ -120,7 +120,9 @@ class Program:
     def _sent(self, values: tf.Tensor, choice: Choice) -> tf.Tensor:
         return _sent(policy_of(self._bound(values, "sent")), choice)
 
-    def _decide(self, values: tf.Tensor, weights: tuple[tuple, tuple], observation: tf.Tensor):
+    def _decide(
+        self, values: tf.Tensor, weights: tuple[tuple, tuple], observation: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         policy = policy_of(self._bound(values, "decide"))
         decision = policy.greedy(*weights, policy.scale(observation[None]))
         choice = Choice(decision.action[0], decision.parameters[0])
@@ -139,7 +141,7 @@ def _sent(policy: Policy, choice: Choice) -> tf.Tensor:
 
 def _step(cell: Cell, learner: Learner, state: LoopState) -> LoopState:
     """One action in the environment and one step of the learner."""
-    task, seed, number = cell.task, state.learner.seed, state.learner.step
+    task, seed, number = cell.functional, state.learner.seed, state.learner.step
     choice = state.learner.choice
     action = choice.action[None]
     outcome = task.transition(
@@ -165,7 +167,13 @@ def _step(cell: Cell, learner: Learner, state: LoopState) -> LoopState:
 
 
 class Loop:
-    """What both loops have in common: the compiled program of a cell and its floats."""
+    """What both loops have in common: the compiled program of a cell and its floats.
+
+    Attributes:
+      resumable: whether a run can go on from its `LoopState` alone.
+    """
+
+    resumable: ClassVar[bool] = True
 
     def __init__(self, cell: Cell) -> None:
         """Makes the loop of a cell."""
@@ -184,8 +192,9 @@ class CompiledLoop(Loop):
     def initial(self, seed: int) -> LoopState:
         """The state before the first step."""
         seed_tensor = tf.constant(seed)
-        environment = self.cell.task.initial(seeding.stream(seed_tensor, "reset", 0), 1)
-        observation = self.cell.task.observation(environment)[0]
+        task = self.cell.functional
+        environment = task.initial(seeding.stream(seed_tensor, "reset", 0), 1)
+        observation = task.observation(environment)[0]
         learner = learner_of(self.cell).initial(seed_tensor, observation)
         return LoopState(environment, tf.zeros([1], tf.int32), learner)
 
@@ -211,10 +220,13 @@ class HostLoop(Loop):
     environment's own state is not a value: a run that is interrupted starts anew.
     """
 
+    resumable: ClassVar[bool] = False
+
     def __init__(self, cell: Cell) -> None:
         """Makes the loop of a cell whose task is a Gymnasium environment."""
         super().__init__(cell)
-        self.environment, self.evaluation_environment = cell.task.make(), cell.task.make()
+        self.task = cell.hosted
+        self.environment, self.evaluation_environment = self.task.make(), self.task.make()
 
     def initial(self, seed: int) -> LoopState:
         """The state before the first step; the environment is seeded."""
@@ -228,7 +240,7 @@ class HostLoop(Loop):
         sent, _, learner = state
         for _ in range(num_steps):
             action = int(learner.choice.action)
-            transition = self._transition(self.cell.task.action(action, np.asarray(sent)))
+            transition = self._transition(self.task.actions.element(action, np.asarray(sent)))
             learner, sent = self.program.advance(self.values, learner, transition)
         return state._replace(environment=sent, learner=learner)
 
@@ -248,28 +260,18 @@ class HostLoop(Loop):
         self, weights: tuple[tuple, tuple], seed: int, number: int, num_episodes: int
     ) -> Episodes:
         """Greedy episodes in a second copy of the environment, one after another."""
-        rows = []
-        draw = np.random.SeedSequence([seed, number]).generate_state(1)
-        observation, _ = self.evaluation_environment.reset(seed=int(draw[0]))
-        for _ in range(num_episodes):
-            rows.append(self._episode(weights, observation))
-            observation, _ = self.evaluation_environment.reset()
-        returns, lengths, successes, clipped, near = np.asarray(rows, np.float32).T
-        total = lengths.sum()
-        return Episodes(returns, lengths, successes, clipped.sum() / total, near.sum() / total)
 
-    def _episode(self, weights: tuple[tuple, tuple], observation: np.ndarray) -> Episodes:
-        """One greedy episode; the shares are summed over its steps."""
-        sums, ended = np.zeros(5), False
-        while not ended:
-            action, sent, x = self.program.decide(self.values, weights, tf.constant(observation))
-            observation, reward, terminated, truncated, info = self.evaluation_environment.step(
-                self.cell.task.action(int(action), np.asarray(sent))
-            )
-            size, success = np.abs(x), float(info.get("success", False))
-            sums += [reward, 1, success, np.mean(size > 1.0), np.mean(size > NEAR)]
-            ended = terminated or truncated
-        return Episodes(*sums)
+        def decide(observation: np.ndarray) -> host.Sent:
+            answer = self.program.decide(self.values, weights, tf.constant(observation))
+            return host.Sent(int(answer[0]), *(np.asarray(part) for part in answer[1:]))
+
+        environment, spec = self.evaluation_environment, self.task.actions
+        return host.episodes(environment, spec, decide, evaluation_seed(seed, number), num_episodes)
+
+
+def evaluation_seed(seed: int, number: int) -> int:
+    """What a Gymnasium environment is seeded with for an evaluation of a run."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
 def loop_of(cell: Cell) -> CompiledLoop | HostLoop:
@@ -277,36 +279,15 @@ def loop_of(cell: Cell) -> CompiledLoop | HostLoop:
     return HostLoop(cell) if isinstance(cell.task, Gymnasium) else CompiledLoop(cell)
 
 
-def make(task: Environment | Gymnasium) -> gymnasium.Env:
-    """The Gymnasium form of an environment; a functional one has no time limit."""
-    return task.make() if isinstance(task, Gymnasium) else FunctionalEnv(task, "rgb_array")
-
-
 def random_episodes(task: Environment | Gymnasium) -> Episodes:
     """What uniformly random actions earn: 20,000 episodes, 200 on the host."""
+    spec = task.actions
     if isinstance(task, Gymnasium):
-        return _random_episodes_on_host(task, 200)
+        return host.episodes(task.make(), spec, host.random_decisions(spec, 0), 0, 200)
 
     @tf.function(jit_compile=True, autograph=False)
     def play() -> Episodes:
         key = seeding.stream(tf.constant(0), "random_policy")
-        return rollout(partial(uniform, task.actions), task, key, 20_000)
+        return rollout(partial(uniform, spec), task, key, 20_000)
 
     return Episodes(*(np.asarray(field) for field in play()))
-
-
-def _random_episodes_on_host(task: Gymnasium, num_episodes: int) -> Episodes:
-    environment, rows = task.make(), []
-    environment.reset(seed=0)
-    environment.action_space.seed(0)
-    for _ in range(num_episodes):
-        environment.reset()
-        total, length, ended, info = 0.0, 0, False, {}
-        while not ended:
-            _, reward, terminated, truncated, info = environment.step(
-                environment.action_space.sample()
-            )
-            total, length, ended = total + float(reward), length + 1, terminated or truncated
-        rows.append((total, length, float(info.get("success", False)), 0.0, 0.0))
-    returns, lengths, successes, clipped, near = np.asarray(rows, np.float32).T
-    return Episodes(returns, lengths, successes, clipped.mean(), near.mean())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from pamdp import seeding
 from pamdp.lazy import tf
@@ -13,7 +16,7 @@ class Network(Component):
     """A network and how it learns.
 
     Attributes:
-      hidden: units of each hidden layer.
+      hidden: units of each hidden layer, of which there is at least one.
       activation: name of the hidden layers' activation.
       output_std: standard deviation of the output layer's initial weights; null for
         `U(-1/sqrt(fan_in), 1/sqrt(fan_in))`.
@@ -21,7 +24,7 @@ class Network(Component):
       tau: share by which the target network moves towards this one at each update.
     """
 
-    hidden: Sequence[Count]
+    hidden: Annotated[Sequence[Count], Field(min_length=1)]
     activation: Literal["relu", "leaky_relu", "tanh", "elu", "gelu"] = "relu"
     output_std: NonNegative | None
     learning_rate: Positive
@@ -41,7 +44,7 @@ class Network(Component):
         """
         sizes = [inputs, *self.hidden, outputs]
         layers = []
-        for index, (fan_in, fan_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        for index, (fan_in, fan_out) in enumerate(pairwise(sizes)):
             layer_key, output = seeding.fold(key, index), index == len(self.hidden)
             shape = [fan_out, fan_in] if output else [fan_in, fan_out]
             if not output:

@@ -63,9 +63,9 @@ class Progress:
             self._shown = now
             speed = self._done / max(now - self._started, 1e-9)
             left = (self._total - self._done) / speed
-            print(
+            line = (
                 f"{self._label}: {self._done:,} of {self._total:,} {self._unit}s, "
-                f"{speed:,.0f} {self._unit}s/s, {left:.0f} s left, {text}",
-                file=sys.stderr,
-                flush=True,
+                f"{speed:,.0f} {self._unit}s/s, {left:.0f} s left, {text}"
             )
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()

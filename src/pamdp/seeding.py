@@ -23,7 +23,9 @@ def stream(seed: tf.Tensor, name: str, step: tf.Tensor | int = 0) -> tf.Tensor:
       [2] int32.
     """
     offset = tf.constant(zlib.crc32(name.encode()) & 0x7FFFFFFF, tf.int32)
-    return tf.stack([tf.bitwise.bitwise_xor(tf.cast(seed, tf.int32), offset), tf.cast(step, tf.int32)])
+    return tf.stack(
+        [tf.bitwise.bitwise_xor(tf.cast(seed, tf.int32), offset), tf.cast(step, tf.int32)]
+    )
 
 
 def fold(key: tf.Tensor, index: tf.Tensor | int) -> tf.Tensor:
@@ -34,7 +36,11 @@ def fold(key: tf.Tensor, index: tf.Tensor | int) -> tf.Tensor:
 
 
 def uniform(key: tf.Tensor, shape: tuple[int, ...] | tf.Tensor) -> tf.Tensor:
-    """Uniform draws in [0, 1), float32. The generator is named: bits must not vary by device."""
+    """Uniform draws in [0, 1), float32.
+
+    Equal keys give equal draws within compiled programs; outside of them TensorFlow makes other
+    floats of the same bits. What must agree is drawn on the same side in both loops.
+    """
     return tf.random.stateless_uniform(shape, key, alg="philox")
 
 

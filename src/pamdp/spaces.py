@@ -115,6 +115,17 @@ class ActionSpec:
         """
         return tf.gather(self.pad(parameters), action, batch_dims=1)
 
+    def element(self, action: int, parameters: np.ndarray) -> tuple[int, tuple[np.ndarray, ...]]:
+        """An element of `space`.
+
+        Args:
+          action: the discrete action.
+          parameters: [m] its parameters, padded; those of the other actions are their lower bound.
+        """
+        blocks = [np.asarray(known.low, np.float32) for known in self.actions]
+        blocks[action] = np.asarray(parameters[: self.sizes[action]], np.float32)
+        return action, tuple(blocks)
+
     def space(self) -> gymnasium.spaces.Tuple:
         """The Gymnasium space `Tuple(Discrete(K), Tuple(Box(m_0), ..., Box(m_K-1)))`."""
         boxes = [

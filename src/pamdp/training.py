@@ -48,7 +48,8 @@ def train(
       seed: of every random number of the run.
       training: how long.
       checkpoint_path: where to keep the state for resuming; None for nowhere. A run that is
-        resumed yields the points it had, then goes on, and ends with the same bytes.
+        resumed yields the points it had, then goes on, and ends with the same bytes. It is for
+        the compiled loop; a run on the host starts anew.
 
     Yields:
       The points of the learning curves.
@@ -60,6 +61,7 @@ def train(
       TrainingError: if a number is no longer finite.
     """
     loop = loop_of(cell)
+    checkpoint_path = checkpoint_path if loop.resumable else None
     state, points = loop.initial(seed), []
     saved = checkpoint_path and checkpoint.restore(checkpoint_path, state)
     if saved:

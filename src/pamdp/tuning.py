@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import optuna
 
-from pamdp.settings import Cell, Dimension, Tuning
+from pamdp.settings import Cell, Tuning
 from pamdp.structure import floats
 from pamdp.training import TrainingError, train
 
@@ -51,7 +51,7 @@ class CellStudy:
     root: Path
 
     @property
-    def distributions(self) -> dict[str, optuna.distributions.FloatDistribution]:
+    def distributions(self) -> dict[str, optuna.distributions.BaseDistribution]:
         """The dimensions that this cell has, by path."""
         return {
             d.path: optuna.distributions.FloatDistribution(d.low, d.high, log=d.log)

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pamdp import host
+from pamdp.agents.policy import send
 from pamdp.envs.adapter import FunctionalEnv
 from pamdp.lazy import tf
 from pamdp.loops import policy_of
-from pamdp.agents.policy import send
 from pamdp.settings import Cell
 
 FRAME_MILLISECONDS = 60
@@ -31,22 +32,26 @@ def film(cell: Cell, weights: tuple[tuple, tuple], seed: int, path: Path) -> flo
       The return of the episode.
     """
     policy, spec = policy_of(cell), cell.task.actions
-    environment = FunctionalEnv(cell.task, "rgb_array")
-    observation, _ = environment.reset(seed=seed)
-    frames, total, ended = environment.frames(), 0.0, False
-    for _ in range(cell.task.max_episode_steps):
+    environment = host.make(cell.task, "rgb_array")
+    frames: list[np.ndarray] = []
+
+    def decide(observation: np.ndarray) -> host.Sent:
         decision = policy.greedy(*weights, policy.scale(tf.constant(observation[None])))
-        index = int(decision.action[0])
-        blocks = [np.asarray(action.low, np.float32) for action in spec.actions]
         sent = send(spec, decision.parameters, decision.action)[0].numpy()
-        blocks[index] = sent[: spec.sizes[index]]
-        observation, reward, ended, _, _ = environment.step((index, tuple(blocks)))
-        total += reward
-        frames += environment.frames(EVERY_TICKS)
-        if ended:
-            break
+        return host.Sent(int(decision.action[0]), sent, decision.parameters[0].numpy())
+
+    def watch() -> None:
+        raw = environment.unwrapped
+        if isinstance(raw, FunctionalEnv):
+            frames.extend(raw.frames(EVERY_TICKS))
+        else:
+            frames.append(np.asarray(environment.render()))
+
+    observation, _ = environment.reset(seed=seed)
+    watch()
+    played = host.play(environment, spec, decide, observation, watch)
     write_gif(frames, path)
-    return total
+    return float(played.returns)
 
 
 def write_gif(frames: list[np.ndarray], path: Path) -> None:

@@ -8,12 +8,13 @@ from typing import Literal, NamedTuple
 from pamdp import seeding
 from pamdp.agents import adam, replay
 from pamdp.agents.exploration import Epsilon, Exploration
-from pamdp.networks import Network
 from pamdp.agents.objectives import OBJECTIVES, TD_LOSSES, ObjectiveName, Sampled, TDLoss
 from pamdp.agents.policy import NEAR, Policy
 from pamdp.gradients import Context
 from pamdp.lazy import tf
+from pamdp.networks import Network
 from pamdp.structure import Component, Count, Fraction, Positive
+
 
 class LearnerSettings(Component):
     """Hyper-parameters of the learner; the defaults are those published for Platform.
@@ -201,7 +202,7 @@ class Learner:
         Parameter network: ascent on J through x(s), the Q-network held fixed. Both gradients are
         taken at the same weights (Xiong et al. 2018, algorithm 1).
         """
-        settings, policy = self.settings, self.policy
+        settings = self.settings
         batch = self._sample(state)
         target = self._target(state, batch)
         gradient_q, td_error, td_loss = self._critic_gradient(state, batch, target)
@@ -256,7 +257,7 @@ class Learner:
     def _sample(self, state: LearnerState) -> replay.Batch:
         key = seeding.stream(state.seed, "replay", state.step)
         filled = tf.minimum(state.step, self.settings.replay_size)
-        indices = seeding.integers(key, [self.settings.batch_size], filled)
+        indices = seeding.integers(key, (self.settings.batch_size,), filled)
         spec = self.policy.q_function.spec
         return replay.sample(state.replay, indices, self.policy.features, spec.num_parameters)
 
@@ -267,7 +268,10 @@ class Learner:
         bootstrap = batch.continues_t * tf.reduce_max(q_t, axis=-1)
         return batch.r_t + self.settings.gamma * bootstrap
 
-    def _critic_gradient(self, state: LearnerState, batch: replay.Batch, target: tf.Tensor):
+    def _critic_gradient(
+        self, state: LearnerState, batch: replay.Batch, target: tf.Tensor
+    ) -> tuple[tuple, tf.Tensor, tf.Tensor]:
+        """Gradient of the TD loss, TD errors [B] and the loss."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(state.q)
             q_tm1 = self.policy.q_function.taken(state.q, batch.s_tm1, batch.x_tm1, batch.a_tm1)
@@ -277,8 +281,12 @@ class Learner:
 
     def _policy_gradient(
         self, state: LearnerState, batch: replay.Batch, target: tf.Tensor, td_error: tf.Tensor
-    ):
-        """Descent direction of the parameter network: minus the strategy's ascent."""
+    ) -> tuple[tuple, tf.Tensor, tf.Tensor]:
+        """Descent direction of the parameter network: minus the strategy's ascent.
+
+        Returns:
+          The direction, the parameters x(s) [B, P] and their action values [B, K].
+        """
         policy, settings = self.policy, self.settings
         objective = OBJECTIVES[settings.objective]
         taken = policy.q_function.spec.mask(batch.a_tm1)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
+from pydantic import Field
 
-from pamdp.networks import Network
 from pamdp.algorithms.base import QFunction
 from pamdp.gradients import Strategy
 from pamdp.lazy import tf
+from pamdp.networks import Network
 from pamdp.spaces import ActionSpec
 from pamdp.structure import Component, Finite, Sequence
-
 
 NEAR = 0.98  # |scaled parameter| within 1 % of the range [-1, 1] of a bound
 
@@ -21,8 +21,8 @@ NEAR = 0.98  # |scaled parameter| within 1 % of the range [-1, 1] of a bound
 class Weight(Component):
     """One entry of the fixed linear layer: parameter index, feature index, value."""
 
-    parameter: int
-    feature: int
+    parameter: Annotated[int, Field(ge=0)]
+    feature: Annotated[int, Field(ge=0)]
     value: Finite
 
 
@@ -36,6 +36,22 @@ class InitialParameters(Component):
 
     bias: Sequence[Finite]
     weights: Sequence[Weight] = ()
+
+    def check(self, num_parameters: int, num_features: int) -> None:
+        """Raises ValueError if these are not for P parameters and S features."""
+        if len(self.bias) != num_parameters:
+            raise ValueError(
+                f"initial_parameters.bias: expected {num_parameters} numbers, one for each "
+                f"parameter, received {len(self.bias)}"
+            )
+        sizes = {"parameter": num_parameters, "feature": num_features}
+        for index, weight in enumerate(self.weights):
+            for name, size in sizes.items():
+                if getattr(weight, name) >= size:
+                    raise ValueError(
+                        f"initial_parameters.weights.{index}.{name}: expected an index below "
+                        f"{size}, received {getattr(weight, name)}"
+                    )
 
 
 class Decision(NamedTuple):
@@ -79,6 +95,10 @@ class Policy:
     observation_low: np.ndarray
     observation_high: np.ndarray
     initial_parameters: InitialParameters | None
+
+    def __post_init__(self) -> None:
+        if self.initial_parameters is not None:
+            self.initial_parameters.check(self.q_function.spec.num_parameters, self.features)
 
     @property
     def features(self) -> int:

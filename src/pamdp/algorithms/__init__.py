@@ -1,8 +1,8 @@
 """Algorithms: one Q-function each, in a file named after it, and one line here."""
 
+from pamdp.algorithms.base import QFunction
 from pamdp.algorithms.mpdqn import MPDQN
 from pamdp.algorithms.pdqn import PDQN
-from pamdp.algorithms.base import QFunction
 
 __all__ = ["ALGORITHMS", "QFunction"]
 

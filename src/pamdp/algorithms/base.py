@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pamdp.networks import Network
 from pamdp.lazy import tf
+from pamdp.networks import Network
 from pamdp.spaces import ActionSpec
 
 

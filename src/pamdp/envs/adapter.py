@@ -177,11 +177,10 @@ class FunctionalEnv(gymnasium.Env[np.ndarray, ActionTuple]):
         if self._taken is None:
             return [self._picture(self._state)]
         path = self._programs.path(self._floats, self._taken)
-        last = int(path.length) - 1
-        chosen = [*range(every - 1, last, every), last]
+        states, last = tf.nest.map_structure(np.asarray, path.states), int(path.length) - 1
         return [
-            self._picture(tf.nest.map_structure(operator.itemgetter(index), path.states))
-            for index in chosen
+            self._picture(tf.nest.map_structure(operator.itemgetter(index), states))
+            for index in [*range(every - 1, last, every), last]
         ]
 
     def _picture(self, state: Any) -> np.ndarray:

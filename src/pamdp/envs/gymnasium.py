@@ -24,33 +24,16 @@ class Gymnasium(Component):
     kind: Literal["gymnasium"]
     id: str
 
-    def make(self) -> gymnasium.Env:
+    def make(self, render_mode: str | None = None) -> gymnasium.Env:
         """A new instance."""
-        return gymnasium.make(self.id)
-
-    def action(self, index: int, parameters: np.ndarray) -> tuple[int, tuple[np.ndarray, ...]]:
-        """An element of the action space.
-
-        Args:
-          index: the discrete action.
-          parameters: [m] its parameters, padded; those of the other actions are their lower bound.
-        """
-        blocks = [np.asarray(action.low, np.float32) for action in self.actions.actions]
-        blocks[index] = parameters[: self.actions.sizes[index]]
-        return index, tuple(blocks)
+        return gymnasium.make(self.id, render_mode=render_mode)
 
     @cached_property
     def actions(self) -> ActionSpec:
         """The action space."""
         space = self._template.action_space
-        if not (
-            isinstance(space, spaces.Tuple)
-            and len(space) == 2
-            and isinstance(space[0], spaces.Discrete)
-            and isinstance(space[1], spaces.Tuple)
-            and len(space[1]) == space[0].n
-            and all(isinstance(box, spaces.Box) for box in space[1])
-        ):
+        boxes = _boxes(space)
+        if boxes is None:
             raise ValueError(
                 f"{self.id}: expected the action space Tuple(Discrete(K), Tuple(Box, ...)) with K "
                 f"boxes, received {space}; wrap the environment"
@@ -58,7 +41,7 @@ class Gymnasium(Component):
         return ActionSpec(
             tuple(
                 Action(f"action_{index}", *(tuple(map(float, ends)) for ends in self._ends(box)))
-                for index, box in enumerate(space[1])
+                for index, box in enumerate(boxes)
             )
         )
 
@@ -98,3 +81,14 @@ class Gymnasium(Component):
                 "example in RescaleAction or RescaleObservation"
             )
         return box.low.astype(np.float32), box.high.astype(np.float32)
+
+
+def _boxes(space: gymnasium.Space) -> list[spaces.Box] | None:
+    """The parameters' boxes of a parameterised action space, None if it is none."""
+    if not isinstance(space, spaces.Tuple) or len(space) != 2:
+        return None
+    index, parameters = space
+    if not isinstance(index, spaces.Discrete) or not isinstance(parameters, spaces.Tuple):
+        return None
+    boxes = [box for box in parameters if isinstance(box, spaces.Box)]
+    return boxes if len(boxes) == len(parameters) == index.n else None

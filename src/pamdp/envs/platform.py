@@ -108,7 +108,7 @@ class Platform(Environment):
         second, third = state.x >= PLATFORMS[1][0], state.x >= PLATFORMS[2][0]
 
         def ahead(*values: float) -> tf.Tensor:
-            first, middle, last = (tf.cast(value, state.x.dtype) for value in values)
+            first, middle, last = (tf.constant(value, state.x.dtype) for value in values)
             return tf.where(third, last, tf.where(second, middle, first))
 
         lefts, widths = zip(*PLATFORMS, strict=True)

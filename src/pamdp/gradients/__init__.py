@@ -17,5 +17,7 @@ def _chained(value: Any) -> Any:
 
 
 AnyStrategy = Annotated[
-    Union[(*STRATEGIES, Chain)], Discriminator("kind"), BeforeValidator(_chained)
+    Union[(*STRATEGIES, Chain)],
+    Discriminator("kind"),
+    BeforeValidator(_chained, json_schema_input_type=Member | list[Member]),
 ]

@@ -16,7 +16,7 @@ class Chain(Strategy):
     """Strategies applied left to right; at most one of them bounds the forward pass."""
 
     kind: Literal["chain"] = "chain"
-    members: Annotated[Sequence[Member], Field(min_length=2)]
+    members: Annotated[Sequence[Member], Field(min_length=2)]  # pyright: ignore[reportInvalidTypeForm]
 
     @model_validator(mode="after")
     def _one_forward_bound(self) -> Chain:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -19,6 +20,8 @@ def stage(function: Callable[..., None]) -> None:
     cache = Path.cwd() / WORK / "xla"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={cache}")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # results of a study are those of the CPU
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         function(*sys.argv[1:])
     except (SettingsError, TrainingError, ExportError, OSError) as error:

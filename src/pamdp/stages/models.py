@@ -16,7 +16,8 @@ from pamdp import export
 from pamdp.engines import workers
 from pamdp.records import read_json, write_json
 from pamdp.settings import Cell, Settings
-from pamdp.stages.cells import load_weights, tuned
+from pamdp.stages.cells import trained, tuned
+from pamdp.stages.runs import initial_parameters
 from pamdp.tracking import Tracker
 
 NUM_OBSERVATIONS = 1_000
@@ -57,8 +58,7 @@ def export_study(settings: Settings, root: Path) -> None:
 
 def _job(cell: Cell, summary: dict[str, Any], root: Path) -> Job:
     best = max(summary["per_seed"], key=itemgetter("mean"))["seed"]
-    weights = load_weights(root / "metrics" / "train" / cell.name / "weights.npz", cell)
-    return Job(cell, best, weights[best], root / "models" / cell.name)
+    return Job(cell, best, trained(cell, root)[best], root / "models" / cell.name)
 
 
 def _save(job: Job) -> None:
@@ -90,12 +90,11 @@ def _describe(job: Job, evaluated: dict[str, Any], gap: float, settings: Setting
         for name, dtype, shape in rows
     )
     values = "\n".join(f"- `{path}`: {value}" for path, value in cell.flattened().items())
-    start = "none" if cell.initial_parameters is None else "hand-set"
     (job.folder / "README.md").write_text(
         CARD.format(
             cell=cell,
             seed=job.seed,
-            start=start,
+            start=initial_parameters(cell),
             steps=settings.training.steps,
             episodes=settings.evaluation.episodes,
             num_seeds=len(settings.study.seeds),

@@ -18,10 +18,12 @@ from packaging.requirements import Requirement
 
 from pamdp import statistics
 from pamdp.evaluation import Episodes
-from pamdp.loops import make, random_episodes
+from pamdp.host import make
+from pamdp.loops import random_episodes
 from pamdp.records import Run, read_json, write_json
 from pamdp.settings import Benchmark, Settings, SettingsError
-from pamdp.stages.cells import evaluate_cell, load_weights, tags, tuned
+from pamdp.stages.cells import evaluate_cell, trained, tuned
+from pamdp.stages.runs import initial_parameters
 from pamdp.tracking import Tracker, collect, ensure_experiment
 from pamdp.watching import film
 
@@ -124,7 +126,7 @@ def evaluate_study(settings: Settings, root: Path) -> None:
             clipped_share=float(np.mean([e.clipped_share for e in seeds.values()])),
             near_bound_share=float(np.mean([e.near_bound_share for e in seeds.values()])),
             random_return=environments[cell.environment]["random_policy"]["return_mean"],
-            initial_parameters=tags(cell, "evaluate")["initial_parameters"],
+            initial_parameters=initial_parameters(cell),
         )
         # A generator for each cell: its intervals do not depend on which other cells there are.
         summary[cell.name] = statistics.summarise(measured, _generator(cell.name))
@@ -132,7 +134,7 @@ def evaluate_study(settings: Settings, root: Path) -> None:
     folder = root / "metrics" / "evaluate"
     write_json(folder / "summary.json", summary)
     write_json(folder / "comparisons.json", comparisons)
-    np.savez(folder / "episodes.npz", **returns)
+    np.savez(folder / "episodes.npz", allow_pickle=False, **returns)
     track(settings, root)
 
 
@@ -142,8 +144,7 @@ def film_best(settings: Settings, root: Path) -> None:
     best = max(settings.cells, key=lambda cell: summary[cell.name]["return"]["mean"])
     seed = max(summary[best.name]["per_seed"], key=itemgetter("mean"))["seed"]
     cell = tuned(best, root)
-    weights = load_weights(root / "metrics" / "train" / best.name / "weights.npz", cell)
-    film(cell, weights[seed], seed, root / "metrics" / "report" / "best.gif")
+    film(cell, trained(cell, root)[seed], seed, root / "metrics" / "report" / "best.gif")
 
 
 def track(settings: Settings, root: Path) -> None:

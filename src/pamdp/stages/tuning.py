@@ -1,0 +1,39 @@
+"""Tuning of one cell; apart from the others because Optuna is needed here only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pamdp.cells import fingerprint
+from pamdp.engines import workers
+from pamdp.progress import Progress
+from pamdp.records import write_csv, write_json
+from pamdp.settings import Settings
+from pamdp.stages.runs import tuning_run
+from pamdp.tracking import Tracker
+from pamdp.tuning import CellStudy, Trial
+
+NOTHING_FOUND: dict[str, Any] = {"values": {}, "score": None}  # the settings as they stand
+
+
+def tune_cell(settings: Settings, name: str, root: Path) -> None:
+    """Runs a cell's study and writes `metrics/tune/<cell>/`."""
+    cell, tuning = settings.cell(name), settings.tuning
+    study = CellStudy(cell, tuning, fingerprint(cell, tuning), root)
+    trials: list[Trial] = []
+    progress = Progress(f"tune {name}", tuning.trials, "trial")
+    with Tracker(settings.study.name, root) as tracker, progress:
+        for trial in study.run(workers()):
+            trials.append(trial)
+            tracker.put(tuning_run(cell, tuning, study.fingerprint, trials))
+            progress.update(1, score=trial.score or 0.0)
+        record = tuning_run(cell, tuning, study.fingerprint, trials)
+        best, paths = study.best(trials), sorted(study.distributions)
+        found = {"values": best.values, "score": best.score} if best else NOTHING_FOUND
+        rows = [[t.number, t.score, *(t.values[path] for path in paths)] for t in trials]
+        folder = root / "metrics" / "tune" / name
+        write_json(folder / "best.json", found)
+        write_csv(folder / "trials.csv", ["trial", "score", *paths], rows)
+        record.write(folder / "record.json")
+        tracker.put(record, final=True)
