@@ -314,5 +314,5 @@ def test_settings_are_checked(name: str) -> None:
 
 
 def test_render_mode_is_checked() -> None:
-    with pytest.raises(ValueError, match="render_mode: expected None or one of .*'ansi'"):
+    with pytest.raises(ValueError, match=r"render_mode: expected None or one of .*'ansi'"):
         RegisteredEnv("platform", render_mode="ansi")

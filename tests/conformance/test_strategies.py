@@ -22,11 +22,13 @@ B, P = 4, 3
 LOW, HIGH = np.float32([-1.0, 0.0, -3.0]), np.float32([1.0, 5.0, 3.0])
 KINDS = [get_args(member.model_fields["kind"].annotation)[0] for member in STRATEGIES]
 SCOPED = [kind for kind, m in zip(KINDS, STRATEGIES, strict=True) if "scope" in m.model_fields]
-EXAMPLES = settings(max_examples=50, deadline=None)
+EXAMPLES = settings(max_examples=30, deadline=None, derandomize=True)
+
+ADAPTER = TypeAdapter(AnyStrategy)
 
 
 def strategy(value: Any) -> Any:
-    return TypeAdapter(AnyStrategy).validate_python(value)
+    return ADAPTER.validate_python(value)
 
 
 def numbers(size: float, *shape: int) -> st.SearchStrategy[np.ndarray]:
@@ -167,10 +169,10 @@ def test_inverting(ascent: np.ndarray, context: Context) -> None:
     # It never pushes further out of the bounds, ...
     assert (found[x >= HIGH + 0 * x] <= 0).all()
     assert (found[x <= LOW + 0 * x] >= 0).all()
-    # ... and within them it only weakens.
+    # ... and within them it only weakens, but for rounding.
     inside = (x >= LOW) & (x <= HIGH)
     assert (found * ascent >= 0)[inside].all()
-    assert (np.abs(found) <= np.abs(ascent))[inside].all()
+    assert (np.abs(found) <= np.abs(ascent) * (1 + 1e-6))[inside].all()
 
 
 @EXAMPLES

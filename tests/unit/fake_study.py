@@ -123,7 +123,6 @@ def _write_setup(metrics: Path, environments: set[str]) -> None:
             {"name": name, "low": [0.0] * len(high), "high": high} for name, high in names.items()
         ],
         "max_episode_steps": 200,
-        "success_return": 0.95,
         "random_policy": {
             "episodes": 20_000,
             "return_mean": 0.2913,

@@ -23,9 +23,11 @@ CONTEXT = Context(
 )
 LOW, HIGH = tf.constant([0.0]), tf.constant([10.0])
 
+ADAPTER = TypeAdapter(AnyStrategy)
+
 
 def strategy(settings: Any) -> Any:
-    return TypeAdapter(AnyStrategy).validate_python(settings)
+    return ADAPTER.validate_python(settings)
 
 
 def transformed(settings: Any, context: Context = CONTEXT) -> np.ndarray:
@@ -143,7 +145,7 @@ def test_a_chain_bounds_as_its_member_does() -> None:
         ({"kind": "reversal", "factor": "0.1"}, "valid number"),
         ({"kind": "reversal", "factor": float("nan")}, "finite number"),
         ({"kind": "reversal", "scope": "mine"}, "'taken' or 'all'"),
-        ({"kind": "inverting", "factor": 0.1}, "inverting.factor"),
+        ({"kind": "inverting", "factor": 0.1}, "inverting\n"),
     ],
 )
 def test_malformed_settings_are_refused(settings: Any, message: str) -> None:

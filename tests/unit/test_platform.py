@@ -42,7 +42,8 @@ def at(
 ) -> State:
     """A player at rest."""
     zero = tf.zeros([1])
-    return State(zero + x, zero + y, zero, zero, tf.constant([enemy]), tf.constant([speed]), [0])
+    enemies, speeds = tf.constant([enemy]), tf.constant([speed])
+    return State(zero + x, zero + y, zero, zero, enemies, speeds, ticks=tf.constant([0]))
 
 
 def act(state: State, action: int, parameter: float) -> Outcome:
@@ -112,12 +113,15 @@ def test_random_policy_scores_as_recorded() -> None:
         begin = (0, environment.initial(tf.constant([0, 0]), episodes), zeros > 0, zeros, zeros)
         return tf.while_loop(lambda t, s, over, *_: ~tf.reduce_all(over) & (t < 200), step, begin)
 
-    _, _, over, total, length = rollout()
-    assert over.numpy().all()
-    standard_errors = total.numpy().std() / episodes**0.5, length.numpy().std() / episodes**0.5
-    assert total.numpy().mean() == pytest.approx(0.1529, abs=4 * standard_errors[0])
-    assert total.numpy().std() == pytest.approx(0.1041, rel=0.03)
-    assert length.numpy().mean() == pytest.approx(2.173, abs=4 * standard_errors[1])
+    over, *scores = (leaf.numpy().astype(np.float64) for leaf in rollout()[2:])
+    assert over.all()
+    # Four standard errors of the recorded mean.
+    (total, total_error), (length, length_error) = (
+        (score.mean(), 4 * score.std() / episodes**0.5) for score in scores
+    )
+    assert total == pytest.approx(0.1529, abs=total_error)
+    assert length == pytest.approx(2.173, abs=length_error)
+    assert scores[0].std() == pytest.approx(0.1041, rel=0.03)
 
 
 # -- By hand ---------------------------------------------------------------------------------------
@@ -234,13 +238,11 @@ def test_noise_slows_the_player_down() -> None:
     # |N(0, 0.5 * 0.05)| in each tick. So no noisy leap is longer or higher than the quiet one.
     @tf.function(jit_compile=True, autograph=False)
     def leap(noise: tf.Tensor) -> State:
-        environment = QUIET.model_copy(update={"noise": noise})
-        start = environment.initial(tf.constant([0, 0]), 100)
-        start = start._replace(x=start.x + 475.5, enemy=start.enemy + 0.0)
-        parameters = tf.fill([100, 1], 100.0)
-        return environment.transition(
-            start, tf.fill([100], LEAP), parameters, tf.constant([3, 4])
-        ).state
+        environment, key = QUIET.model_copy(update={"noise": noise}), tf.constant([3, 4])
+        start = environment.initial(key, 100)
+        start = start._replace(x=start.x + 475.5)
+        action, parameters = tf.fill([100], LEAP), tf.fill([100, 1], 100.0)
+        return environment.transition(start, action, parameters, key).state
 
     quiet, noisy = leap(tf.constant(0.0)), leap(tf.constant(1.0))
     assert np.ptp(quiet.x.numpy()) == 0

@@ -21,7 +21,7 @@ def test_stream_is_seed_name_and_step() -> None:
 
 @cache
 def compiled(draw: Callable[..., tf.Tensor], *arguments: Any) -> Callable[[tf.Tensor], np.ndarray]:
-    """Draws as programs make them: from the same bits, XLA makes other floats than eager kernels."""
+    """Draws as programs make them: XLA makes other floats of the bits than eager kernels do."""
     program = tf.function(lambda key: draw(key, *arguments), jit_compile=True, autograph=False)
     return lambda key: program(key).numpy()
 

@@ -1,0 +1,123 @@
+"""What every algorithm's Q-function has to keep to."""
+
+import pkgutil
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pamdp.algorithms
+from pamdp import seeding
+from pamdp.algorithms import ALGORITHMS, QFunction
+from pamdp.lazy import tf
+from pamdp.networks import Network
+from pamdp.spaces import Action, ActionSpec
+from tests.helpers import FEATURES, SPEC
+
+BATCH = 5
+SPECS = {
+    "unequal": SPEC,
+    "equal": ActionSpec((Action("a", (0.0,), (1.0,)), Action("b", (0.0,), (1.0,)))),
+    "one action": ActionSpec((Action("a", (0.0, 0.0), (1.0, 1.0)),)),
+    "no parameters": ActionSpec((Action("a", (), ()), Action("b", (), ()))),
+}
+
+
+def network(*hidden: int, activation: str = "relu") -> Network:
+    return Network.model_validate(
+        {
+            "hidden": hidden,
+            "activation": activation,
+            "output_std": None,
+            "learning_rate": 0.1,
+            "tau": 0.1,
+        }
+    )
+
+
+def inputs(spec: ActionSpec, batch: int = BATCH) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Scaled observations [B, S], parameters [B, P] in and out of bounds, actions [B]."""
+    key = seeding.stream(tf.constant(3), "inputs")
+    s = seeding.normal(seeding.fold(key, 0), (batch, FEATURES))
+    x = 2 * seeding.normal(seeding.fold(key, 1), (batch, spec.num_parameters))
+    return s, x, tf.range(batch) % spec.num_actions
+
+
+@pytest.fixture(params=[(n, s) for n in ALGORITHMS for s in SPECS], ids="-".join)
+def case(request: Any) -> tuple[QFunction, tuple]:
+    """A Q-function of two hidden layers and its weights."""
+    algorithm, spec = request.param
+    q_function = ALGORITHMS[algorithm](network(8, 6), SPECS[spec])
+    weights = q_function.initial(seeding.stream(tf.constant(1), "q"), FEATURES)
+    return q_function, tf.nest.map_structure(lambda w: w + 0.05, weights)
+
+
+def test_each_file_is_listed() -> None:
+    files = {info.name for info in pkgutil.iter_modules(pamdp.algorithms.__path__)} - {"base"}
+    assert set(ALGORITHMS) == files, "list each algorithm in pamdp/algorithms/__init__.py"
+    assert all(issubclass(q, QFunction) for q in ALGORITHMS.values())
+
+
+def test_values_are_finite_and_have_a_column_for_each_action(case) -> None:
+    q_function, weights = case
+    s, x, _ = inputs(q_function.spec)
+    values = q_function.values(weights, s, x)
+    assert values.shape == (BATCH, q_function.spec.num_actions)
+    assert np.isfinite(values).all()
+
+
+def test_taken_is_values_picked_and_so_are_its_gradients(case) -> None:
+    q_function, weights = case
+    s, x, action = inputs(q_function.spec)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([weights, x])
+        taken = q_function.taken(weights, s, x, action)
+        values = q_function.values(weights, s, x)
+        picked = tf.stack([values[b, int(action[b])] for b in range(BATCH)])
+    np.testing.assert_allclose(taken, picked, rtol=1e-5, atol=1e-6)
+    for source in (weights, [x]):
+        direct, through_values = tape.gradient(taken, source), tape.gradient(picked, source)
+        for a, b in zip(tf.nest.flatten(direct), tf.nest.flatten(through_values), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_every_weight_matters(case) -> None:
+    q_function, weights = case
+    s, x, _ = inputs(q_function.spec, batch=64)
+    with tf.GradientTape() as tape:
+        tape.watch(weights)
+        total = tf.reduce_sum(q_function.values(weights, s, x) ** 2)
+    for gradient in tf.nest.flatten(tape.gradient(total, weights)):
+        assert np.count_nonzero(gradient) > 0.8 * np.size(gradient)
+
+
+def test_a_row_depends_on_no_other_row(case) -> None:
+    q_function, weights = case
+    s, x, _ = inputs(q_function.spec)
+    values = q_function.values(weights, s, x)
+    for b in range(BATCH):
+        alone = q_function.values(weights, s[b : b + 1], x[b : b + 1])
+        np.testing.assert_allclose(alone[0], values[b], rtol=1e-5, atol=1e-6)
+
+
+def test_weights_depend_on_the_key_alone() -> None:
+    for q in ALGORITHMS.values():
+        q_function = q(network(8), SPEC)
+        one, again, other = (
+            np.asarray(q_function.initial(seeding.stream(tf.constant(seed), "q"), FEATURES)[0][0])
+            for seed in (1, 1, 2)
+        )
+        assert np.array_equal(one, again)
+        assert not np.isclose(one, other).any()
+
+
+def test_any_two_algorithms_differ() -> None:
+    s, x, _ = inputs(SPEC)
+    values = []
+    for q in ALGORITHMS.values():
+        q_function = q(network(8), SPEC)
+        weights = q_function.initial(seeding.stream(tf.constant(1), "q"), FEATURES)
+        values.append(np.asarray(q_function.values(weights, s, x)))
+    for i, a in enumerate(values):
+        for b in values[:i]:
+            assert not np.allclose(a, b)
