@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
-from pamdp.settings import load
+from pamdp.settings import SettingsError, load
 from pamdp.stages import stage
 
 
-def main(*arguments: str) -> None:
+def main(option: str = "") -> None:
+    if option not in ("", "--check"):
+        raise SettingsError(f"expected no argument or --check, received {option!r}")
     settings = load()
-    if arguments == ("--check",):
+    if option:
         return
     from pamdp.stages.study import set_up  # slow to import, and not needed for a check
 

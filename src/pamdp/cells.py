@@ -95,7 +95,7 @@ def sources(cell: Cell) -> list[Path]:
     """The files of the code that a cell runs: the shared ones and its own plug-ins."""
     package = Path(__file__).parent
     members = getattr(cell.strategy, "members", (cell.strategy,))
-    plug_ins = [*map(type, (cell.task, *members)), ALGORITHMS[cell.algorithm]]
+    plug_ins = [*map(type, (cell.task, cell.strategy, *members)), ALGORITHMS[cell.algorithm]]
     files = {Path(inspect.getfile(plug_in)) for plug_in in plug_ins}
     for name in SHARED_SOURCES:
         path = package / name
@@ -117,5 +117,4 @@ SHARED_SOURCES = (
     "algorithms/base.py",
     "envs/base.py",
     "gradients/base.py",
-    "gradients/chain.py",
 )

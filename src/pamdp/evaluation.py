@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from pamdp import seeding
-from pamdp.agents.policy import NEAR, Policy, send
+from pamdp.agents.policy import NEAR, Decision, Policy, send
 from pamdp.envs.base import Environment
 from pamdp.lazy import tf
 from pamdp.spaces import ActionSpec
@@ -32,20 +32,12 @@ def where(condition: tf.Tensor, new: Any, old: Any) -> Any:
     return tf.nest.map_structure(select, new, old)
 
 
-class Decision(NamedTuple):
-    """What is done in [N] copies: actions [N] int32 and all scaled parameters [N, P]."""
-
-    action: tf.Tensor
-    parameters: tf.Tensor
-
-
 def greedy(
     policy: Policy, weights: tuple[tuple, tuple], observation: tf.Tensor, key: tf.Tensor
 ) -> Decision:
     """The greedy decisions of a policy; partially applied, what `rollout` takes."""
     del key
-    decision = policy.greedy(*weights, policy.scale(observation))
-    return Decision(decision.action, decision.parameters)
+    return policy.greedy(*weights, policy.scale(observation))
 
 
 def uniform(spec: ActionSpec, observation: tf.Tensor, key: tf.Tensor) -> Decision:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pamdp import host, seeding
-from pamdp.agents.policy import Policy, send
+from pamdp.agents.policy import Decision, Policy, send
 from pamdp.envs.gymnasium import Gymnasium
-from pamdp.evaluation import Decision, Episodes, rollout
+from pamdp.evaluation import Episodes, rollout
 from pamdp.lazy import tf
 from pamdp.loops import evaluation_seed, policy_of
 from pamdp.settings import Cell
@@ -92,37 +92,42 @@ import sys
 import numpy as np
 import tensorflow as tf
 
-observations = np.load(sys.argv[1])
-for folder, answers in zip(sys.argv[2::2], sys.argv[3::2]):
+for folder, observations, answers in zip(*[iter(sys.argv[1:])] * 3):
     serve = tf.saved_model.load(folder).signatures["serving_default"]
-    np.savez(answers, **{k: v.numpy() for k, v in serve(observation=observations).items()})
+    outputs = serve(observation=np.load(observations))
+    np.savez(answers, **{name: tensor.numpy() for name, tensor in outputs.items()})
 if "pamdp" in sys.modules:
     sys.exit("the model needs pamdp")
 """
 
 
-def answers_of(folders: list[Path], observations: np.ndarray, scratch: Path) -> list[Any]:
+def answers_of(
+    folders: Sequence[Path], observations: Sequence[np.ndarray], scratch: Path
+) -> list[dict[str, np.ndarray]]:
     """What saved models answer in a fresh process without this package.
 
     Args:
       folders: SavedModels.
-      observations: [N, S] float32.
+      observations: for each of them [N, S] float32.
       scratch: an existing folder for what is passed between the processes.
 
     Returns:
       For each model its outputs by name.
     """
-    np.save(scratch / "observations.npy", observations)
-    files = [scratch / f"{index}.npz" for index in range(len(folders))]
-    pairs = [str(p) for pair in zip(folders, files, strict=True) for p in pair]
+    files, arguments = [], []
+    for index, (folder, rows) in enumerate(zip(folders, observations, strict=True)):
+        asked, answered = scratch / f"{index}.npy", scratch / f"{index}.npz"
+        np.save(asked, rows)
+        files.append(answered)
+        arguments += [str(folder), str(asked), str(answered)]
     done = subprocess.run(
-        [sys.executable, "-c", READER, str(scratch / "observations.npy"), *pairs],
+        [sys.executable, "-c", READER, *arguments],
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
-        raise ExportError(f"exported models cannot be loaded:\\n{done.stderr[-2000:]}")
+        raise ExportError(f"exported models cannot be loaded:\n{done.stderr[-2000:]}")
     return [dict(np.load(file, allow_pickle=False)) for file in files]
 
 

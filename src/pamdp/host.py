@@ -94,7 +94,7 @@ def random_decisions(spec: ActionSpec, seed: int) -> Decide:
         del observation
         action = int(generator.integers(spec.num_actions))
         scaled = generator.uniform(-1.0, 1.0, spec.num_parameters).astype(np.float32)
-        values = spec.low + (scaled + 1) * (0.5 * (spec.high - spec.low))
+        values = spec.unscale(scaled)
         return Sent(action, values[spec.owned[action] > 0], scaled)
 
     return decide

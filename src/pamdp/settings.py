@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 from ruamel.yaml import YAML
@@ -18,7 +18,7 @@ from pamdp.agents.policy import InitialParameters
 from pamdp.algorithms import ALGORITHMS
 from pamdp.cells import AnyEnvironment, Cell, fingerprint
 from pamdp.envs.gymnasium import Gymnasium
-from pamdp.gradients import AnyStrategy
+from pamdp.gradients import STRATEGIES, AnyStrategy
 from pamdp.problems import SettingsError, expected, explained, nearest
 from pamdp.structure import Component, Count, Finite, Sequence, floats
 
@@ -28,6 +28,7 @@ __all__ = ["Cell", "Settings", "SettingsError", "Training", "fingerprint", "load
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Names = Annotated[Sequence[Name], Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+KINDS = {get_args(strategy.model_fields["kind"].annotation)[0] for strategy in STRATEGIES}
 
 
 class Study(Component):
@@ -149,6 +150,11 @@ class Settings(Component):
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
         for name, strategy in self.gradients.items():
+            if strategy.kind == "chain" and name in KINDS:
+                raise ValueError(
+                    f"gradients.{name}: expected a strategy of kind {name!r}, received a chain; "
+                    "give the chain a name of its own"
+                )
             if strategy.kind not in (name, "chain"):
                 raise ValueError(
                     f"gradients.{name}.kind: expected {name!r}, the name it stands under, "
@@ -167,6 +173,7 @@ class Settings(Component):
             raise ValueError(
                 "study.strategies: expected at least one strategy or chain, received none"
             )
+        _distinct_and_known("tuning.seeds", self.tuning.seeds, list(self.tuning.seeds))
         shared = set(self.study.seeds) & set(self.tuning.seeds)
         if shared:
             raise ValueError(

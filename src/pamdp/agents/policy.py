@@ -55,11 +55,11 @@ class InitialParameters(Component):
 
 
 class Decision(NamedTuple):
-    """Greedy actions [B] int32, all scaled parameters [B, P], action values [B, K]."""
+    """Actions [B] int32, all scaled parameters [B, P], and the action values [B, K] if known."""
 
     action: tf.Tensor
     parameters: tf.Tensor
-    q: tf.Tensor
+    q: tf.Tensor | None = None
 
 
 def send(spec: ActionSpec, parameters: tf.Tensor, action: tf.Tensor) -> tf.Tensor:

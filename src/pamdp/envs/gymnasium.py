@@ -9,6 +9,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from pamdp.problems import SettingsError
 from pamdp.spaces import Action, ActionSpec
 from pamdp.structure import Component
 
@@ -34,7 +35,7 @@ class Gymnasium(Component):
         space = self._template.action_space
         boxes = _boxes(space)
         if boxes is None:
-            raise ValueError(
+            raise SettingsError(
                 f"{self.id}: expected the action space Tuple(Discrete(K), Tuple(Box, ...)) with K "
                 f"boxes, received {space}; wrap the environment"
             )
@@ -68,7 +69,7 @@ class Gymnasium(Component):
     def _observation_ends(self) -> tuple[np.ndarray, np.ndarray]:
         space = self._template.observation_space
         if not (isinstance(space, spaces.Box) and len(space.shape) == 1):
-            raise ValueError(
+            raise SettingsError(
                 f"{self.id}: expected an observation space Box of one dimension, received {space}; "
                 "wrap the environment, for example in FlattenObservation"
             )
@@ -76,7 +77,7 @@ class Gymnasium(Component):
 
     def _ends(self, box: spaces.Box) -> tuple[np.ndarray, np.ndarray]:
         if not (np.isfinite(box.low).all() and np.isfinite(box.high).all()):
-            raise ValueError(
+            raise SettingsError(
                 f"{self.id}: expected finite bounds, received {box}; wrap the environment, for "
                 "example in RescaleAction or RescaleObservation"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import sys
@@ -18,10 +19,16 @@ WORK = ".work"  # what can be resumed and caches; no output of any stage
 def stage(function: Callable[..., None]) -> None:
     """Runs a stage's function with the command line's arguments; failures are one clear message."""
     cache = Path.cwd() / WORK / "xla"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={cache}")
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # results of a study are those of the CPU
+    # Level 2 shows errors that are none: no GPU, a cache entry that is not text.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # In quotes, because the path may have spaces.
+    os.environ.setdefault("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory='{cache}'")
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # results of a study are those of the CPU
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    try:
+        inspect.signature(function).bind(*sys.argv[1:])
+    except TypeError as error:
+        sys.exit(f"error: {error}\n{sys.modules[function.__module__].__doc__}")
     try:
         function(*sys.argv[1:])
     except (SettingsError, TrainingError, ExportError, OSError) as error:

@@ -20,7 +20,7 @@ from pamdp.progress import Progress
 from pamdp.records import read_json, write_csv
 from pamdp.settings import Settings
 from pamdp.stages import WORK
-from pamdp.stages.runs import training_run
+from pamdp.stages.runs import training_run, versions
 from pamdp.tracking import Tracker
 from pamdp.training import Point, TrainResult, train
 
@@ -40,14 +40,14 @@ def trained(cell: Cell, root: Path) -> dict[int, tuple]:
 def train_cell(settings: Settings, name: str, root: Path) -> None:
     """Trains all seeds of a cell and writes `metrics/train/<cell>/`."""
     cell, training = tuned(settings.cell(name), root), settings.training
-    mark = fingerprint(cell, training)
-    work = root / WORK / f"train-{mark}"
+    mark = fingerprint(cell, training, versions(root))
+    work = root / WORK / "train" / name
     results: dict[int, TrainResult] = {}
     curves: dict[int, list[Point]] = {seed: [] for seed in settings.study.seeds}
     seeds = list(curves)
 
     def task(seed: int) -> Generator[Point, None, None]:
-        results[seed] = yield from train(cell, seed, training, work / f"seed-{seed}.npz")
+        results[seed] = yield from train(cell, seed, training, work / mark / f"seed-{seed}.npz")
 
     progress = Progress(f"train {name}", training.steps * len(seeds))
     with Tracker(settings.study.name, root) as tracker, progress:
@@ -55,7 +55,8 @@ def train_cell(settings: Settings, name: str, root: Path) -> None:
             curve = curves[seeds[index]]
             steps = point.step - (curve[-1].step if curve else 0)
             curve.append(point)
-            progress.update(steps, **{"return": point.metrics["eval/return"]})
+            latest = [c[-1].metrics["eval/return"] for c in curves.values() if c]
+            progress.update(steps, **{"mean return": sum(latest) / len(latest)})
             tracker.put(training_run(cell, training, mark, {s: [*curves[s]] for s in seeds}))
         record = training_run(cell, training, mark, curves)
         folder = root / "metrics" / "train" / name

@@ -39,14 +39,14 @@ def export_study(settings: Settings, root: Path) -> None:
     shutil.rmtree(root / "models", ignore_errors=True)
     # Each in a process of its own, or its bytes would depend on what was saved before it.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tensorflow", "pamdp.export"])
+    context.set_forkserver_preload(["pamdp.stages.preloaded"])
     with ProcessPoolExecutor(workers(), context, max_tasks_per_child=1) as pool:
-        list(pool.map(_save, jobs))
+        list(pool.map(_save, [job._replace(cell=job.cell.model_dump()) for job in jobs]))
+    observations = [_observations(job.cell) for job in jobs]
     with tempfile.TemporaryDirectory() as scratch:
-        observations = _observations(jobs[0].cell)
         answers = export.answers_of([job.folder for job in jobs], observations, Path(scratch))
-    for job, answer in zip(jobs, answers, strict=True):
-        gap = export.check(job.cell, job.weights, observations, answer)
+    for job, rows, answer in zip(jobs, observations, answers, strict=True):
+        gap = export.check(job.cell, job.weights, rows, answer)
         played = export.play(job.cell, job.folder, job.seed, settings.evaluation.episodes)
         evaluated = _seed_summary(summary[job.cell.name], job.seed)
         export.check_return(job.cell, evaluated["mean"], played)
@@ -62,7 +62,9 @@ def _job(cell: Cell, summary: dict[str, Any], root: Path) -> Job:
 
 
 def _save(job: Job) -> None:
-    export.save(job.cell, job.weights, job.folder)
+    """Runs in a process of its own."""
+    # The cell comes as plain values: an environment that it holds need not travel.
+    export.save(Cell.model_validate(job.cell), job.weights, job.folder)
 
 
 def _observations(cell: Cell) -> np.ndarray:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pamdp.cells import Cell
-from pamdp.records import Run
+from pamdp.records import Run, read_json
 from pamdp.settings import Training, Tuning
 from pamdp.structure import Component, leaves
 from pamdp.training import Point
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 def initial_parameters(cell: Cell) -> str:
     """Whether hand-set parameters were used: `none` or `hand-set`."""
     return "none" if cell.initial_parameters is None else "hand-set"
+
+
+def versions(root: Path) -> dict[str, Any]:
+    """The installed versions that results depend on, as setup found them."""
+    return read_json(root / "metrics" / "setup" / "versions.json")
 
 
 def tags(cell: Cell, stage: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import shutil
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -38,11 +39,23 @@ def set_up(settings: Settings, root: Path) -> None:
       SettingsError: an installed version is not the locked one, or an environment is refused.
     """
     check_versions(root / "requirements.lock")
+    _forget_old_cells(settings, root)
     folder = root / "metrics" / "setup"
     write_json(folder / "versions.json", {"packages": {n: version(n) for n in RESULT_PACKAGES}})
     environments = {name: describe(b) for name, b in settings.environments.items()}
     write_json(folder / "environments.json", environments)
     ensure_experiment(settings.study.name, root)
+
+
+def _forget_old_cells(settings: Settings, root: Path) -> None:
+    """Removes the results of cells that the study no longer has; DVC's cache keeps them.
+
+    DVC leaves them where they are, and later stages depend on these folders as a whole.
+    """
+    names = {cell.name for cell in settings.cells}
+    for folder in (root / "metrics").glob("t*/*"):
+        if folder.parent.name in ("tune", "train") and folder.name not in names:
+            shutil.rmtree(folder)
 
 
 def check_versions(lock: Path) -> None:

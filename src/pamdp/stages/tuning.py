@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from pamdp.engines import workers
 from pamdp.progress import Progress
 from pamdp.records import write_csv, write_json
 from pamdp.settings import Settings
-from pamdp.stages.runs import tuning_run
+from pamdp.stages.runs import tuning_run, versions
 from pamdp.tracking import Tracker
 from pamdp.tuning import CellStudy, Trial
 
@@ -20,7 +21,9 @@ NOTHING_FOUND: dict[str, Any] = {"values": {}, "score": None}  # the settings as
 def tune_cell(settings: Settings, name: str, root: Path) -> None:
     """Runs a cell's study and writes `metrics/tune/<cell>/`."""
     cell, tuning = settings.cell(name), settings.tuning
-    study = CellStudy(cell, tuning, fingerprint(cell, tuning), root)
+    # The database outlives changes of code and versions; its studies must not.
+    code = Path(inspect.getfile(CellStudy)).read_text()
+    study = CellStudy(cell, tuning, fingerprint(cell, tuning, versions(root), code), root)
     trials: list[Trial] = []
     progress = Progress(f"tune {name}", tuning.trials, "trial")
     with Tracker(settings.study.name, root) as tracker, progress:
