@@ -29,10 +29,18 @@ def stream(seed: tf.Tensor, name: str, step: tf.Tensor | int = 0) -> tf.Tensor:
 
 
 def fold(key: tf.Tensor, index: tf.Tensor | int) -> tf.Tensor:
-    """A key for draw number `index` within the step of `key`."""
-    # An odd multiplier near 2**32 / golden ratio spreads consecutive indices over all keys.
-    spread = tf.cast(index, tf.int32) * tf.constant(-1640531527, tf.int32)
-    return tf.stack([key[0] + spread, key[1]])
+    """A key for draw number `index` within the step of `key`; keys may be folded again.
+
+    The index is scrambled (the finaliser of MurmurHash3), as adding it up would make the fold of a
+    fold equal to a third one: `fold(fold(k, 1), 1)` and `fold(k, 2)`.
+    """
+    bits = tf.bitcast(key[0], tf.uint32) + tf.bitcast(tf.cast(index, tf.int32), tf.uint32)
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
+        bits = tf.bitwise.bitwise_xor(
+            bits, tf.bitwise.right_shift(bits, tf.constant(shift, tf.uint32))
+        )
+        bits *= tf.constant(factor, tf.uint32)
+    return tf.stack([tf.bitcast(bits, tf.int32), key[1]])
 
 
 def uniform(key: tf.Tensor, shape: tuple[int, ...] | tf.Tensor) -> tf.Tensor:

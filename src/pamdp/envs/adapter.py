@@ -56,7 +56,8 @@ class _Taken(NamedTuple):
 def _reset(
     environment: Environment, seed: tf.Tensor, count: tf.Tensor, repeat: tf.Tensor
 ) -> tuple[Any, tf.Tensor]:
-    state = environment.initial(seeding.fold(seeding.stream(seed, "reset", count), repeat), 1)
+    key = seeding.stream(seed, "reset", count)
+    state = environment.initial(tf.where(repeat > 0, seeding.fold(key, repeat), key), 1)
     return state, environment.observation(state)[0]
 
 

@@ -16,6 +16,11 @@ from pamdp.training import TrainingError
 WORK = ".work"  # what can be resumed and caches; no output of any stage
 
 
+def without_keras() -> None:
+    """Lets TensorFlow find no Keras: loading it takes as long as the rest, and no stage uses it."""
+    sys.modules.setdefault("keras", None)  # pyright: ignore[reportArgumentType]
+
+
 def stage(function: Callable[..., None]) -> None:
     """Runs a stage's function with the command line's arguments; failures are one clear message."""
     cache = Path.cwd() / WORK / "xla"
@@ -25,6 +30,7 @@ def stage(function: Callable[..., None]) -> None:
     os.environ.setdefault("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory='{cache}'")
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # results of a study are those of the CPU
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    without_keras()
     try:
         inspect.signature(function).bind(*sys.argv[1:])
     except TypeError as error:
