@@ -9,8 +9,9 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from pamdp import host, seeding
-from pamdp.agents.learner import Choice, Learner, LearnerState, Transition
+from pamdp.agents.learner import Learner
 from pamdp.agents.policy import Policy, send
+from pamdp.agents.state import Choice, LearnerState, Transition
 from pamdp.algorithms import ALGORITHMS
 from pamdp.envs.base import Environment
 from pamdp.envs.gymnasium import Gymnasium

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pamdp import checkpoint
-from pamdp.agents.learner import LearnerState, Statistics
+from pamdp.agents.state import LearnerState, Statistics
 from pamdp.evaluation import Episodes
 from pamdp.lazy import tf
 from pamdp.loops import LoopState, loop_of
