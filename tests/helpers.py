@@ -1,0 +1,209 @@
+"""Small cells, learners and learner states, made from the real params.yaml."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+from ruamel.yaml import YAML
+
+from pamdp import seeding
+from pamdp.agents import replay
+from pamdp.agents.learner import Learner, LearnerSettings
+from pamdp.agents.policy import InitialParameters, Policy
+from pamdp.agents.state import LearnerState
+from pamdp.algorithms import ALGORITHMS
+from pamdp.gradients import AnyStrategy
+from pamdp.lazy import tf
+from pamdp.settings import Cell, Settings
+from pamdp.spaces import Action, ActionSpec
+
+ROOT = Path(__file__).parents[1]
+PARAMS = ROOT / "params.yaml"
+
+# Unequal sizes, an action without parameters, and bounds that are no units.
+SPEC = ActionSpec(
+    (
+        Action("two", (-1.0, 0.0), (1.0, 10.0)),
+        Action("none", (), ()),
+        Action("three", (0.0, -5.0, 2.0), (1.0, 5.0, 3.0)),
+        Action("one", (-2.0,), (0.5,)),
+    )
+)
+FEATURES = 3
+SMALL = {
+    "batch_size": 16,
+    "replay_size": 64,
+    "learning_starts": 16,
+    "q.hidden": [12],
+    "parameters.hidden": [12],
+    "parameters.output_std": None,
+    "epsilon.episodes": 20.0,
+}
+CHAINS = ("reversal_inverting", "selective_squashing")
+STRATEGIES = (
+    "plain",
+    "zeroing",
+    "squashing",
+    "inverting",
+    "reversal",
+    "selective",
+    "pseudo_inverse",
+    *CHAINS,
+)
+
+
+def params() -> dict[str, Any]:
+    """The values of params.yaml, free to be changed, with one more chain."""
+    values = YAML(typ="safe").load(PARAMS)
+    values["gradients"][CHAINS[1]] = [
+        {"kind": "selective", "threshold": -1.0, "scope": "taken"},
+        {"kind": "squashing"},
+    ]
+    return values
+
+
+def changed(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A copy with other values at dotted paths; a value of `...` deletes the key."""
+    values = copy.deepcopy(values)
+    for path, value in changes.items():
+        *parents, last = path.split(".")
+        target: Any = values
+        for key in parents:
+            target = target[int(key) if isinstance(target, list) else key]
+        last = int(last) if isinstance(target, list) else last
+        if value is ...:
+            del target[last]
+        else:
+            target[last] = value
+    return values
+
+
+def settings(**changes: Any) -> Settings:
+    """The settings of params.yaml with changes; `__` stands for the dots of a path."""
+    return Settings.model_validate(changed(params(), undashed(changes)))
+
+
+def undashed(changes: dict[str, Any]) -> dict[str, Any]:
+    return {path.replace("__", "."): value for path, value in changes.items()}
+
+
+def cell(algorithm: str = "mpdqn", strategy: str = "inverting", **changes: Any) -> Cell:
+    """A small cell on Platform; changes are to its environment's block, `learner__gamma=0.5`."""
+    values = params()
+    small = {f"learner.{path}": value for path, value in SMALL.items()}
+    return Cell(
+        name=f"platform-{algorithm}-{strategy}",
+        environment="platform",
+        algorithm=algorithm,
+        strategy_name=strategy,
+        strategy=strategy_of(values["gradients"][strategy]),
+        **_parsed(changed(values["environments"]["platform"], small | undashed(changes))),
+    )
+
+
+def _parsed(values: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a cell that an environment's block has."""
+    start = values["initial_parameters"]
+    return {
+        "task": values["task"],
+        "initial_parameters": None if start is None else InitialParameters.model_validate(start),
+        "learner": LearnerSettings.model_validate(values["learner"]),
+    }
+
+
+def strategy_of(values: Any) -> Any:
+    return TypeAdapter(AnyStrategy).validate_python(values)
+
+
+def learner(
+    algorithm: str = "mpdqn",
+    strategy: Any = "plain",
+    spec: ActionSpec = SPEC,
+    initial_parameters: dict[str, Any] | None = None,
+    **changes: Any,
+) -> Learner:
+    """A small learner in no environment, with observations in [0, 1].
+
+    Args:
+      algorithm: its name.
+      strategy: a name in params.yaml, or its values.
+      spec: the action space.
+      initial_parameters: hand-set ones.
+      changes: to the learner's settings, `q__tau=0.5`.
+    """
+    values = params()
+    base = values["environments"]["platform"]["learner"]
+    hyper = LearnerSettings.model_validate(changed(base, SMALL | undashed(changes)))
+    given = values["gradients"][strategy] if isinstance(strategy, str) else strategy
+    policy = Policy(
+        hyper.parameters,
+        strategy_of(given),
+        ALGORITHMS[algorithm](hyper.q, spec),
+        np.zeros(FEATURES, np.float32),
+        np.ones(FEATURES, np.float32),
+        InitialParameters.model_validate(initial_parameters) if initial_parameters else None,
+    )
+    return Learner(hyper, policy)
+
+
+def experienced(learner: Learner, seed: int = 1) -> LearnerState:
+    """A state with a full memory: parameters in and out of bounds, rewards of both signs.
+
+    The target networks differ from the online ones, as they do after some updates.
+    """
+    spec, hyper = learner.policy.q_function.spec, learner.settings
+    state = learner.initial(tf.constant(seed), tf.constant([0.2, 0.9, 0.4]))
+    other = learner.initial(tf.constant(seed + 1), tf.constant([0.2, 0.9, 0.4]))
+    random, rows = np.random.default_rng(seed), hyper.replay_size
+    memory = np.concatenate(
+        [
+            random.uniform(-1, 1, (rows, FEATURES)),
+            random.normal(0, 1.2, (rows, spec.num_parameters)),
+            random.integers(0, spec.num_actions, (rows, 1)),
+            random.normal(0, 2, (rows, 1)),
+            random.integers(0, 2, (rows, 1)),
+            random.uniform(-1, 1, (rows, FEATURES)),
+        ],
+        axis=1,
+    )
+    return state._replace(
+        step=tf.constant(rows),
+        replay=tf.constant(memory, tf.float32),
+        x=wide(state.x),
+        target_x=wide(other.x),
+        target_q=other.q,
+    )
+
+
+def wide(weights: tuple) -> tuple:
+    """Weights of a parameter network whose outputs lie within the bounds and outside."""
+    return tf.nest.map_structure(lambda leaf: 2 * leaf, weights)
+
+
+def minibatch(learner: Learner, state: LearnerState) -> replay.Batch:
+    """The minibatch that the next update of a state is made from."""
+    hyper, spec = learner.settings, learner.policy.q_function.spec
+    filled = tf.minimum(state.step, hyper.replay_size)
+    key = seeding.stream(state.seed, "replay", state.step)
+    indices = seeding.integers(key, (hyper.batch_size,), filled)
+    return replay.sample(state.replay, indices, learner.policy.features, spec.num_parameters)
+
+
+def differing(a: Any, b: Any) -> list[str]:
+    """The fields of two named tuples that are not equal bit for bit."""
+    return [
+        name
+        for name in a._fields
+        if any(
+            np.asarray(x).tobytes() != np.asarray(y).tobytes()
+            for x, y in zip(
+                tf.nest.flatten(getattr(a, name)),
+                tf.nest.flatten(getattr(b, name)),
+                strict=True,
+            )
+        )
+    ]

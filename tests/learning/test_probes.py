@@ -1,0 +1,226 @@
+"""Probe environments: each isolates one faculty, and its failure names the broken one.
+
+They are one environment with other floats, so that each algorithm is compiled once for all.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, NamedTuple
+
+import gymnasium
+import numpy as np
+import pytest
+
+from pamdp import seeding
+from pamdp.agents.policy import Decision
+from pamdp.envs.adapter import FunctionalEnv
+from pamdp.envs.base import Environment, Outcome
+from pamdp.envs.gymnasium import Gymnasium
+from pamdp.lazy import tf
+from pamdp.loops import CompiledLoop, HostLoop, LoopState, Program, learner_of
+from pamdp.settings import Cell
+from pamdp.spaces import Action, ActionSpec
+from pamdp.structure import Finite, Positive
+from tests.helpers import cell, differing
+
+GAMMA, STEPS, LIMIT = 0.5, 6000, 3
+
+
+class State(NamedTuple):
+    side: tf.Tensor  # [B] -1 or 1
+    time: tf.Tensor  # [B] actions so far
+
+
+class Probe(Environment):
+    """An episode of `duration` actions on one of two sides, with rewards of four kinds.
+
+    Attributes:
+      duration: actions until the task ends; beyond the time limit it never does.
+      longer: further actions on the right side.
+      always: reward of every action.
+      at_end: reward of the last action.
+      action: reward of the action that belongs to the side.
+      parameter: cost of the squared distance between the parameter, scaled to [-1, 1], and half
+        the side.
+    """
+
+    kind: Literal["probe"] = "probe"
+    duration: Positive = 1.0
+    longer: Finite = 0.0
+    always: Finite = 0.0
+    at_end: Finite = 0.0
+    action: Finite = 0.0
+    parameter: Finite = 0.0
+
+    version: ClassVar[str] = "v0"
+    actions: ClassVar[ActionSpec] = ActionSpec(
+        (Action("left", (-1.0,), (1.0,)), Action("right", (0.0,), (10.0,)))
+    )
+    observation_low: ClassVar[np.ndarray] = np.array([-1.0, 0.0], np.float32)
+    observation_high: ClassVar[np.ndarray] = np.array([1.0, 1.0], np.float32)
+    max_episode_steps: ClassVar[int] = LIMIT
+
+    def initial(self, key: tf.Tensor, batch: int) -> State:
+        right = seeding.uniform(key, (batch,)) < 0.5
+        return State(tf.where(right, tf.ones([batch]), -tf.ones([batch])), tf.zeros([batch]))
+
+    def observation(self, state: State) -> tf.Tensor:
+        return tf.stack([state.side, tf.minimum(state.time, 1.0)], axis=-1)
+
+    def transition(
+        self, state: State, action: tf.Tensor, parameters: tf.Tensor, key: tf.Tensor
+    ) -> Outcome:
+        right = action == 1
+        extra = tf.where(state.side > 0, self.longer, tf.zeros_like(state.side))
+        ended = state.time + 1 >= self.duration + extra
+        belongs = right == (state.side > 0)
+        scaled = tf.where(right, parameters[:, 0] / 5 - 1, parameters[:, 0])
+        reward = (
+            self.always
+            + self.at_end * tf.cast(ended, tf.float32)
+            + self.action * tf.cast(belongs, tf.float32)
+            - self.parameter * (scaled - state.side / 2) ** 2
+        )
+        return Outcome(state._replace(time=state.time + 1), reward, ended, ended)
+
+
+def probe(algorithm: str, **floats: float) -> Cell:
+    subject = cell(
+        algorithm,
+        "inverting",
+        learner__gamma=GAMMA,
+        learner__batch_size=32,
+        learner__replay_size=1000,
+        learner__q__hidden=[32],
+        learner__q__learning_rate=3e-3,
+        learner__q__tau=0.05,
+        learner__parameters__hidden=[32],
+        learner__parameters__learning_rate=1e-3,
+        learner__parameters__tau=0.05,
+        learner__epsilon={"start": 1.0, "end": 0.2, "episodes": 500.0},
+    )
+    return subject.model_copy(update={"task": Probe(**floats)})
+
+
+def learned(subject: Cell) -> LoopState:
+    loop = CompiledLoop(subject)
+    return loop.run(loop.initial(1), STEPS)
+
+
+def decisions(subject: Cell, state: LoopState, *observations: tuple[float, float]) -> Decision:
+    """Greedy decisions of the learning networks, as arrays, a row for each (side, time)."""
+    policy = learner_of(subject).policy
+    scaled = policy.scale(tf.constant(observations))
+    decision = policy.greedy(state.learner.x, state.learner.q, scaled)
+    return Decision(*(np.asarray(field) for field in decision))
+
+
+@pytest.fixture(params=["pdqn", "mpdqn"])
+def algorithm(request) -> str:
+    return request.param
+
+
+def test_value_of_a_constant_reward(algorithm) -> None:
+    subject = probe(algorithm, always=1.0)
+    q = decisions(subject, learned(subject), (-1, 0), (1, 0)).q
+    np.testing.assert_allclose(q, 1, atol=0.05, err_msg="value: rewards are not learned")
+
+
+def test_value_of_a_reward_after_two_actions(algorithm) -> None:
+    subject = probe(algorithm, at_end=1.0, duration=2.0)
+    q = decisions(subject, learned(subject), (-1, 0), (1, 0), (-1, 1), (1, 1)).q
+    np.testing.assert_allclose(q[2:], 1, atol=0.05, err_msg="value: the end is not learned")
+    np.testing.assert_allclose(
+        q[:2], GAMMA, atol=0.05, err_msg="discount: the value of what follows is not passed on"
+    )
+
+
+def test_value_across_the_time_limit(algorithm) -> None:
+    """Nothing ends here but the time: the sum of all rewards is 1 / (1 - gamma)."""
+    subject = probe(algorithm, always=1.0, duration=1e6)
+    state = learned(subject)
+    q = decisions(subject, state, (-1, 0), (1, 0), (-1, 1), (1, 1)).q
+    np.testing.assert_allclose(
+        q, 1 / (1 - GAMMA), atol=0.1, err_msg="truncation: the time limit is taken for an end"
+    )
+    sums = state.learner.statistics
+    assert float(sums.episode_length) == LIMIT * float(sums.episodes)
+    assert float(sums.episode_return) == LIMIT * float(sums.episodes)
+
+
+def test_choice_of_the_action(algorithm) -> None:
+    subject = probe(algorithm, action=1.0)
+    decision = decisions(subject, learned(subject), (-1, 0), (1, 0))
+    assert decision.action.tolist() == [0, 1], "action choice: the better action is not chosen"
+    np.testing.assert_allclose(
+        decision.q, np.eye(2), atol=0.1, err_msg="action choice: actions are not told apart"
+    )
+
+
+def test_choice_of_the_parameters(algorithm) -> None:
+    subject = probe(algorithm, parameter=1.0)
+    x = decisions(subject, learned(subject), (-1, 0), (1, 0)).parameters
+    np.testing.assert_allclose(
+        x,
+        [[-0.5, -0.5], [0.5, 0.5]],  # of both actions, on the left and on the right
+        atol=0.3,
+        err_msg="parameter choice: the parameter network does not climb to the best parameters",
+    )
+
+
+def test_choice_of_both(algorithm) -> None:
+    subject = probe(algorithm, action=1.0, parameter=1.0)
+    decision = decisions(subject, learned(subject), (-1, 0), (1, 0))
+    assert decision.action.tolist() == [0, 1], "action choice: fails beside parameter choice"
+    chosen = decision.parameters[[0, 1], decision.action]
+    np.testing.assert_allclose(
+        chosen, [-0.5, 0.5], atol=0.3, err_msg="parameter choice: fails beside action choice"
+    )
+
+
+def test_greedy_episodes_of_a_probe() -> None:
+    """Rollouts: returns, lengths and successes, ended by the task or by the time limit."""
+    subject = probe("mpdqn", action=1.0)
+    loop = CompiledLoop(subject)
+    episodes = loop.evaluate(loop.weights(learned(subject)), 1, 0, 50)
+    np.testing.assert_array_equal(episodes.returns, np.ones(50))
+    np.testing.assert_array_equal(episodes.lengths, np.ones(50))
+    np.testing.assert_array_equal(episodes.successes, np.ones(50))
+
+    endless = probe("mpdqn", always=1.0, duration=1e6)
+    loop = CompiledLoop(endless)
+    episodes = loop.evaluate(loop.weights(loop.initial(1)), 1, 0, 50)
+    np.testing.assert_array_equal(episodes.returns, np.full(50, LIMIT))
+    np.testing.assert_array_equal(episodes.lengths, np.full(50, LIMIT))
+    np.testing.assert_array_equal(episodes.successes, np.zeros(50))
+
+
+def test_greedy_episodes_of_different_lengths() -> None:
+    """What a copy does after its end does not count, while others still run."""
+    subject = probe("mpdqn", always=1.0, longer=1.0)
+    loop = CompiledLoop(subject)
+    episodes = loop.evaluate(loop.weights(loop.initial(1)), 1, 0, 50)
+    assert set(episodes.lengths.tolist()) == {1.0, 2.0}
+    np.testing.assert_array_equal(episodes.returns, episodes.lengths)
+    np.testing.assert_array_equal(episodes.successes, np.ones(50))
+
+
+def test_both_loops_agree_bit_for_bit_on_random_starts_and_both_kinds_of_ends() -> None:
+    """On the left the task ends after two actions, on the right only the time limit does it."""
+    floats = {"duration": 2.0, "longer": 1e6, "always": 0.1, "action": 1.0, "parameter": 1.0}
+    subject, name = probe("mpdqn", **floats), "pamdp-tests/Probe-v0"
+    gymnasium.register(name, lambda **_: FunctionalEnv(Probe(**floats)), max_episode_steps=LIMIT)
+    task = Gymnasium(kind="gymnasium", id=name)
+    compiled, host = CompiledLoop(subject), HostLoop(subject.model_copy(update={"task": task}))
+    one = compiled.run(compiled.initial(1), 60).learner
+    two = host.run(host.initial(1), 60).learner
+    assert set(differing(one, two)) <= {"running_return", "statistics"}
+    np.testing.assert_allclose(one.statistics, two.statistics, rtol=1e-5)
+    continues = np.asarray(one.replay)[:60, -3]
+    assert 5 < 60 - continues.sum() < float(one.statistics.episodes) - 5
+
+
+def test_one_compilation_served_all_probes(algorithm) -> None:
+    subject = probe(algorithm)
+    CompiledLoop(subject).run(CompiledLoop(subject).initial(1), 1)
+    assert Program.of(subject).traces["run"] == 1

@@ -1,0 +1,233 @@
+"""The learner: targets by hand, what moves what, and that no setting is dead."""
+
+import numpy as np
+import pytest
+
+from pamdp.agents.learner import Learner
+from pamdp.agents.state import LearnerState, Transition
+from pamdp.lazy import tf
+from tests.helpers import (
+    differing,
+    experienced,
+    learner,
+    minibatch,
+)
+
+ALGORITHMS = ("pdqn", "mpdqn")
+FIRST, NEXT, RESET = ([0.2, 0.9, 0.4], [0.7, 0.1, 0.3], [0.0, 0.0, 0.0])
+
+
+def transition(reward: float, terminated: bool = False, ended: bool = False) -> Transition:
+    return Transition(
+        tf.constant(reward),
+        tf.constant(terminated),
+        tf.constant(ended or terminated),
+        tf.constant(NEXT),
+        tf.constant(RESET if ended or terminated else NEXT),
+    )
+
+
+def constant(weights: tuple, values: list[float]) -> tuple:
+    """Weights of the same shapes whose output is `values`, whatever the input."""
+    zeros = tf.nest.map_structure(tf.zeros_like, weights)
+    return (*zeros[:-1], (zeros[-1][0], tf.constant(values)))
+
+
+def first_feature(weights: tuple) -> tuple:
+    """Weights of the same shapes whose every output is the first input, if that is positive."""
+    (kernel, _), (last, _) = zeros = tf.nest.map_structure(np.zeros_like, weights)
+    kernel[0, 0] = 1.0
+    last[:, 0] = 1.0
+    return tf.nest.map_structure(tf.constant, zeros)
+
+
+def first_update(agent: Learner, target_q: list[float], *answers: Transition) -> LearnerState:
+    """The state after some transitions; Q is 0, and `target_q` according to the target network."""
+    state = agent.initial(tf.constant(1), tf.constant(FIRST))
+    state = state._replace(
+        q=constant(state.q, [0.0] * 4), target_q=constant(state.target_q, target_q)
+    )
+    for answer in answers:
+        state = agent.advance(state, answer)
+    return state
+
+
+# -- Targets -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(
+    ("terminated", "ended", "expected"),
+    [
+        (False, False, 2.0 + 0.9 * 3.0),
+        (True, True, 2.0),
+        (False, True, 2.0 + 0.9 * 3.0),  # truncation: the value of what follows still counts
+    ],
+    ids=["going on", "terminated", "truncated"],
+)
+def test_td_target_by_hand(algorithm, terminated, ended, expected) -> None:
+    agent = learner(algorithm, learning_starts=1, td_loss="squared", gamma=0.9)
+    answer = transition(2.0, terminated, ended)
+    state = first_update(agent, [1.0, -5.0, 3.0, 2.0], answer)
+    assert float(state.statistics.td_loss) == pytest.approx(expected**2, rel=1e-6)
+
+
+def test_rewards_are_scaled_in_learning_and_not_in_scores() -> None:
+    agent = learner(learning_starts=1, td_loss="squared", gamma=0.5, reward_scale=0.1)
+    state = first_update(agent, [4.0, 0.0, 0.0, 0.0], transition(20.0, ended=True))
+    assert float(state.statistics.td_loss) == pytest.approx((2.0 + 0.5 * 4.0) ** 2, rel=1e-6)
+    assert float(state.statistics.episode_return) == 20.0
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_bootstrap_is_from_what_followed_and_not_from_the_new_episode(ended) -> None:
+    agent = learner(learning_starts=1, td_loss="squared", gamma=1.0)
+    state = agent.initial(tf.constant(1), tf.constant(FIRST))
+    state = state._replace(q=constant(state.q, [0.0] * 4), target_q=first_feature(state.target_q))
+    state = agent.advance(state, transition(0.0, ended=ended))
+    scaled = 2 * NEXT[0] - 1  # 0.4, where the new episode begins at -1
+    assert float(state.statistics.td_loss) == pytest.approx(scaled**2, rel=1e-5)
+
+
+def test_the_parameters_of_the_target_are_the_target_networks() -> None:
+    agent = learner("pdqn", learning_starts=1, td_loss="squared", gamma=1.0)
+    losses = {}
+    for name in ("x", "target_x"):
+        state = agent.initial(tf.constant(1), tf.constant(FIRST))
+        # A target Q-network that returns the first parameter, the fourth of its inputs.
+        kernel, last = np.zeros_like(state.q[0][0]), np.zeros_like(state.q[1][0])
+        kernel[3, 0] = last[:, 0] = 1.0
+        zeros = constant(state.q, [0.0] * 4)
+        target_q = ((tf.constant(kernel), zeros[0][1]), (tf.constant(last), zeros[1][1]))
+        parameters = {"x": constant(state.x, [0.25] * 6), "target_x": constant(state.x, [0.5] * 6)}
+        parameters[name] = constant(state.x, [0.75] * 6)
+        state = agent.advance(
+            state._replace(q=zeros, target_q=target_q, **parameters), transition(0.0)
+        )
+        losses[name] = float(state.statistics.td_loss)
+    assert losses == {"x": 0.5**2, "target_x": 0.75**2}
+
+
+# -- Steps ---------------------------------------------------------------------------------------
+
+
+def test_learning_starts_with_the_given_transition() -> None:
+    agent = learner(learning_starts=3)
+    state = agent.initial(tf.constant(1), tf.constant(FIRST))
+    for step in range(1, 6):
+        before, state = state, agent.advance(state, transition(1.0))
+        assert int(state.step) == step
+        assert float(state.statistics.updates) == max(0, step - 2)
+        moved = differing(before, state)
+        assert ("q" in moved, "x" in moved) == (step >= 3, step >= 3)
+
+
+def test_what_is_remembered() -> None:
+    agent = learner(reward_scale=0.5)
+    state = agent.initial(tf.constant(1), tf.constant(FIRST))
+    choice = state.choice
+    state = agent.advance(state, transition(3.0, terminated=True))
+    row = np.asarray(state.replay[0])
+    expected = [
+        *(2 * np.array(FIRST) - 1),
+        *np.asarray(choice.parameters),
+        float(choice.action),
+        1.5,
+        0.0,
+        *(2 * np.array(NEXT) - 1),
+    ]
+    np.testing.assert_allclose(row, expected, rtol=1e-5, atol=1e-6)
+    assert not np.any(state.replay[1:])
+    np.testing.assert_allclose(state.s, [-1.0, -1.0, -1.0])  # acts on the new episode
+
+
+def test_statistics_of_episodes_by_hand() -> None:
+    agent = learner()
+    state = agent.initial(tf.constant(1), tf.constant(FIRST))
+    for reward, ended in ((1.0, False), (2.0, True), (5.0, True), (7.0, False)):
+        state = agent.advance(state, transition(reward, ended=ended))
+    sums = state.statistics
+    assert int(state.episodes) == 2
+    assert (float(sums.episodes), float(sums.episode_return)) == (2.0, 3.0 + 5.0)
+    assert float(sums.episode_length) == 2.0 + 1.0
+    assert (float(state.running_return), float(state.running_length)) == (7.0, 1.0)
+
+
+def test_shares_of_clipped_and_near_bound_parameters_by_hand() -> None:
+    agent = learner("pdqn")
+    state = experienced(agent)
+    outputs = [1.5, -1.01, 0.985, -0.99, 0.97, 0.0]  # two outside, two more within 1 % of a bound
+    state = agent.learn(state._replace(x=constant(state.x, outputs)))
+    assert float(state.statistics.clipped) == pytest.approx(2 / 6)
+    assert float(state.statistics.near_bound) == pytest.approx(4 / 6)
+    assert float(state.statistics.updates) == 1.0
+
+
+def test_mean_of_the_action_values_by_hand() -> None:
+    agent = learner("pdqn")
+    state = experienced(agent)
+    state = agent.learn(state._replace(q=constant(state.q, [1.0, 2.0, 3.0, 6.0])))
+    assert float(state.statistics.q) == pytest.approx(3.0)
+
+
+# -- Updates -------------------------------------------------------------------------------------
+
+
+def test_target_networks_move_by_tau() -> None:
+    agent = learner(q__tau=0.25, parameters__tau=0.5)
+    state = experienced(agent)
+    after = agent.learn(state)
+    for name, tau in (("q", 0.25), ("x", 0.5)):
+        leaves = (getattr(state, f"target_{name}"), getattr(after, name))
+        moved = getattr(after, f"target_{name}")
+        for old, online, new in zip(*map(tf.nest.flatten, (*leaves, moved)), strict=True):
+            np.testing.assert_allclose(new, (1 - tau) * old + tau * online, rtol=1e-4, atol=1e-6)
+
+
+def test_evaluated_networks() -> None:
+    for name in ("online", "target"):
+        agent = learner(evaluated=name)
+        state = experienced(agent)
+        expected = (state.x, state.q) if name == "online" else (state.target_x, state.target_q)
+        assert agent.evaluated(state) == expected
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_both_updates_are_made_at_the_same_weights(algorithm) -> None:
+    slow, fast = (learner(algorithm, q__learning_rate=rate) for rate in (1e-3, 1e-1))
+    a, b = slow.learn(experienced(slow)), fast.learn(experienced(fast))
+    assert "q" in differing(a, b)
+    assert "x" not in differing(a, b)
+
+
+def test_clipping_bounds_the_norm_of_each_network() -> None:
+    free, bound = learner(gradient_clip=None), learner(gradient_clip=0.01)
+    for name in ("moments_q", "moments_x"):
+        norms = [
+            float(tf.linalg.global_norm(tf.nest.flatten(getattr(agent.learn(state), name).first)))
+            for agent in (free, bound)
+            for state in (experienced(agent),)
+        ]
+        assert norms[0] > 0.002
+        assert norms[1] == pytest.approx(0.1 * 0.01, rel=1e-3)
+
+
+def test_a_step_towards_the_objective_raises_it() -> None:
+    for algorithm in ALGORITHMS:
+        agent = learner(algorithm, "plain", parameters__learning_rate=1e-4)
+        state = experienced(agent)
+        s = minibatch(agent, state).s_tm1
+        after = agent.learn(state)
+        values = [
+            float(tf.reduce_sum(agent.policy.greedy(x, state.q, s).q)) for x in (state.x, after.x)
+        ]
+        assert values[1] > values[0]
+
+
+def test_a_step_of_the_critic_lowers_its_loss() -> None:
+    for algorithm in ALGORITHMS:
+        agent = learner(algorithm, q__learning_rate=1e-3, q__tau=0.0, parameters__tau=0.0)
+        state = experienced(agent)
+        after = agent.learn(state)
+        again = agent.learn(state._replace(q=after.q))  # the same minibatch and targets
+        assert float(again.statistics.td_loss) < float(after.statistics.td_loss)

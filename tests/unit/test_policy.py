@@ -1,0 +1,101 @@
+"""From observations to what is sent to the environment."""
+
+import numpy as np
+import pytest
+
+from pamdp.agents.policy import InitialParameters, send
+from pamdp.lazy import tf
+from tests.helpers import SPEC, experienced, learner
+
+BIAS = [0.5, 2.5, 0.25, 0.0, 2.75, -1.0]  # environment units; scaled 0.5, -0.5, -0.5, 0, 0.5, -0.2
+SCALED = [0.5, -0.5, -0.5, 0.0, 0.5, -0.2]
+
+
+def test_observations_are_scaled_to_unit_range() -> None:
+    policy = learner().policy
+    object.__setattr__(policy, "observation_low", np.array([0.0, -10.0, 5.0], np.float32))
+    object.__setattr__(policy, "observation_high", np.array([1.0, 10.0, 6.0], np.float32))
+    scaled = policy.scale(tf.constant([[0.0, 0.0, 6.0], [0.25, -10.0, 5.5]]))
+    np.testing.assert_allclose(scaled, [[-1, 0, 1], [-0.5, -1, 0]])
+
+
+def test_integer_observations_are_scaled_too() -> None:
+    assert np.asarray(learner().policy.scale(np.array([[0, 1, 0]]))).tolist() == [[-1, 1, -1]]
+
+
+def test_what_is_sent_is_clipped_in_environment_units_and_padded() -> None:
+    x = tf.constant([[0.5, 3.0, 0.0, -2.0, 0.5, -0.2]] * 4)
+    sent = np.asarray(send(SPEC, x, tf.range(4)))
+    expected = [[0.5, 10.0, 0.0], [0.0, 0.0, 0.0], [0.5, -5.0, 2.75], [-1.0, 0.0, 0.0]]
+    np.testing.assert_allclose(sent, expected, atol=1e-6)
+
+
+def test_greedy_is_the_best_of_the_values_of_the_networks_own_parameters() -> None:
+    agent = learner("pdqn")
+    state = experienced(agent)
+    policy, s = agent.policy, tf.random.stateless_uniform([50, 3], [1, 2], -1.0, 1.0)
+    decision = policy.greedy(state.x, state.q, s)
+    assert np.array_equal(decision.parameters, policy.parameters(state.x, s))
+    assert np.array_equal(decision.q, policy.q_function.values(state.q, s, decision.parameters))
+    assert np.array_equal(decision.action, np.argmax(decision.q, axis=1))
+    assert len(np.unique(decision.action)) > 1
+
+
+@pytest.mark.parametrize("strategy", ["plain", "squashing", "selective_squashing"])
+def test_hand_set_parameters_are_where_the_policy_starts(strategy) -> None:
+    start = {
+        "bias": BIAS,
+        "weights": [
+            {"parameter": 1, "feature": 2, "value": 2.5},
+            {"parameter": 1, "feature": 0, "value": -1.0},
+        ],
+    }
+    agent = learner("mpdqn", strategy, initial_parameters=start, parameters__output_std=0.0)
+    weights = agent.initial(tf.constant(1), tf.constant([0.0] * 3)).x
+    s = tf.constant([[0.0, 0.0, 0.0], [1.0, 0.0, 0.5]])
+    x = agent.policy.parameters(weights, s)
+    # 2.5 + 2.5 * 0.5 - 1.0 * 1.0 = 2.75 of [0, 10], which is -0.45.
+    expected = [SCALED, [0.5, -0.45, *SCALED[2:]]]
+    np.testing.assert_allclose(x, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_without_hand_set_parameters_the_policy_starts_in_the_middle() -> None:
+    for strategy in ("plain", "squashing"):
+        agent = learner("mpdqn", strategy, parameters__output_std=0.0)
+        weights = agent.initial(tf.constant(1), tf.constant([0.0] * 3)).x
+        x = agent.policy.parameters(weights, tf.constant([[0.3, -0.2, 0.9]]))
+        np.testing.assert_allclose(x, np.zeros([1, 6]), atol=1e-6)
+
+
+def test_squashing_keeps_every_parameter_within_its_bounds() -> None:
+    agent = learner("mpdqn", "squashing")
+    state = experienced(agent)
+    s = tf.random.stateless_uniform([200, 3], [1, 2], -1.0, 1.0)
+    assert np.abs(agent.policy.parameters(state.x, s)).max() <= 1.0
+    assert np.abs(learner("mpdqn", "plain").policy.parameters(state.x, s)).max() > 1.0
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        ({"bias": [0.0] * 5}, "initial_parameters.bias: expected 6 numbers"),
+        (
+            {"bias": BIAS, "weights": [{"parameter": 6, "feature": 0, "value": 1.0}]},
+            r"initial_parameters.weights.0.parameter: expected an index below 6, received 6",
+        ),
+        (
+            {"bias": BIAS, "weights": [{"parameter": 0, "feature": 3, "value": 1.0}]},
+            r"initial_parameters.weights.0.feature: expected an index below 3, received 3",
+        ),
+    ],
+)
+def test_hand_set_parameters_have_to_fit(start, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        learner(initial_parameters=start)
+
+
+def test_negative_indices_are_refused() -> None:
+    with pytest.raises(ValueError, match="greater than or equal to 0"):
+        InitialParameters.model_validate(
+            {"bias": BIAS, "weights": [{"parameter": -1, "feature": 0, "value": 1.0}]}
+        )

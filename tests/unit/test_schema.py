@@ -1,0 +1,78 @@
+"""The JSON schema of params.yaml, by which editors complete and check it."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from pamdp.settings import schema
+from tests.helpers import PARAMS, ROOT, changed, params
+
+LEARNER, CHAIN = "environments.platform.learner", "gradients.reversal_inverting"
+
+
+def test_the_schema_is_current(tmp_path) -> None:
+    subprocess.run([sys.executable, "-m", "pamdp.settings"], cwd=tmp_path, check=True)
+    written = (tmp_path / "params.schema.json").read_text()
+    assert (ROOT / "params.schema.json").read_text() == written, "run `make schema`"
+    assert json.loads(written) == schema()
+    assert PARAMS.read_text().startswith("# yaml-language-server: $schema=params.schema.json\n")
+
+
+SCHEMA = schema()
+
+
+def fits(value: Any, part: dict[str, Any]) -> bool:
+    """Whether a value fits a part of the schema, as far as an editor has to see."""
+    part = SCHEMA["$defs"][part["$ref"].split("/")[-1]] if "$ref" in part else part
+    for union in ("anyOf", "oneOf"):
+        if union in part:
+            return any(fits(value, member) for member in part[union])
+    if "const" in part or "enum" in part:
+        return value in part.get("enum", [part.get("const")])
+    if part["type"] == "object":
+        known, patterns = part.get("properties", {}), part.get("patternProperties", {})
+        return (
+            isinstance(value, dict)
+            and set(part.get("required", ())) <= set(value)
+            and all(
+                any(fits(member, p) for p in [known.get(name), *patterns.values()] if p)
+                for name, member in value.items()
+            )
+        )
+    if part["type"] == "array":
+        return isinstance(value, list) and all(fits(member, part["items"]) for member in value)
+    types = {
+        "number": (int, float),
+        "integer": int,
+        "string": str,
+        "boolean": bool,
+        "null": type(None),
+    }
+    number = isinstance(value, int | float) and part["type"] != "boolean"
+    if number and not part.get("minimum", value) <= value <= part.get("maximum", value):
+        return False
+    return isinstance(value, types[part["type"]])
+
+
+def test_the_schema_knows_right_from_wrong() -> None:
+    assert fits(params(), SCHEMA)
+    for path, value in (
+        (f"{LEARNER}.gamma", "0.9"),
+        (f"{LEARNER}.gamma", 1.5),
+        (f"{LEARNER}.gama", 0.9),
+        (f"{LEARNER}.gamma", ...),
+        ("gradients.reversal.kind", "reversl"),
+        (f"{CHAIN}.0.scope", "everything"),
+        ("study.seeds", 1),
+    ):
+        assert not fits(changed(params(), {path: value}), SCHEMA), path
+
+
+def test_the_schema_describes_every_setting_of_the_learner() -> None:
+    parts = schema()["$defs"]
+    for name in ("LearnerSettings", "Network", "Study", "Tuning", "Training", "Benchmark"):
+        for key, part in parts[name]["properties"].items():
+            assert len(part.get("description", "")) > 8, f"{name}.{key}"
+        assert "Attributes" not in parts[name]["description"]
+    assert parts["Network"]["properties"]["tau"]["description"].startswith("share by which")

@@ -1,0 +1,287 @@
+"""Settings: every mistake is one message that names the path, what was received and expected."""
+
+import re
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from pamdp.settings import SettingsError, load
+from pamdp.structure import floats
+from tests.helpers import PARAMS, changed, params, settings
+
+PLATFORM = "environments.platform"
+LEARNER = f"{PLATFORM}.learner"
+CHAIN = "gradients.reversal_inverting"
+NOTHING = ...  # as a value, deletes the key
+
+
+def message(values: Any, folder: Path) -> str:
+    """What is said about a file that holds these values."""
+    path = folder / "params.yaml"
+    with path.open("w") as file:
+        YAML(typ="safe").dump(values, file)
+    return message_of(path)
+
+
+def message_of(path: Path) -> str:
+    with pytest.raises(SettingsError) as error:
+        load(path)
+    return str(error.value)
+
+
+def test_the_real_file_is_right() -> None:
+    study = load(PARAMS)
+    names = [
+        f"{e}-{a}-{s}"
+        for e, a, s in product(
+            *(getattr(study.study, field) for field in ("environments", "algorithms", "strategies"))
+        )
+    ]
+    assert [cell.name for cell in study.cells] == names
+    assert study.cell("platform-mpdqn-inverting").strategy.kind == "inverting"
+
+
+# -- Mistakes of one key -----------------------------------------------------------------------
+
+MISTAKES: list[tuple[str, str, Any, str]] = [
+    # Unknown keys, at each level.
+    ("trainning", "trainning", {}, "unknown key; expected one of study, .*mean 'training'"),
+    ("study.seed", "study.seed", [1], "unknown key; .*did you mean 'seeds'"),
+    (f"{PLATFORM}.lerner", f"{PLATFORM}.lerner", {}, "unknown key; .*did you mean 'learner'"),
+    (f"{PLATFORM}.task.nosie", f"{PLATFORM}.task.nosie", 1.0, "expected one of kind, noise"),
+    (f"{LEARNER}.gama", f"{LEARNER}.gama", 0.9, "did you mean 'gamma'"),
+    (f"{LEARNER}.q.hiden", f"{LEARNER}.q.hiden", [1], "did you mean 'hidden'"),
+    (f"{LEARNER}.exploration.theta", f"{LEARNER}.exploration.theta", 0.1, "expected one of kind"),
+    ("gradients.reversal.fctor", "gradients.reversal.fctor", 1.0, "did you mean 'factor'"),
+    (f"{CHAIN}.0.fctor", f"{CHAIN}.0.fctor", 1.0, "did you mean 'factor'"),
+    ("tuning.training.step", "tuning.training.step", 1, "did you mean 'steps'"),
+    ("tuning.space.0.lo", "tuning.space.0.lo", 1.0, "did you mean 'log'|did you mean 'low'"),
+    ("study.7", "study.7", 1, "unknown key"),
+    # Kinds and names of things.
+    ("gradients.reversal.kind", "gradients.reversal.kind", "reversl", "received 'reversl'; did"),
+    (f"{CHAIN}.1.kind", f"{CHAIN}.1.kind", "invertng", "did you mean 'inverting'"),
+    (f"{PLATFORM}.task.kind", f"{PLATFORM}.task.kind", "platfrom", "did you mean 'platform'"),
+    (f"{PLATFORM}.task.kind", f"{PLATFORM}.task.kind", NOTHING, "expected a value, received none"),
+    (f"{LEARNER}.exploration.kind", f"{LEARNER}.exploration.kind", "unifrm", "'uniform'"),
+    ("gradients.reversal.kind", "gradients.reversal", {"kind": "plain"}, "expected 'reversal', .*"),
+    (f"{LEARNER}.td_loss", f"{LEARNER}.td_loss", "hubert", "'huber' or 'squared', received 'hub"),
+    (f"{LEARNER}.q.activation", f"{LEARNER}.q.activation", "rleu", "did you mean 'relu'"),
+    # Types.
+    (f"{LEARNER}.gamma", f"{LEARNER}.gamma", "0.9", "a valid number, received '0.9'"),
+    (f"{LEARNER}.gamma", f"{LEARNER}.gamma", True, "a valid number, received True"),
+    (f"{LEARNER}.gamma", f"{LEARNER}.gamma", None, "a valid number, received null"),
+    (f"{LEARNER}.gamma", f"{LEARNER}.gamma", [0.9], r"a valid number, received \[0.9\]"),
+    (f"{LEARNER}.gamma", f"{LEARNER}.gamma", {"a": 1}, "a valid number, received {'a': 1}"),
+    (f"{LEARNER}.gamma", f"{LEARNER}.gamma", NOTHING, "expected a value, received none"),
+    (f"{LEARNER}", f"{LEARNER}", NOTHING, "expected a value, received none"),
+    (f"{LEARNER}.batch_size", f"{LEARNER}.batch_size", 1.5, "a valid integer, received 1.5"),
+    (f"{LEARNER}.batch_size", f"{LEARNER}.batch_size", 128.0, "valid integer, received 128.0"),
+    (f"{LEARNER}.batch_size", f"{LEARNER}.batch_size", True, "a valid integer, received True"),
+    (f"{LEARNER}.batch_size", f"{LEARNER}.batch_size", "1", "a valid integer, received '1'"),
+    (f"{LEARNER}.q.hidden", f"{LEARNER}.q.hidden", 128, "expected a list, received 128"),
+    (f"{LEARNER}.q.hidden", f"{LEARNER}.q.hidden", {"a": 1}, "a list, received {'a': 1}"),
+    (f"{LEARNER}.q.hidden.1", f"{LEARNER}.q.hidden", [1, "a"], "a valid integer, received 'a'"),
+    (f"{LEARNER}.q.hidden.0", f"{LEARNER}.q.hidden", [True], "a valid integer, received True"),
+    ("tuning.space.0.log", "tuning.space.0.log", "yes", "a valid boolean, received 'yes'"),
+    ("tuning.space.0.log", "tuning.space.0.log", 1, "a valid boolean, received 1"),
+    ("study", "study", None, "expected keys with values, received null"),
+    ("study", "study", [1], r"expected keys with values, received \[1\]"),
+    ("gradients.reversal", "gradients.reversal", "plain", "keys with values, received 'plain'"),
+    (f"{CHAIN}.1", f"{CHAIN}.1", [{"kind": "plain"}] * 2, "expected keys with values"),
+    # Ranges.
+    (f"{LEARNER}.gamma", f"{LEARNER}.gamma", 1.5, "less than or equal to 1, received 1.5"),
+    (f"{LEARNER}.gamma", f"{LEARNER}.gamma", -0.1, "greater than or equal to 0, received -0.1"),
+    (f"{LEARNER}.gamma", f"{LEARNER}.gamma", float("nan"), "finite number, received nan"),
+    (f"{LEARNER}.gradient_clip", f"{LEARNER}.gradient_clip", float("inf"), "finite .*inf"),
+    (f"{LEARNER}.q.learning_rate", f"{LEARNER}.q.learning_rate", 0.0, "greater than 0, .* 0.0"),
+    (f"{LEARNER}.q.hidden.0", f"{LEARNER}.q.hidden", [0], "than or equal to 1, received 0"),
+    (f"{LEARNER}.q.hidden", f"{LEARNER}.q.hidden", [], r"list of at least 1, received \[\]"),
+    (f"{LEARNER}.batch_size", f"{LEARNER}.batch_size", 0, "greater than or equal to 1"),
+    (f"{PLATFORM}.task.noise", f"{PLATFORM}.task.noise", -1.0, "greater than or equal to 0"),
+    ("gradients.reversal.factor", "gradients.reversal.factor", float("-inf"), "finite number"),
+    ("tuning.lag", "tuning.lag", 0, "greater than or equal to 1, received 0"),
+    ("tuning.trials", "tuning.trials", -1, "greater than or equal to 0, received -1"),
+    ("study.seeds.1", "study.seeds", [1, -1], "greater than or equal to 0, received -1"),
+    ("study.seeds.0", "study.seeds", [2**31], "less than or equal to 2147483647"),
+    # Names.
+    ("study.name", "study.name", "a b; rm", "lower-case letters.*received 'a b; rm'"),
+    ("study.strategies.1", "study.strategies", ["plain", "plain"], "once, received 'plain' again"),
+    ("study.strategies.0", "study.strategies", ["plan"], "received 'plan'; did you mean 'plain'"),
+    ("study.strategies.0", "study.strategies", ["reversal_inverting"], "expected one of inv"),
+    ("study.strategies", "study.strategies", [], "at least one strategy or chain, received none"),
+    ("study.chains.0", "study.chains", ["plain"], "expected one of reversal_inverting, .*'plain'"),
+    ("study.algorithms.0", "study.algorithms", ["mpdqm"], "did you mean 'mpdqn'"),
+    ("study.algorithms", "study.algorithms", [], "list of at least 1"),
+    ("study.environments.0", "study.environments", ["platfrm"], "did you mean 'platform'"),
+    ("study.seeds.2", "study.seeds", [1, 2, 1], "each name once, received 1 again"),
+    # Chains.
+    (CHAIN, CHAIN, [{"kind": "plain"}], "a list of at least 2"),
+    (CHAIN, CHAIN, [{"kind": "squashing"}] * 2, "received squashing and squashing; remove one"),
+    # Hand-set parameters.
+    (
+        f"{PLATFORM}.initial_parameters.bias",
+        f"{PLATFORM}.initial_parameters",
+        {"bias": [1.0]},
+        "expected 3 numbers, one for each parameter, received 1",
+    ),
+    (
+        f"{PLATFORM}.initial_parameters.weights.0.feature",
+        f"{PLATFORM}.initial_parameters",
+        {"bias": [1.0] * 3, "weights": [{"parameter": 2, "feature": 9, "value": 1.0}]},
+        "expected an index below 9, received 9",
+    ),
+    # Tuning.
+    ("tuning.seeds", "tuning.seeds", [7, 1], r"none of study.seeds, received \[1\]"),
+    ("tuning.space.0.path", "tuning.space.0.path", "learner.q.rate", "path of a float.*learner.q"),
+    ("tuning.space.0.path", "tuning.space.0.path", "learner.batch_size", "a float of a cell"),
+    ("tuning.space.1.path", "tuning.space.1.path", "learner.q.learning_rate", "each path once"),
+    ("tuning.space.0", "tuning.space.0.low", 1.0, "low < high, received low 1.0, high 0.003"),
+    ("tuning.space.0", "tuning.space.0.low", 0.0, "low > 0 on a log scale, received 0.0"),
+    ("tuning.space.0", "tuning.space.0.low", 2e-3, "range around 0.001, .*0.002 to 0.003"),
+    (
+        "tuning.space.0.high",
+        "tuning.space.0",
+        {"path": "learner.gamma", "low": 0.5, "high": 1.5},
+        "less than or equal to 1, as learner.gamma has to be, received 1.5",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("where", "path", "value", "said"), MISTAKES, ids=[f"{m[1]}={m[2]!r}"[:70] for m in MISTAKES]
+)
+def test_a_mistake_is_one_message_that_says_where_and_what(
+    tmp_path, where, path, value, said
+) -> None:
+    text = message(changed(params(), {path: value}), tmp_path)
+    head, *lines = text.split("\n")
+    assert head == f"{tmp_path / 'params.yaml'} is wrong:"
+    assert len(lines) == 1, text
+    assert lines[0].startswith(f"  {where}: "), text
+    assert re.search(said, lines[0]), text
+    for internal in ("Input should", "input should", "Value error", "tagged", "validation"):
+        assert internal not in text
+
+
+def test_every_mistake_is_listed(tmp_path) -> None:
+    changes = {
+        f"{LEARNER}.gamma": 2.0,
+        f"{LEARNER}.q.hidden": ["a", 0],
+        "gradients.reversal.kind": "revrsal",
+        "evaluation.episodes": 0,
+    }
+    lines = message(changed(params(), changes), tmp_path).split("\n")[1:]
+    assert [line.split(":")[0].strip() for line in lines] == [
+        f"{LEARNER}.gamma",
+        f"{LEARNER}.q.hidden.0",
+        f"{LEARNER}.q.hidden.1",
+        "gradients.reversal.kind",
+        "evaluation.episodes",
+    ]
+
+
+@pytest.mark.parametrize("name", ["Plat form", "platform-two", "1st", "$(rm)", "a/b", "Über", ""])
+def test_names_that_the_shell_or_the_file_system_could_mind(tmp_path, name) -> None:
+    values = params()
+    values["environments"][name] = values["environments"]["platform"]
+    text = message(values, tmp_path)
+    assert f"environments.{name}: expected a name of lower-case letters" in text
+    assert text.count("\n") == 1
+    assert len(text.split("\n")[1]) < 200  # and not all that stands under it
+
+
+def test_a_wrong_strategy_that_the_study_does_not_use_is_named_too(tmp_path) -> None:
+    values = changed(params(), {"study.strategies": ["plain"], "gradients.reversal.factor": "x"})
+    assert "gradients.reversal.factor: expected a valid number" in message(values, tmp_path)
+
+
+def test_a_smaller_study_needs_no_smaller_space() -> None:
+    small = settings(study__strategies=["plain"], study__algorithms=["pdqn"])
+    assert [cell.name for cell in small.cells] == ["platform-pdqn-plain"]
+
+
+def test_without_trials_the_ranges_of_tuning_do_not_matter() -> None:
+    values = {f"{LEARNER}.q.learning_rate": 0.5, "tuning.trials": 0}
+    changed_settings = settings(**{path.replace(".", "__"): v for path, v in values.items()})
+    assert changed_settings.cells[0].learner.q.learning_rate == 0.5
+
+
+def test_chains_are_cells() -> None:
+    study = settings(study__chains=["reversal_inverting"], study__strategies=[])
+    assert [cell.strategy_name for cell in study.cells] == ["reversal_inverting"] * 2
+    assert floats(study.cells[0])["strategy.members.0.factor"] == 0.1
+
+
+def test_integers_are_numbers_and_become_floats() -> None:
+    gamma = settings(**{f"{LEARNER}.gamma".replace(".", "__"): 1}).cells[0].learner.gamma
+    assert gamma == 1.0
+    assert isinstance(gamma, float)
+
+
+# -- The file ----------------------------------------------------------------------------------
+
+TEXT = PARAMS.read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "the file: expected keys with values, received null"),
+        ("# nothing\n", "the file: expected keys with values, received null"),
+        ("- 1\n", r"the file: expected keys with values, received \[1\]"),
+        ("hello\n", "the file: expected keys with values, received 'hello'"),
+        ("a: [1\nb: 2", "expected YAML 1.2, received: .*flow sequence(.|\n)*line 1"),
+        ("a:\n\tb: 1", "expected YAML 1.2, received: (.|\n)*line 2"),
+        (TEXT + "\n---\na: 1\n", "expected YAML 1.2, received: expected a single document"),
+        (TEXT.replace("noise: 1.0", "noise: !!python/name:os.system 1"), "could not determine"),
+        (
+            TEXT.replace("  name: platform", "  name: platform\n  name: other"),
+            'found duplicate key "name"',
+        ),
+        (TEXT.replace("noise: 1.0", "noise: yes"), "task.noise: expected .* received 'yes'"),
+        (TEXT.replace("noise: 1.0", "noise: on"), "task.noise: expected .* received 'on'"),
+        (TEXT.replace("noise: 1.0", "noise: 1:30"), "task.noise: expected .* received '1:30'"),
+        (TEXT.replace("gamma: 0.9", "gamma: .nan"), "learner.gamma: expected a finite number"),
+    ],
+)
+def test_a_file_that_is_none(tmp_path, text, said) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    received = message_of(path)
+    assert received.startswith(str(path))
+    assert re.search(said, received), received
+    assert "http" not in received
+
+
+def test_a_missing_file_and_a_folder(tmp_path) -> None:
+    assert message_of(tmp_path / "no.yaml") == (
+        f"{tmp_path / 'no.yaml'}: expected a settings file, received No such file or directory"
+    )
+    assert "expected a settings file, received Is a directory" in message_of(tmp_path)
+
+
+def test_a_file_that_is_not_text(tmp_path) -> None:
+    (tmp_path / "a.yaml").write_bytes(b"\x80\x81\x00")
+    assert "expected YAML 1.2" in message_of(tmp_path / "a.yaml")
+
+
+def test_numbers_are_those_of_yaml_1_2(tmp_path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(TEXT.replace("learning_rate: 1.0e-3", "learning_rate: 1e-3"))
+    assert load(path).cells[0].learner.q.learning_rate == 1e-3
+
+
+def test_reading_settings_needs_no_tensorflow() -> None:
+    program = (
+        "import sys; from pathlib import Path; from pamdp.settings import load, schema;"
+        f"s = load(Path({str(PARAMS)!r})); s.cells[0].flattened(); schema();"
+        "heavy = {'tensorflow', 'keras', 'mlflow', 'optuna', 'matplotlib'} & set(sys.modules);"
+        "print(sorted(heavy))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr

@@ -1,0 +1,244 @@
+"""Studies: the same for any number of workers and after any interruption."""
+
+import threading
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pamdp import tuning as tuning_module
+from pamdp.settings import Cell, Dimension, Tuning
+from pamdp.structure import floats
+from pamdp.training import Point, TrainingError
+from pamdp.tuning import CellStudy, Trial, open_database
+from tests.helpers import cell
+
+RATE, FACTOR = "learner.q.learning_rate", "strategy.factor"
+SPACE = (
+    Dimension(path=RATE, low=1e-4, high=1e-1, log=True),
+    Dimension(path=FACTOR, low=0.0, high=1.0),
+    Dimension(path="strategy.threshold", low=-1.0, high=0.0),  # which the cell does not have
+)
+
+
+def score(values: dict[str, float], seed: int) -> float:
+    """Best at a rate of 1e-2 and a factor of 0.5."""
+    return 1 - abs(values[RATE] - 1e-2) * 10 - abs(values[FACTOR] - 0.5) + seed * 1e-6
+
+
+class Stub:
+    """Stands for `train`: yields three points, at once or after a time that varies."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[float, int]] = []
+        self.diverging: tuple[int, ...] = ()
+        self.broken_after: int | None = None
+        self.lock = threading.Lock()
+        self.running = self.most = 0
+        self.seconds = 0.002
+
+    def __call__(self, cell: Cell, seed: int, training: Any) -> Generator[Point, None, None]:
+        values = floats(cell)
+        with self.lock:
+            number = len(self.calls)
+            self.calls.append((values[RATE], seed))
+            self.running += 1
+            self.most = max(self.most, self.running)
+        try:
+            if number == self.broken_after:
+                raise KeyboardInterrupt
+            if number in self.diverging:
+                raise TrainingError("diverged")
+            time.sleep(self.seconds * (number * 7 % 5))
+            for step, offset in ((1, -100.0), (2, -0.25), (3, 0.25)):
+                yield Point(step, {"eval/return": score(values, seed) + offset})
+        finally:
+            with self.lock:
+                self.running -= 1
+
+
+@pytest.fixture
+def stub(monkeypatch) -> Stub:
+    stub = Stub()
+    monkeypatch.setattr(tuning_module, "train", stub)
+    return stub
+
+
+@pytest.fixture(scope="module")
+def subject() -> Cell:
+    return cell("mpdqn", "reversal")
+
+
+def study(subject: Cell, root: Path, **changes: Any) -> CellStudy:
+    values = {
+        "trials": 8,
+        "training": {"steps": 30, "report_every": 10, "evaluation_episodes": 5},
+        "seeds": [1001],
+        "sampler_seed": 1,
+        "lag": 4,
+        "space": SPACE,
+    }
+    return CellStudy(subject, Tuning.model_validate(values | changes), "f1", root)
+
+
+def test_trials_are_the_same_for_any_number_of_workers(stub, subject, tmp_path) -> None:
+    runs, stub.seconds = [], 0.04
+    for num_workers in (1, 2, 4):
+        stub.running = stub.most = 0
+        (root := tmp_path / str(num_workers)).mkdir()
+        runs.append(list(study(subject, root).run(num_workers)))
+        assert min(num_workers, 3) <= stub.most <= num_workers
+    assert [trial.number for trial in runs[0]] == list(range(8))
+    assert runs[0] == runs[1] == runs[2]
+    assert len({trial.values[RATE] for trial in runs[0]}) == 8
+
+
+@pytest.mark.parametrize("stop", [0, 1, 5, 7])
+def test_an_interrupted_study_goes_on_as_if_it_had_not_been(stub, subject, tmp_path, stop) -> None:
+    (tmp_path / "whole").mkdir()
+    whole = list(study(subject, tmp_path / "whole").run(2))
+    first = study(subject, tmp_path).run(2)
+    for _ in range(stop):
+        next(first)
+    first.close()
+    begun = len(stub.calls)
+    assert list(study(subject, tmp_path).run(1)) == whole
+    assert len(stub.calls) == begun + 8 - stop  # what was told is not run again
+    assert list(study(subject, tmp_path).run(3)) == whole
+    assert len(stub.calls) == begun + 8 - stop
+
+
+def test_an_interruption_within_a_trial_loses_only_what_was_running(
+    stub, subject, tmp_path
+) -> None:
+    (tmp_path / "whole").mkdir()
+    whole = list(study(subject, tmp_path / "whole").run(1))
+    stub.calls.clear()
+    stub.broken_after = 5
+    seen: list[Trial] = []
+    with pytest.raises(KeyboardInterrupt):
+        seen.extend(study(subject, tmp_path).run(1))
+    stub.broken_after = None
+    assert list(study(subject, tmp_path).run(2)) == whole
+
+
+def test_trial_0_is_the_settings_as_they_stand(stub, subject, tmp_path) -> None:
+    first = next(iter(study(subject, tmp_path).run(1)))
+    assert first.values == {RATE: 1e-3, FACTOR: 0.1}
+    assert stub.calls[0] == (1e-3, 1001)
+
+
+def test_values_lie_in_their_ranges_and_only_where_the_cell_has_them(
+    stub, subject, tmp_path
+) -> None:
+    trials = list(study(subject, tmp_path, trials=20).run(2))
+    for trial in trials:
+        assert set(trial.values) == {RATE, FACTOR}
+        assert 1e-4 <= trial.values[RATE] <= 1e-1
+        assert 0 <= trial.values[FACTOR] <= 1
+    assert min(trial.values[RATE] for trial in trials) < 1e-3 < 1e-2
+    assert max(trial.values[RATE] for trial in trials) > 1e-2
+
+
+def test_a_trial_is_suggested_from_those_told_and_from_no_others(stub, subject, tmp_path) -> None:
+    """Other scores of trials 0 to n - lag give another trial n; later ones do not matter."""
+    known = list(study(subject, tmp_path).run(1))
+    suggest = study(subject, tmp_path).suggest
+    upside_down = [trial._replace(score=-(trial.score or 0.0)) for trial in known]
+    assert suggest(known[:4], 7) == known[7].values
+    assert suggest(upside_down[:4], 7) != known[7].values
+    assert suggest(known[:3], 6) == known[6].values
+    assert suggest(known[:4], 6) != known[6].values
+
+
+def test_the_model_of_the_sampler_learns(stub, subject, tmp_path) -> None:
+    trials = list(study(subject, tmp_path, trials=30, lag=1).run(1))
+    early, late = ([t.score or -10.0 for t in part] for part in (trials[1:11], trials[20:]))
+    assert sum(late) / len(late) > sum(early) / len(early)
+
+
+def test_another_sampler_seed_gives_another_study(stub, subject, tmp_path) -> None:
+    runs = []
+    for seed in (1, 2):
+        (tmp_path / str(seed)).mkdir()
+        trials = list(study(subject, tmp_path / str(seed), sampler_seed=seed).run(1))
+        runs.append([trial.values[RATE] for trial in trials])
+    assert runs[0][0] == runs[1][0]  # the settings as they stand
+    assert not set(runs[0][1:]) & set(runs[1][1:])
+
+
+def test_a_score_is_the_mean_of_the_last_points_and_of_the_seeds(stub, subject, tmp_path) -> None:
+    trial = next(iter(study(subject, tmp_path, seeds=[1001, 1003]).run(1)))
+    expected = sum(score(trial.values, seed) for seed in (1001, 1003)) / 2
+    assert trial.score == pytest.approx(expected, rel=1e-9)
+    assert [seed for _, seed in stub.calls[:2]] == [1001, 1003]
+
+
+def test_a_trial_that_diverges_fails_and_is_not_the_best(stub, subject, tmp_path) -> None:
+    stub.diverging = (0, 3)
+    todo = study(subject, tmp_path)
+    trials = list(todo.run(1))
+    assert [trial.number for trial in trials if trial.score is None] == [0, 3]
+    best = todo.best(trials)
+    assert best is not None
+    assert best.score == max(trial.score for trial in trials if trial.score is not None)
+    database = open_database(tmp_path, f"{subject.name}-f1")
+    assert [trial.state.name for trial in database.trials] == [
+        "FAIL" if number in (0, 3) else "COMPLETE" for number in range(8)
+    ]
+    assert list(todo.run(1)) == trials  # read back
+
+
+def test_if_all_diverge_there_is_no_best(stub, subject, tmp_path) -> None:
+    stub.diverging = tuple(range(4))
+    todo = study(subject, tmp_path, trials=4)
+    assert todo.best(list(todo.run(2))) is None
+
+
+def test_best_is_the_first_of_equals(subject, tmp_path) -> None:
+    best = study(subject, tmp_path).best
+    trials = [
+        Trial(number, {}, value) for number, value in enumerate([0.5, None, 0.9, 0.9, -1.0, 0.9])
+    ]
+    assert best(trials) == trials[2]
+    assert best(trials[:2]) == trials[0]
+    assert best([]) is None
+
+
+def test_an_error_of_the_code_is_not_a_failed_trial(stub, subject, tmp_path, monkeypatch) -> None:
+    def broken(*_: Any) -> Iterator[Point]:
+        raise ZeroDivisionError
+        yield
+
+    monkeypatch.setattr(tuning_module, "train", broken)
+    with pytest.raises(ZeroDivisionError):
+        list(study(subject, tmp_path).run(1))
+
+
+def test_no_trials(stub, subject, tmp_path) -> None:
+    todo = study(subject, tmp_path, trials=0)
+    assert list(todo.run(2)) == []
+    assert todo.best([]) is None
+    assert stub.calls == []
+
+
+def test_studies_of_other_settings_are_other_studies(stub, subject, tmp_path) -> None:
+    first = study(subject, tmp_path, trials=2)
+    list(first.run(1))
+    other = CellStudy(subject, first.tuning, "f2", tmp_path)
+    stub.calls.clear()
+    list(other.run(1))
+    assert len(stub.calls) == 2
+    assert (tmp_path / "optuna.db").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["optuna.db"]
+
+
+def test_the_dashboard_sees_values_and_scores(stub, subject, tmp_path) -> None:
+    trials = list(study(subject, tmp_path, trials=3).run(1))
+    shown = open_database(tmp_path, f"{subject.name}-f1").trials
+    assert [SimpleNamespace(n=t.number, p=t.params, v=t.value) for t in shown] == [
+        SimpleNamespace(n=t.number, p=t.values, v=t.score) for t in trials
+    ]
