@@ -47,7 +47,7 @@ ui: .venv/.installed ## browse the runs in MLflow (PORT=5000)
 		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
 schema: .venv/.installed ## write params.schema.json, the editor's help for params.yaml
-	$(VENV) python -m pamdp.settings
+	$(VENV) python -m pamdp.schema
 
 lock: ## pin the dependencies of pyproject.toml in requirements.lock (ARGS=--upgrade for newer ones)
 	tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && "$(PYTHON)" -m venv "$$tools" && \

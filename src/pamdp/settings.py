@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, get_args
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 from ruamel.yaml import YAML
@@ -22,7 +20,7 @@ from pamdp.gradients import STRATEGIES, AnyStrategy
 from pamdp.problems import SettingsError, expected, explained, nearest
 from pamdp.structure import Component, Count, Finite, Sequence, floats
 
-__all__ = ["Cell", "Settings", "SettingsError", "Training", "fingerprint", "load", "schema"]
+__all__ = ["Cell", "Settings", "SettingsError", "Training", "fingerprint", "load"]
 
 # Names become parts of shell commands, file names and keys.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -288,23 +286,3 @@ def _distinct_and_known(path: str, received: tuple, known: list) -> None:
                 f"{path}.{index}: expected one of {', '.join(map(str, known))}, received "
                 f"{name!r}{nearest(name, known)}"
             )
-
-
-def schema() -> dict[str, Any]:
-    """The JSON schema of params.yaml, for completion in editors."""
-    result = Settings.model_json_schema()
-    for part in (result, *result["$defs"].values()):
-        _describe(part)
-    return result
-
-
-def _describe(part: dict[str, Any]) -> None:
-    """Gives each key the description that the docstring of its class has."""
-    summary, _, attributes = part.get("description", "").partition("\n\nAttributes:\n")
-    part["description"] = summary
-    for name, text in re.findall(r"^  (\w+): (.*(?:\n    .*)*)", attributes, re.MULTILINE):
-        part["properties"][name]["description"] = " ".join(text.split())
-
-
-if __name__ == "__main__":
-    Path("params.schema.json").write_text(json.dumps(schema(), indent=1, sort_keys=True) + "\n")

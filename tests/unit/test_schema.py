@@ -5,14 +5,14 @@ import subprocess
 import sys
 from typing import Any
 
-from pamdp.settings import schema
+from pamdp.schema import schema
 from tests.helpers import PARAMS, ROOT, changed, params
 
 LEARNER, CHAIN = "environments.platform.learner", "gradients.reversal_inverting"
 
 
 def test_the_schema_is_current(tmp_path) -> None:
-    subprocess.run([sys.executable, "-m", "pamdp.settings"], cwd=tmp_path, check=True)
+    subprocess.run([sys.executable, "-m", "pamdp.schema"], cwd=tmp_path, check=True)
     written = (tmp_path / "params.schema.json").read_text()
     assert (ROOT / "params.schema.json").read_text() == written, "run `make schema`"
     assert json.loads(written) == schema()

@@ -278,7 +278,8 @@ def test_numbers_are_those_of_yaml_1_2(tmp_path) -> None:
 
 def test_reading_settings_needs_no_tensorflow() -> None:
     program = (
-        "import sys; from pathlib import Path; from pamdp.settings import load, schema;"
+        "import sys; from pathlib import Path; from pamdp.schema import schema;"
+        "from pamdp.settings import load;"
         f"s = load(Path({str(PARAMS)!r})); s.cells[0].flattened(); schema();"
         "heavy = {'tensorflow', 'keras', 'mlflow', 'optuna', 'matplotlib'} & set(sys.modules);"
         "print(sorted(heavy))"
