@@ -37,6 +37,8 @@ def stage(function: Callable[..., None]) -> None:
         sys.exit(f"error: {error}\n{sys.modules[function.__module__].__doc__}")
     try:
         function(*sys.argv[1:])
+    except FileNotFoundError as error:
+        sys.exit(f"error: {error}; what earlier stages write, `dvc repro` makes")
     except (SettingsError, TrainingError, ExportError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

@@ -13,6 +13,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 from gymnasium.utils.env_checker import check_env
 from packaging.requirements import Requirement
@@ -42,7 +43,7 @@ def set_up(settings: Settings, root: Path) -> None:
     _forget_old_cells(settings, root)
     folder = root / "metrics" / "setup"
     write_json(folder / "versions.json", {"packages": {n: version(n) for n in RESULT_PACKAGES}})
-    environments = {name: describe(b) for name, b in settings.environments.items()}
+    environments = {name: _accepted(name, b) for name, b in settings.environments.items()}
     write_json(folder / "environments.json", environments)
     ensure_experiment(settings.study.name, root)
 
@@ -88,6 +89,18 @@ def _pinned(lock: Path) -> Iterator[Requirement]:
             requirement = Requirement(line.rstrip(" \\"))
             if requirement.marker is None or requirement.marker.evaluate():
                 yield requirement
+
+
+def _accepted(name: str, benchmark: Benchmark) -> dict[str, Any]:
+    try:
+        return describe(benchmark)
+    except SettingsError as error:
+        raise SettingsError(f"environments.{name}.task: {error}") from None
+    except (AssertionError, ImportError, TypeError, ValueError, gymnasium.error.Error) as error:
+        raise SettingsError(
+            f"environments.{name}.task: expected an environment that passes Gymnasium's check_env, "
+            f"received {type(error).__name__}: {error}"
+        ) from error
 
 
 def describe(benchmark: Benchmark) -> dict[str, Any]:
