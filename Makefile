@@ -15,7 +15,7 @@ VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 PIP := .venv/bin/python -m pip --disable-pip-version-check install -qq
 TEST := $(VENV) python -m pytest -n $(TEST_WORKERS) --dist worksteal $(ARGS)
 
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 # Nothing here reports to anyone.
 export DO_NOT_TRACK = 1
 export MLFLOW_DISABLE_TELEMETRY = true
