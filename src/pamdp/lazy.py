@@ -35,23 +35,6 @@ def _silent() -> Iterator[None]:
         os.close(nowhere)
 
 
-@contextmanager
-def _without_keras() -> Iterator[None]:
-    """Hides Keras while TensorFlow is imported.
-
-    TensorFlow would import it, and it imports pandas, Matplotlib and scikit-learn: half of the time
-    and nothing that is needed here. Afterwards `tf.keras` and `import keras` work as always.
-    """
-    hidden = "keras" not in sys.modules
-    if hidden:
-        sys.modules["keras"] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        if hidden:
-            del sys.modules["keras"]
-
-
 if TYPE_CHECKING:
     import tensorflow as tf
 else:
@@ -62,7 +45,7 @@ else:
         def __getattr__(self, name: str) -> Any:
             with self._lock:  # while it is being loaded, another thread would find half of it
                 if "tensorflow" not in sys.modules:
-                    with _silent(), _without_keras():
+                    with _silent():
                         module = importlib.import_module("tensorflow")
                         module.config.list_physical_devices()  # complains of missing drivers
             value = getattr(sys.modules["tensorflow"], name)

@@ -69,12 +69,11 @@ def test_every_environment_is_registered() -> None:
 
 def test_import_registers_without_tensorflow() -> None:
     code = (
-        "import time; start = time.process_time(); import pamdp, sys, gymnasium; "
-        "assert 'pamdp/Platform-v0' in gymnasium.registry; assert 'tensorflow' not in sys.modules; "
-        "print(time.process_time() - start)"
+        "import pamdp, sys, gymnasium; "
+        "print('pamdp/Platform-v0' in gymnasium.registry, 'tensorflow' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert float(run.stdout) < 1.0
+    assert run.stdout == "True False\n"
 
 
 def test_version() -> None:

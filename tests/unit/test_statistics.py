@@ -1,7 +1,5 @@
 """The statistics, on numbers worked by hand and by property."""
 
-import time
-
 import numpy as np
 import pytest
 
@@ -74,15 +72,6 @@ def test_the_generator_decides(generator: np.random.Generator) -> None:
     ]
     other = statistics.bootstrap(scores, statistics.mean, np.random.default_rng(4))
     assert twice[0] == twice[1] != other
-
-
-def test_resampling_is_quick(generator: np.random.Generator) -> None:
-    scores = np.random.default_rng(0).normal(size=(20, 100))
-    begin = time.perf_counter()
-    statistics.bootstrap(scores[:, 0], statistics.interquartile_mean, generator)
-    statistics.probability_of_improvement(scores[:, 0], scores[:, 1], generator)
-    statistics.band(scores, generator)
-    assert time.perf_counter() - begin < 2
 
 
 def test_probability_of_improvement_by_hand(generator: np.random.Generator) -> None:

@@ -29,6 +29,9 @@ def stage(function: Callable[..., None]) -> None:
     # In quotes, because the path may have spaces.
     os.environ.setdefault("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory='{cache}'")
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # results of a study are those of the CPU
+    # TensorFlow would import Keras, and that pandas, Matplotlib and scikit-learn: half of the time,
+    # for nothing that a stage needs. In a user's own process it stays.
+    sys.modules.setdefault("keras", None)  # pyright: ignore[reportArgumentType]
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     without_keras()
     try:
