@@ -1,0 +1,204 @@
+"""Exported models act as the trained policies did, without this package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pamdp import export
+from pamdp.evaluation import Episodes
+from pamdp.export import ExportError
+from pamdp.lazy import tf
+from pamdp.loops import loop_of
+from tests.helpers import FEATURES, cell, experienced, learner
+
+EPISODES = 30
+HOSTED = {"kind": "gymnasium", "id": "pamdp/Platform-v0"}
+
+
+def initial(trained, seed: int = 1) -> tuple[tuple, tuple]:
+    """Weights of a cell before its first update, as arrays."""
+    loop = loop_of(trained)
+    return tf.nest.map_structure(np.asarray, loop.weights(loop.initial(seed)))
+
+
+def observations(trained, number: int = 200) -> np.ndarray:
+    low, high = trained.task.observation_low, trained.task.observation_high
+    draws = np.random.default_rng(3).random((number, len(low)), np.float32)
+    return low + draws * (high - low)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return cell("mpdqn", "inverting")
+
+
+@pytest.fixture(scope="module")
+def weights(trained):
+    return initial(trained)
+
+
+@pytest.fixture(scope="module")
+def folder(trained, weights, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "x"
+    export.save(trained, weights, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def rows(trained) -> np.ndarray:
+    return observations(trained)
+
+
+@pytest.fixture(scope="module")
+def answers(folder, rows, tmp_path_factory) -> list[dict[str, np.ndarray]]:
+    scratch = tmp_path_factory.mktemp("scratch")
+    return export.answers_of([folder, folder], [rows, rows[:3]], scratch)
+
+
+def served(path: Path, rows: np.ndarray) -> dict[str, np.ndarray]:
+    model = tf.saved_model.load(str(path))
+    answers = model.signatures["serving_default"](observation=tf.constant(rows))
+    return {name: tensor.numpy() for name, tensor in answers.items()}
+
+
+def test_no_random_file_is_left(folder):
+    assert (folder / "saved_model.pb").is_file()
+    assert not (folder / "fingerprint.pb").exists()
+
+
+def test_the_signature_is_that_of_the_model(trained, folder):
+    found = tf.saved_model.load(str(folder)).signatures["serving_default"]
+
+    def listed(specs: dict) -> list[tuple[str, str, list[int]]]:
+        return sorted((name, s.dtype.name, [-1, *s.shape[1:]]) for name, s in specs.items())
+
+    expected = export.signature(trained)
+    assert listed(found.structured_input_signature[1]) == expected["inputs"]
+    assert listed(found.structured_outputs) == expected["outputs"]
+    specs = [*found.structured_input_signature[1].values(), *found.structured_outputs.values()]
+    assert all(spec.shape[0] is None for spec in specs)
+
+
+def test_each_model_answers_its_own_observations_in_a_fresh_process(answers, rows):
+    full, short = answers
+    assert full["action"].shape == (len(rows),)
+    for name, values in short.items():
+        np.testing.assert_allclose(values, full[name][:3], rtol=1e-5, atol=1e-6)
+
+
+def test_the_answers_are_those_of_the_policy(trained, weights, rows, answers):
+    assert len(set(answers[0]["action"])) > 1  # there is something to agree on
+    assert export.check(trained, weights, rows, answers[0]) <= 1e-6
+
+
+def test_another_action_is_noticed(trained, weights, rows, answers):
+    wrong = answers[0] | {"action": answers[0]["action"].copy()}
+    wrong["action"][[4, 7]] = (wrong["action"][[4, 7]] + 1) % 3
+    message = f"{trained.name}: .* on 200 observations, received 2 other actions"
+    with pytest.raises(ExportError, match=message):
+        export.check(trained, weights, rows, wrong)
+
+
+def test_another_parameter_is_noticed_by_its_share_of_the_range(trained, weights, rows, answers):
+    close = answers[0] | {"all_parameters": answers[0]["all_parameters"].copy()}
+    close["all_parameters"][0, 1] += 720 * 0.5e-4
+    assert export.check(trained, weights, rows, close) == pytest.approx(0.5e-4, rel=0.05)
+    close["all_parameters"][0, 1] += 720 * 1.5e-3
+    with pytest.raises(ExportError, match=r"0 other actions .* by up to 0\.0015 of their range"):
+        export.check(trained, weights, rows, close)
+
+
+def test_other_weights_are_noticed(trained, rows, answers):
+    with pytest.raises(ExportError, match="other actions"):
+        export.check(trained, initial(trained, seed=2), rows, answers[0])
+
+
+def test_a_model_that_cannot_be_loaded_is_an_error_that_says_why(tmp_path):
+    (tmp_path / "broken").mkdir()
+    with pytest.raises(ExportError, match=r"cannot be loaded:\n(.*\n)*.*SavedModel"):
+        export.answers_of([tmp_path / "broken"], [np.zeros([1, 9], np.float32)], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "changes"),
+    [
+        ("squashing", {}),
+        ("plain", {"initial_parameters": {"bias": [3.0, 10.0, 400.0]}}),
+        ("selective_squashing", {"initial_parameters": {"bias": [3.0, 10.0, 400.0]}}),
+    ],
+)
+def test_bounds_and_hand_set_parameters_are_part_of_the_model(tmp_path, strategy, changes):
+    other = cell("pdqn", strategy, **changes)
+    weights = initial(other)
+    export.save(other, weights, tmp_path / "x")
+    rows = observations(other)
+    assert export.check(other, weights, rows, served(tmp_path / "x", rows)) <= 1e-6
+
+
+def test_short_actions_are_padded_and_parameters_clipped(monkeypatch, tmp_path, trained):
+    # The helpers' action space: 2, 0, 3 and 1 parameters.
+    other = learner("pdqn")
+    state, policy = experienced(other), other.policy
+    monkeypatch.setattr(export, "policy_of", lambda cell: policy)
+    weights = tf.nest.map_structure(np.asarray, (state.x, state.q))
+    export.save(trained, weights, tmp_path / "x")
+    rows = np.random.default_rng(5).random((300, FEATURES), np.float32)
+    answers = served(tmp_path / "x", rows)
+
+    decision = policy.greedy(*weights, policy.scale(rows))
+    actions = decision.action.numpy()
+    assert set(actions) == {0, 1, 2, 3}
+    spec = policy.q_function.spec
+    scaled = decision.parameters.numpy()
+    assert (np.abs(scaled) > 1).any()
+    real = spec.low + (np.clip(scaled, -1, 1) + 1) / 2 * (spec.high - spec.low)
+    np.testing.assert_array_equal(answers["action"], actions)
+    np.testing.assert_array_equal(answers["num_parameters"], np.array([2, 0, 3, 1])[actions])
+    np.testing.assert_allclose(answers["all_parameters"], real, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(answers["q_values"], decision.q.numpy(), rtol=1e-5, atol=1e-6)
+    starts = np.array([0, 2, 2, 5])
+    for action, row, all_of_row in zip(actions, answers["parameters"], real, strict=True):
+        size = (2, 0, 3, 1)[action]
+        own = all_of_row[starts[action] : starts[action] + size]
+        np.testing.assert_allclose(row, [*own, *[0] * (3 - size)], rtol=1e-5, atol=1e-5)
+
+
+def test_a_model_plays_the_evaluated_episodes(trained, weights, folder):
+    evaluated = loop_of(trained).evaluate(weights, 4, 0, EPISODES)
+    played = export.play(trained, folder, 4, EPISODES)
+    np.testing.assert_allclose(played.returns, evaluated.returns, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(played.lengths, evaluated.lengths)
+    assert len(set(played.returns.tolist())) > 1
+    export.check_return(trained, float(evaluated.returns.mean()), played)
+
+
+def test_a_model_plays_the_evaluated_episodes_of_any_gymnasium_environment(tmp_path):
+    hosted = cell("mpdqn", "inverting", task=HOSTED)
+    weights = initial(hosted)
+    export.save(hosted, weights, tmp_path / "x")
+    evaluated = loop_of(hosted).evaluate(weights, 4, 0, 5)
+    played = export.play(hosted, tmp_path / "x", 4, 5)
+    np.testing.assert_allclose(played.returns, evaluated.returns, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(played.clipped_share, evaluated.clipped_share)
+
+
+def episodes(returns: list[float]) -> Episodes:
+    return Episodes(np.array(returns), *[np.zeros(len(returns))] * 2, 0.0, 0.0)
+
+
+def test_a_return_within_a_standard_error_is_the_same(trained):
+    played = episodes([0.0, 1.0, 0.0, 1.0])  # mean 0.5, standard error 0.25
+    export.check_return(trained, 0.74, played)
+    export.check_return(trained, 0.26, played)
+    message = r"expected the exported model to earn .* 0\.7600, received 0\.5000"
+    with pytest.raises(ExportError, match=message):
+        export.check_return(trained, 0.76, played)
+
+
+def test_equal_returns_leave_room_for_rounding_alone(trained):
+    export.check_return(trained, 0.3, episodes([0.3 + 1e-8] * 4))
+    with pytest.raises(ExportError):
+        export.check_return(trained, 0.3, episodes([0.30001] * 4))

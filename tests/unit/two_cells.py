@@ -1,0 +1,29 @@
+"""A study of two cells and what its earlier stages leave behind, without running anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pamdp.records import write_json
+from pamdp.settings import Settings
+from pamdp.training import Point
+from tests.helpers import settings
+
+PLAIN, INVERTING = "platform-mpdqn-plain", "platform-mpdqn-inverting"
+
+
+def small(**changes: Any) -> Settings:
+    """Its settings, with changes by dotted path, or with `__` for the dots."""
+    few = {"study.algorithms": ["mpdqn"], "study.strategies": ["plain", "inverting"]}
+    return settings(**few | {"study.seeds": [1, 2], "tuning.trials": 2} | changes)
+
+
+def found(root: Path, name: str, values: dict[str, float]) -> None:
+    """Writes what the search of a cell found."""
+    write_json(root / "metrics/tune" / name / "best.json", {"values": values, "score": 1.0})
+
+
+def curve(*values: float) -> list[Point]:
+    """Points of one seed, ten steps apart."""
+    return [Point(10 * (n + 1), {"eval/return": v, "a": n}) for n, v in enumerate(values)]
