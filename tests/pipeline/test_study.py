@@ -1,0 +1,196 @@
+"""One small study from nothing to the report, and what a user does with it."""
+
+from __future__ import annotations
+
+import csv
+import getpass
+import re
+import socket
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pamdp.records import Run, read_json
+from tests.pipeline import checkout, small
+from tests.pipeline.small import (
+    CELL,
+    CELLS,
+    DVC_LINES,
+    EPISODES,
+    OTHER,
+    POINTS,
+    PROGRESS,
+    SEEDS,
+    STAGES,
+    STARTED,
+    log,
+    printed,
+)
+
+# -- dvc repro -------------------------------------------------------------------------------------
+
+
+def test_every_stage_runs_once(study):
+    assert sorted(STARTED.findall(printed(study, "first.stdout", "rest.stdout"))) == sorted(STAGES)
+
+
+def test_a_second_time_nothing_runs(study):
+    assert printed(study, "again.stdout").endswith("Data and pipelines are up to date.\n")
+    assert not STARTED.findall(printed(study, "again.stdout"))
+    assert printed(study, "again.stderr") == ""
+
+
+def test_stages_print_progress_and_nothing_else(study):
+    lines = printed(study, "first.stderr", "rest.stderr").splitlines()
+    assert [line for line in lines if line not in DVC_LINES and not PROGRESS.fullmatch(line)] == []
+    shown = {line.split(":")[0] for line in lines if PROGRESS.fullmatch(line)}
+    assert shown == {f"{kind} {cell}" for kind in ("tune", "train") for cell in CELLS}
+    total = len(SEEDS) * small.STEPS
+    assert f"train {CELL}: {total:,} of {total:,} steps" in "\n".join(lines)
+
+
+def test_the_outputs_are_these(study):
+    expected = {"setup": {"environments.json", "versions.json"}}
+    for cell in CELLS:
+        expected[f"tune/{cell}"] = {"best.json", "record.json", "trials.csv"}
+        expected[f"train/{cell}"] = {"curves.csv", "record.json", "weights.npz"}
+    expected["evaluate"] = {"comparisons.json", "episodes.npz", "summary.json"}
+    for folder, names in expected.items():
+        assert {path.name for path in (study / "metrics" / folder).iterdir()} == names
+    report = {path.name for path in (study / "metrics/report").iterdir()}
+    assert {"index.html", "results.md", "metrics.json", "best.gif"} <= report
+    model = {"README.md", "assets", "saved_model.pb", "signature.json", "variables"}
+    for cell in CELLS:
+        assert {path.name for path in (study / "models" / cell).iterdir()} == model
+    assert {path.name for path in (study / "models").iterdir()} == set(CELLS)
+
+
+def test_git_sees_the_lock_file_and_nothing_else(study):
+    assert checkout.git(study, "show", "--format=", "--name-only", "HEAD").split() == ["dvc.lock"]
+    assert checkout.git(study, "status", "--porcelain") == ""
+
+
+def test_outputs_name_no_place_no_user_and_no_time(study):
+    # Longer ones: of any three letters some picture has them by chance.
+    names = [socket.gethostname(), getpass.getuser()]
+    words = [str(study), str(Path.home()), sys.prefix, *(name for name in names if len(name) > 5)]
+    for path, content in checkout.contents(study, "metrics", "models").items():
+        assert [word for word in words if word.encode() in content] == [], path
+        assert not re.search(rb"20\d\d-\d\d-\d\d[T ]\d\d:\d\d", content), path
+
+
+# -- What the stages found -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_record_of_a_search(study, cell):
+    folder = study / "metrics" / "tune" / cell
+    record, best = Run.read(folder / "record.json"), read_json(folder / "best.json")
+    assert [child.key for child in record.children] == [
+        f"tune/{cell}/trial-{number}" for number in range(small.TRIALS)
+    ]
+    scores = [child.metrics["score"] for child in record.children]
+    assert [[step for step, _ in series] for series in scores] == [[small.TRIAL_STEPS]] * 2
+    index = int(np.argmax([series[0][1] for series in scores]))
+    assert best == {
+        "values": record.children[index].parameters,
+        "score": scores[index][0][1],
+    }
+    # The first trial is the settings as they stand.
+    assert record.children[0].parameters["learner.q.learning_rate"] == 1e-3
+    assert ("strategy.factor" in best["values"]) == (cell == OTHER)
+    with (folder / "trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for number, (row, child) in enumerate(zip(rows, record.children, strict=True)):
+        assert row.pop("trial") == str(number)
+        assert float(row.pop("score")) == child.metrics["score"][0][1]
+        assert {path: float(value) for path, value in row.items()} == child.parameters
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_record_of_a_training(study, cell):
+    folder = study / "metrics" / "train" / cell
+    record = Run.read(folder / "record.json")
+    best = read_json(study / "metrics" / "tune" / cell / "best.json")["values"]
+    assert {path: record.parameters[path] for path in best} == best
+    assert record.parameters["training.steps"] == small.STEPS
+    assert record.tags["strategy"] == cell.split("-")[2]
+    assert [child.tags["seed"] for child in record.children] == ["1", "2"]
+    names = {"length", "return", "td_loss", "q_mean", "clipped_share", "near_bound_share"}
+    names = {f"train/{name}" for name in names | {"epsilon"}}
+    names |= {"eval/return", "eval/length", "eval/success"}
+    for child in record.children:
+        assert set(child.metrics) == names
+        for series in child.metrics.values():
+            assert [step for step, _ in series] == POINTS
+    means = np.mean([[v for _, v in c.metrics["eval/return"]] for c in record.children], axis=0)
+    assert [value for _, value in record.metrics["eval/return"]] == pytest.approx(means)
+    assert_same_curves(folder / "curves.csv", record)
+
+
+def assert_same_curves(path: Path, record: Run) -> None:
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["seed"], int(row["step"])) for row in rows] == [
+        (str(seed), step) for seed in SEEDS for step in POINTS
+    ]
+    for name in rows[0].keys() - {"seed", "step"}:
+        recorded = [value for child in record.children for _, value in child.metrics[name]]
+        assert [float(row[name]) for row in rows] == recorded
+
+
+def test_seeds_and_cells_learned_different_weights(study):
+    flat = {}
+    for cell in CELLS:
+        with np.load(study / "metrics" / "train" / cell / "weights.npz") as archive:
+            assert {name.split("/")[0] for name in archive.files} == {"1", "2"}
+            assert {archive[name].dtype for name in archive.files} == {np.dtype(np.float32)}
+            for seed in SEEDS:
+                flat[cell, seed] = archive[f"{seed}/0"].tobytes()
+    assert len(set(flat.values())) == 4
+
+
+def test_the_evaluation_is_of_all_cells_and_seeds(study):
+    folder = study / "metrics" / "evaluate"
+    summary, comparisons = (read_json(folder / f"{n}.json") for n in ("summary", "comparisons"))
+    random = read_json(study / "metrics/setup/environments.json")["platform"]["random_policy"]
+    assert set(summary) == set(comparisons) == set(CELLS)
+    with np.load(folder / "episodes.npz") as archive:
+        returns = {cell: archive[cell] for cell in CELLS}
+    for cell, found in summary.items():
+        assert returns[cell].shape == (len(SEEDS), EPISODES)
+        assert [entry["seed"] for entry in found["per_seed"]] == list(SEEDS)
+        means = returns[cell].astype(np.float64).mean(axis=1)
+        assert [entry["mean"] for entry in found["per_seed"]] == pytest.approx(means)
+        assert found["return"]["mean"] == pytest.approx(means.mean())
+        assert found["random_policy"]["mean"] == pytest.approx(random["return_mean"])
+        assert found["initial_parameters"] == "none"
+    assert comparisons[CELL]["over_plain"] is None
+    gaps = returns[OTHER].mean(1)[:, None] - returns[CELL].mean(1)[None]
+    wins = np.mean(gaps > 0) + np.mean(gaps == 0) / 2
+    assert comparisons[OTHER]["over_plain"]["probability"] == pytest.approx(wins)
+    assert comparisons[OTHER]["over_inverting"] is None
+
+
+# -- The same bytes --------------------------------------------------------------------------------
+
+
+def test_the_other_training_was_killed_midway(other):
+    assert printed(other, "killed") == "-9"
+    found = printed(other, "found").splitlines()
+    seeds = {path.rsplit("/", 1)[1] for path in found if "/train/" in path}
+    assert seeds == {"seed-1.npz", "seed-2.npz"}
+    assert not [path for path in found if path.startswith("metrics/")]
+
+
+def test_place_workers_interruption_and_tracking_change_no_byte(study, other):
+    assert (other / "dvc.lock").read_text() == log(study, "dvc.lock").read_text()
+    for folder in ("metrics/setup", f"metrics/tune/{CELL}", f"metrics/train/{CELL}"):
+        assert checkout.contents(other, folder) == checkout.contents(study, folder)
+
+
+def test_nothing_that_can_be_resumed_is_left(study, other):
+    assert not checkout.contents(other, ".work/train")
+    assert not checkout.contents(study, ".work/train")

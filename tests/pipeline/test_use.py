@@ -1,0 +1,92 @@
+"""What a user does with a finished study: wrong settings, comparisons, experiments."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from pamdp.records import Run, read_json
+from tests.pipeline import checkout
+from tests.pipeline.small import CELL, OTHER, STARTED
+
+WRONG = {
+    "evaluation.episodes": (-1, "evaluation.episodes: expected greater than or equal to 1"),
+    "gradients.reversal.factor": ("much", "gradients.reversal.factor: expected a valid number"),
+}
+
+
+@pytest.mark.parametrize("path", WRONG)
+def test_wrong_settings_are_one_message_and_delete_nothing(copy, path):
+    value, expected = WRONG[path]
+    checkout.change(copy, {path: value})
+    before = checkout.contents(copy, "metrics", "models")
+    lock = (copy / "dvc.lock").read_bytes()
+    done = checkout.run(copy, "dvc", "repro")
+    assert done.returncode != 0
+    message = [line for line in done.stderr.splitlines() if not line.startswith("ERROR: failed")]
+    assert [line for line in message if line][:1] == ["error: params.yaml is wrong:"]
+    assert expected in message[1]
+    assert len([line for line in message if line]) == 2
+    assert checkout.contents(copy, "metrics", "models") == before
+    assert (copy / "dvc.lock").read_bytes() == lock
+
+
+def test_a_key_that_no_stage_reads_is_found_by_the_check(copy):
+    checkout.change(copy, {"trainning": {}})
+    done = checkout.run(copy, sys.executable, "pipeline/setup.py", "--check")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "trainning: unknown key" in done.stderr
+    assert "did you mean 'training'?" in done.stderr
+
+
+# -- What a user does next -------------------------------------------------------------------------
+
+
+def test_without_trials_the_settings_stand_as_they_are(copy):
+    checkout.change(copy, {"tuning.trials": 0})
+    script = (sys.executable, "pipeline/tune.py", OTHER)
+    done = checkout.succeed(copy, *script, PAMDP_TRACKING="off")
+    assert (done.stdout, done.stderr) == ("", "")
+    folder = copy / "metrics" / "tune" / OTHER
+    assert read_json(folder / "best.json") == {"values": {}, "score": None}
+    paths = "learner.parameters.learning_rate,learner.q.learning_rate,strategy.factor"
+    assert (folder / "trials.csv").read_text() == f"trial,score,{paths}\n"
+    record = Run.read(folder / "record.json")
+    assert record.children == []
+    assert record.parameters["strategy.factor"] == 0.1
+
+
+def test_metrics_are_compared(copy):
+    path = copy / "metrics" / "report" / "metrics.json"
+    old = read_json(path)
+    path.write_text(json.dumps(old | {CELL: old[CELL] | {"return_mean": 2.0}}))
+    done = checkout.succeed(copy, "dvc", "metrics", "diff", "--json")
+    changed = json.loads(done.stdout)["metrics/report/metrics.json"]
+    assert set(changed) == {f"{CELL}.return_mean"}
+    assert changed[f"{CELL}.return_mean"]["old"] == pytest.approx(old[CELL]["return_mean"])
+    assert changed[f"{CELL}.return_mean"]["new"] == 2.0
+
+
+def test_plots_are_shown(copy, tmp_path):
+    checkout.succeed(copy, "dvc", "plots", "show", "-o", str(tmp_path / "plots"))
+    page = (tmp_path / "plots" / "index.html").read_text()
+    for text in ("Mean greedy return", "Greedy return while training", "reversal"):
+        assert text in page
+
+
+def test_an_experiment_reruns_what_its_setting_changes(copy):
+    before = Run.read(copy / "metrics" / "tune" / OTHER / "record.json")
+    # One stage, and without trials, so that it takes no time.
+    command = ["dvc", "exp", "run", "--single-item", "--name", "kinder", f"tune@{OTHER}"]
+    for value in ("gradients.reversal.factor=0.2", "tuning.trials=0"):
+        command += ["--set-param", value]
+    done = checkout.succeed(copy, *command, PAMDP_TRACKING="off")
+    assert STARTED.findall(done.stdout) == [f"tune@{OTHER}"]
+    record = Run.read(copy / "metrics" / "tune" / OTHER / "record.json")
+    assert record.parameters["strategy.factor"] == 0.2
+    assert record.fingerprint != before.fingerprint
+    listed = checkout.succeed(copy, "dvc", "exp", "list", "--name-only")
+    assert listed.stdout.split() == ["kinder"]
