@@ -35,11 +35,12 @@ def test_one_worker_takes_turns() -> None:
     assert items == [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (1, 2)]
 
 
-def test_two_workers_keep_five_tasks_level() -> None:
+def test_turns_keep_tasks_level() -> None:
+    # One worker, as with several the operating system decides which of them is held up.
     done = [0] * 5
-    for index, _ in interleave([count(6, seconds=0.004) for _ in range(5)], 2):
+    for index, _ in interleave([count(6, seconds=0.0) for _ in range(5)], 1):
         done[index] += 1
-        assert max(done) - min(done) <= 2
+        assert max(done) - min(done) <= 1
 
 
 def test_as_many_run_at_a_time_as_there_are_workers() -> None:
