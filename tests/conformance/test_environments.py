@@ -63,7 +63,7 @@ def test_every_file_is_listed() -> None:
 
 
 def test_every_environment_is_registered() -> None:
-    assert set(IDS) == {member.gymnasium_id() for member in ENVIRONMENTS.values()}
+    assert set(IDS) == {v.gymnasium_id for member in ENVIRONMENTS.values() for v in member.variants()}
     assert "pamdp/Platform-v0" in IDS
 
 

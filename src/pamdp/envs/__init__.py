@@ -1,25 +1,27 @@
-"""Environments: one file each, named after its `kind`, and one line here."""
+"""Environments: one file each, named after its `kind`, and one line in `members`."""
 
 import gymnasium
 
 from pamdp.envs.base import Environment, Outcome
-from pamdp.envs.platform import Platform
+from pamdp.envs.members import MEMBERS, Member
+from pamdp.envs.sparse import Sparse
 
-__all__ = ["ENVIRONMENTS", "Environment", "Outcome", "register"]
+__all__ = ["ENVIRONMENTS", "Environment", "Member", "Outcome", "register"]
 
-ENVIRONMENTS: dict[str, type[Environment]] = {"platform": Platform}
+ENVIRONMENTS: dict[str, type[Environment]] = {**MEMBERS, "sparse": Sparse}
 
 
 def register() -> None:
-    """Registers every environment with Gymnasium, as `pamdp/<Name>-<version>`.
+    """Registers every variant of every environment with Gymnasium, as `pamdp/<Name>-<version>`.
 
     Settings of the environment are keyword arguments of `gymnasium.make`, for example
     `gymnasium.make("pamdp/Platform-v0", noise=0.0)`.
     """
-    for kind, environment in ENVIRONMENTS.items():
-        gymnasium.register(
-            environment.gymnasium_id(),
-            "pamdp.envs.adapter:RegisteredEnv",
-            max_episode_steps=environment.max_episode_steps,
-            kwargs={"kind": kind},
-        )
+    for environment in ENVIRONMENTS.values():
+        for variant in environment.variants():
+            gymnasium.register(
+                variant.gymnasium_id,
+                "pamdp.envs.adapter:RegisteredEnv",
+                max_episode_steps=variant.max_episode_steps,
+                kwargs=variant.model_dump(),
+            )

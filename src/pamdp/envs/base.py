@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import numpy as np
 
@@ -31,20 +31,49 @@ class Environment(Component):
     """An environment as pure functions of (state, action, key).
 
     `kind` names the file. The functions are batched: a state is a nest of tensors with a leading
-    axis [B], and each row is an independent copy.
+    axis [B], and each row is an independent copy. What does not depend on settings may be a class
+    variable instead of a property.
     """
 
     kind: str
-    version: ClassVar[str]
-    actions: ClassVar[ActionSpec]
-    observation_low: ClassVar[np.ndarray]
-    observation_high: ClassVar[np.ndarray]
-    max_episode_steps: ClassVar[int]
+    if TYPE_CHECKING:  # a setting of each, but for a wrapper's, which is its task's
+        version: str
+
+    @property
+    def title(self) -> str:
+        """Its name in Gymnasium, without namespace and version."""
+        return type(self).__name__
+
+    @property
+    def gymnasium_id(self) -> str:
+        """The name under which Gymnasium knows it."""
+        return f"pamdp/{self.title}-{self.version}"
 
     @classmethod
-    def gymnasium_id(cls) -> str:
-        """The name under which Gymnasium knows it."""
-        return f"pamdp/{cls.__name__}-{cls.version}"
+    def variants(cls) -> tuple[Environment, ...]:
+        """What is registered with Gymnasium: one for each version, settings at their defaults."""
+        kind, versions = (get_args(cls.model_fields[n].annotation) for n in ("kind", "version"))
+        return tuple(cls(kind=kind[0], version=version) for version in versions)
+
+    @property
+    def actions(self) -> ActionSpec:
+        """The action space."""
+        raise NotImplementedError
+
+    @property
+    def observation_low(self) -> np.ndarray:
+        """[S] lower bounds of observations."""
+        raise NotImplementedError
+
+    @property
+    def observation_high(self) -> np.ndarray:
+        """[S] upper bounds of observations."""
+        raise NotImplementedError
+
+    @property
+    def max_episode_steps(self) -> int:
+        """The time limit in actions."""
+        raise NotImplementedError
 
     def initial(self, key: tf.Tensor, batch: int) -> Any:
         """States of `batch` new episodes."""

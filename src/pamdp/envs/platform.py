@@ -75,9 +75,9 @@ class Platform(Environment):
     """
 
     kind: Literal["platform"]
+    version: Literal["v0"] = "v0"
     noise: NonNegative = 1.0
 
-    version: ClassVar[str] = "v0"
     actions: ClassVar[ActionSpec] = ActionSpec(
         (
             Action("run", (0.0,), (30.0,)),
