@@ -37,7 +37,7 @@ class Environment(Component):
 
     kind: str
     if TYPE_CHECKING:  # a setting of each, but for a wrapper's, which is its task's
-        version: str
+        version: str = ""
 
     @property
     def title(self) -> str:
