@@ -23,7 +23,7 @@ export DVC_NO_ANALYTICS = true
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = true
 
 .DEFAULT_GOAL := help
-.PHONY: help study test check ui schema lock
+.PHONY: help study watch test check ui schema lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,9 @@ help: ## list the targets
 study: .venv/.installed ## run the whole study of params.yaml, or what of it is out of date
 	$(VENV) python pipeline/setup.py --check
 	$(VENV) dvc repro $(ARGS)
+
+watch: .venv/.installed ## watch a policy: make watch CELL=platform-mpdqn-inverting [FILE=film.mp4]
+	$(VENV) python pipeline/watch.py $(CELL) $(if $(FILE),--file "$(FILE)") $(ARGS)
 
 test: .venv/.installed ## run all tests (ARGS="-k name" for some)
 	$(TEST)
@@ -43,6 +46,7 @@ check: .venv/.installed ## what CI runs: style, types, import contracts, tests
 	$(TEST)
 
 ui: .venv/.installed ## browse the runs in MLflow (PORT=5000)
+	@echo "The runs: http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning"
 	$(VENV) mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1 \
 		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 

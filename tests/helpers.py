@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
 from pamdp import seeding
-from pamdp.agents import replay
 from pamdp.agents.learner import Learner, LearnerSettings
 from pamdp.agents.policy import InitialParameters, Policy
+from pamdp.agents.replay import Batch
 from pamdp.agents.state import LearnerState
 from pamdp.algorithms import ALGORITHMS
 from pamdp.gradients import AnyStrategy
@@ -34,6 +35,8 @@ SPEC = ActionSpec(
     )
 )
 FEATURES = 3
+UNIT = ([0.0] * FEATURES, [1.0] * FEATURES)
+UNBOUNDED = ([0.0, -np.inf, 0.0], [1.0, np.inf, np.inf])  # on both sides, or on one
 SMALL = {
     "batch_size": 16,
     "replay_size": 64,
@@ -57,8 +60,9 @@ STRATEGIES = (
 
 
 def params() -> dict[str, Any]:
-    """The values of params.yaml, free to be changed, with one more chain."""
-    values = YAML(typ="safe").load(PARAMS)
+    """The values of params.yaml, free to be changed: its study on Platform, and one more chain."""
+    values = json.loads(json.dumps(YAML(typ="safe").load(PARAMS)))  # no two keys share a value
+    values["study"] |= {"environments": ["platform"], "algorithms": ["pdqn", "mpdqn"]}
     values["gradients"][CHAINS[1]] = [
         {"kind": "selective", "threshold": -1.0, "scope": "taken"},
         {"kind": "squashing"},
@@ -124,15 +128,17 @@ def learner(
     strategy: Any = "plain",
     spec: ActionSpec = SPEC,
     initial_parameters: dict[str, Any] | None = None,
+    bounds: tuple[list[float], list[float]] = UNIT,
     **changes: Any,
 ) -> Learner:
-    """A small learner in no environment, with observations in [0, 1].
+    """A small learner in no environment.
 
     Args:
       algorithm: its name.
       strategy: a name in params.yaml, or its values.
       spec: the action space.
       initial_parameters: hand-set ones.
+      bounds: lower and upper ones of observations.
       changes: to the learner's settings, `q__tau=0.5`.
     """
     values = params()
@@ -143,8 +149,7 @@ def learner(
         hyper.parameters,
         strategy_of(given),
         ALGORITHMS[algorithm](hyper.q, spec),
-        np.zeros(FEATURES, np.float32),
-        np.ones(FEATURES, np.float32),
+        *(np.array(ends, np.float32) for ends in bounds),
         InitialParameters.model_validate(initial_parameters) if initial_parameters else None,
     )
     return Learner(hyper, policy)
@@ -159,14 +164,16 @@ def experienced(learner: Learner, seed: int = 1) -> LearnerState:
     state = learner.initial(tf.constant(seed), tf.constant([0.2, 0.9, 0.4]))
     other = learner.initial(tf.constant(seed + 1), tf.constant([0.2, 0.9, 0.4]))
     random, rows = np.random.default_rng(seed), hyper.replay_size
+    continues = random.integers(0, 2, (rows, 1))
     memory = np.concatenate(
         [
-            random.uniform(-1, 1, (rows, FEATURES)),
+            random.uniform(0, 1, (rows, FEATURES)),
             random.normal(0, 1.2, (rows, spec.num_parameters)),
             random.integers(0, spec.num_actions, (rows, 1)),
             random.normal(0, 2, (rows, 1)),
-            random.integers(0, 2, (rows, 1)),
-            random.uniform(-1, 1, (rows, FEATURES)),
+            continues,
+            1 - continues * random.integers(0, 2, (rows, 1)),  # half of those that go on
+            random.uniform(0, 1, (rows, FEATURES)),
         ],
         axis=1,
     )
@@ -184,13 +191,15 @@ def wide(weights: tuple) -> tuple:
     return tf.nest.map_structure(lambda leaf: 2 * leaf, weights)
 
 
-def minibatch(learner: Learner, state: LearnerState) -> replay.Batch:
-    """The minibatch that the next update of a state is made from."""
-    hyper, spec = learner.settings, learner.policy.q_function.spec
+def minibatch(learner: Learner, state: LearnerState) -> Batch:
+    """The minibatch that the next update of a state is made from, with scaled observations."""
+    hyper, scaling = learner.settings, learner.policy.scaling
     filled = tf.minimum(state.step, hyper.replay_size)
     key = seeding.stream(state.seed, "replay", state.step)
     indices = seeding.integers(key, (hyper.batch_size,), filled)
-    return replay.sample(state.replay, indices, learner.policy.features, spec.num_parameters)
+    batch = learner.replay.sample(state.replay, indices)
+    s_tm1, s_t = (scaling.apply(state.observed, s) for s in (batch.s_tm1, batch.s_t))
+    return batch._replace(s_tm1=s_tm1, s_t=s_t)
 
 
 def differing(a: Any, b: Any) -> list[str]:

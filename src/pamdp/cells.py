@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Union
@@ -19,7 +20,7 @@ from pamdp.envs.gymnasium import Gymnasium
 from pamdp.gradients import AnyStrategy
 from pamdp.gradients.plain import Plain
 from pamdp.problems import SettingsError, nearest
-from pamdp.structure import Component, floats, leaves, with_floats
+from pamdp.structure import Component, components, floats, leaves, with_floats
 
 AnyEnvironment = Annotated[Union[(Gymnasium, *ENVIRONMENTS.values())], Discriminator("kind")]
 
@@ -94,13 +95,35 @@ def fingerprint(cell: Cell, *parts: Any) -> str:
 def sources(cell: Cell) -> list[Path]:
     """The files of the code that a cell runs: the shared ones and its own plug-ins."""
     package = Path(__file__).parent
-    members = getattr(cell.strategy, "members", (cell.strategy,))
-    plug_ins = [*map(type, (cell.task, cell.strategy, *members)), ALGORITHMS[cell.algorithm]]
-    files = {Path(inspect.getfile(plug_in)) for plug_in in plug_ins}
+    files = {*code_of(cell), Path(inspect.getfile(ALGORITHMS[cell.algorithm]))}
+    if isinstance(cell.task, Gymnasium):
+        files.update(cell.task.source_files.values())
     for name in SHARED_SOURCES:
         path = package / name
         files.update(path.glob("*.py") if path.is_dir() else [path])
     return sorted(files)
+
+
+def code_of(component: Component) -> list[Path]:
+    """The files of this package that a component, and those within, are written in.
+
+    Those of their classes and, as environments may share code, what these use of `pamdp.envs`.
+    """
+    classes = {ancestor for part in components(component) for ancestor in type(part).__mro__}
+    waiting = {c.__module__ for c in classes if c.__module__.startswith("pamdp.")}
+    modules: set[str] = set()
+    while waiting:
+        modules.add(name := waiting.pop())
+        if name.startswith("pamdp.envs."):
+            used = {_home(value) for value in vars(sys.modules[name]).values()}
+            waiting |= {home for home in used if home.startswith("pamdp.envs.")} - modules
+    return sorted(Path(inspect.getfile(sys.modules[name])) for name in modules)
+
+
+def _home(value: Any) -> str:
+    """The module that a value is or comes from, "" if it does not tell."""
+    name = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", "")
+    return name if isinstance(name, str) else ""
 
 
 SHARED_SOURCES = (

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from pamdp import seeding
-from pamdp.agents.policy import NEAR, Decision, Policy, send
+from pamdp.agents.policy import NEAR, Decision, Policy, Weights, send
 from pamdp.envs.base import Environment
 from pamdp.lazy import tf
 from pamdp.spaces import ActionSpec
@@ -32,12 +32,10 @@ def where(condition: tf.Tensor, new: Any, old: Any) -> Any:
     return tf.nest.map_structure(select, new, old)
 
 
-def greedy(
-    policy: Policy, weights: tuple[tuple, tuple], observation: tf.Tensor, key: tf.Tensor
-) -> Decision:
+def greedy(policy: Policy, weights: Weights, observation: tf.Tensor, key: tf.Tensor) -> Decision:
     """The greedy decisions of a policy; partially applied, what `rollout` takes."""
     del key
-    return policy.greedy(*weights, policy.scale(observation))
+    return policy.greedy(weights, observation)
 
 
 def uniform(spec: ActionSpec, observation: tf.Tensor, key: tf.Tensor) -> Decision:

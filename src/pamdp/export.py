@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from pamdp import host, seeding
-from pamdp.agents.policy import Decision, Policy, send
+from pamdp.agents.policy import Decision, Policy, Weights, send
 from pamdp.envs.gymnasium import Gymnasium
 from pamdp.evaluation import Episodes, rollout
 from pamdp.lazy import tf
-from pamdp.loops import evaluation_seed, policy_of
+from pamdp.loops import policy_of
 from pamdp.settings import Cell
 
 PARAMETER_TOLERANCE = 1e-4  # of a parameter's range; the model's sums run in another order
@@ -25,7 +25,7 @@ class ExportError(RuntimeError):
     """An exported model does not act as the trained policy did."""
 
 
-def save(cell: Cell, weights: tuple[tuple, tuple], folder: Path) -> None:
+def save(cell: Cell, weights: Weights, folder: Path) -> None:
     """Writes a policy as a SavedModel with the signature `serving_default`.
 
     Input: `observation` [N, S] float32, raw. Outputs: `action` [N] int32, `parameters` [N, m] of
@@ -37,7 +37,7 @@ def save(cell: Cell, weights: tuple[tuple, tuple], folder: Path) -> None:
 
     Args:
       cell: what was trained.
-      weights: of the parameter network and of the Q-network.
+      weights: of the policy.
       folder: is created or replaced.
     """
     policy = policy_of(cell)
@@ -56,11 +56,9 @@ def save(cell: Cell, weights: tuple[tuple, tuple], folder: Path) -> None:
     (folder / "fingerprint.pb").unlink(missing_ok=True)
 
 
-def _answers(
-    policy: Policy, weights: tuple[tuple, tuple], observation: tf.Tensor
-) -> dict[str, tf.Tensor]:
+def _answers(policy: Policy, weights: Weights, observation: tf.Tensor) -> dict[str, tf.Tensor]:
     spec = policy.q_function.spec
-    decision = policy.greedy(*weights, policy.scale(observation))
+    decision = policy.greedy(weights, observation)
     everything = spec.unscale(tf.clip_by_value(decision.parameters, -1.0, 1.0))
     return {
         "action": decision.action,
@@ -130,9 +128,7 @@ def answers_of(
     return [dict(np.load(file, allow_pickle=False)) for file in files]
 
 
-def check(
-    cell: Cell, weights: tuple[tuple, tuple], observations: np.ndarray, answers: Mapping
-) -> float:
+def check(cell: Cell, weights: Weights, observations: np.ndarray, answers: Mapping) -> float:
     """Compares a saved model's answers with the trained policy's.
 
     Returns:
@@ -180,13 +176,14 @@ def play(cell: Cell, folder: Path, seed: int, num_episodes: int) -> Episodes:
 def _play_on_host(task: Gymnasium, serve: Any, seed: int, num_episodes: int) -> Episodes:
     spec = task.actions
 
-    def decide(observation: np.ndarray) -> host.Sent:
-        answers = serve(observation=tf.constant(observation[None], tf.float32))
-        answer = {name: tensor[0].numpy() for name, tensor in answers.items()}
-        scaled = spec.scale(answer["all_parameters"])
-        return host.Sent(int(answer["action"]), answer["parameters"], scaled)
+    def decide(observations: np.ndarray) -> host.Sent:
+        tensors = serve(observation=tf.constant(observations, tf.float32))
+        answers = {name: tensor.numpy() for name, tensor in tensors.items()}
+        scaled = spec.scale(answers["all_parameters"])
+        return host.Sent(answers["action"], answers["parameters"], scaled)
 
-    return host.episodes(task.make(), spec, decide, evaluation_seed(seed, 0), num_episodes)
+    copies = [task.make() for _ in range(task.copies)]
+    return host.episodes(copies, spec, decide, host.episode_seeds(seed, 0, num_episodes))
 
 
 def check_return(cell: Cell, evaluated: float, played: Episodes) -> None:

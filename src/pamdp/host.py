@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import gymnasium
@@ -18,20 +18,20 @@ from pamdp.spaces import ActionSpec
 
 
 class Sent(NamedTuple):
-    """An action on its way out.
+    """Actions on their way out, one for each of N copies of an environment.
 
     Attributes:
-      action: its index.
-      parameters: [m] its parameters in environment units, padded.
-      scaled: [P] all scaled parameters, before clipping.
+      action: [N] their indices.
+      parameters: [N, m] their parameters in environment units, padded.
+      scaled: [N, P] all scaled parameters, before clipping.
     """
 
-    action: int
+    action: np.ndarray
     parameters: np.ndarray
     scaled: np.ndarray
 
 
-Decide = Callable[[np.ndarray], Sent]  # from a raw observation [S]
+Decide = Callable[[np.ndarray], Sent]  # from raw observations [N, S]
 
 
 def make(task: Environment | Gymnasium, render_mode: str | None = None) -> gymnasium.Env:
@@ -41,60 +41,79 @@ def make(task: Environment | Gymnasium, render_mode: str | None = None) -> gymna
     return TimeLimit(FunctionalEnv(task, render_mode), task.max_episode_steps)
 
 
-def play(
-    environment: gymnasium.Env,
-    spec: ActionSpec,
-    decide: Decide,
-    observation: np.ndarray,
-    watch: Callable[[], object] = lambda: None,
+def episodes(
+    copies: Sequence[gymnasium.Env], spec: ActionSpec, decide: Decide, seeds: Sequence[int]
 ) -> Episodes:
-    """Plays an episode to its end.
+    """Plays one episode for each seed, as many at a time as there are copies.
+
+    A copy that has ended takes the next seed. An episode depends on its seed and not on the copy
+    that plays it, nor on what is played beside it, if `reset` leaves nothing of the episode before.
 
     Args:
-      environment: has just been reset.
+      copies: N instances of the environment.
       spec: its actions.
-      decide: what to do.
-      observation: [S] the first one.
-      watch: is called after each action.
+      decide: what to do; it is asked for all copies at once, those without an episode too, so that
+        it always sees the same shape.
+      seeds: of the episodes.
 
     Returns:
-      Its return, length and success; the shares are summed over its steps.
+      Results in the order of the seeds. An episode with a success at any step is one.
     """
-    sums, ended = np.zeros(5), False
-    while not ended:
-        sent = decide(observation)
-        element = spec.element(sent.action, sent.parameters)
-        observation, reward, terminated, truncated, info = environment.step(element)
-        size, success = np.abs(sent.scaled), float(info.get("success", False))
-        sums += [float(reward), 1.0, success, np.mean(size > 1.0), np.mean(size > NEAR)]
-        ended = terminated or truncated
-        watch()
-    return Episodes(*sums)
+    waiting, playing = iter(enumerate(seeds)), dict[int, int]()  # copies and their episodes
+    num_features = gymnasium.spaces.flatdim(copies[0].observation_space)
+    observations = np.zeros([len(copies), num_features], np.float32)
+    sums = np.zeros([len(seeds), len(Episodes._fields)])
 
+    def begin(copy: int) -> None:
+        episode = next(waiting, None)
+        if episode is None:
+            playing.pop(copy, None)
+        else:
+            playing[copy], seed = episode
+            observations[copy], _ = copies[copy].reset(seed=seed)
 
-def episodes(
-    environment: gymnasium.Env, spec: ActionSpec, decide: Decide, seed: int, num_episodes: int
-) -> Episodes:
-    """Plays episodes one after another; arguments as for `play`, the environment is seeded once."""
-    rows = []
-    observation, _ = environment.reset(seed=seed)
-    for _ in range(num_episodes):
-        rows.append(play(environment, spec, decide, observation))
-        observation, _ = environment.reset()
-    returns, lengths, successes, clipped, near = np.asarray(rows, np.float32).T
+    for copy in range(len(copies)):
+        begin(copy)
+    while playing:
+        sent = decide(observations)
+        for copy, episode in list(playing.items()):
+            action = spec.element(int(sent.action[copy]), sent.parameters[copy])
+            observations[copy], reward, terminated, truncated, info = copies[copy].step(action)
+            success, size = float(info.get("success", False)), np.abs(sent.scaled[copy])
+            sums[episode] += [float(reward), 1, success, np.mean(size > 1), np.mean(size > NEAR)]
+            if terminated or truncated:
+                begin(copy)
+    returns, lengths, successes, clipped, near = sums.astype(np.float32).T
     steps = lengths.sum()
-    return Episodes(returns, lengths, successes, clipped.sum() / steps, near.sum() / steps)
+    return Episodes(
+        returns, lengths, np.minimum(successes, 1), clipped.sum() / steps, near.sum() / steps
+    )
+
+
+def episode_seeds(seed: int, number: int, num_episodes: int) -> list[int]:
+    """What the episodes of an evaluation are seeded with, below 2**31 as much code expects.
+
+    Args:
+      seed: of the run.
+      number: tells apart the evaluations of a run.
+      num_episodes: how many; the first ones are the same for any number.
+    """
+    words = np.random.SeedSequence([seed, number]).generate_state(num_episodes)
+    return [int(word) >> 1 for word in words]
 
 
 def random_decisions(spec: ActionSpec, seed: int) -> Decide:
     """Uniformly random actions and parameters."""
     generator = np.random.default_rng(seed)
 
-    def decide(observation: np.ndarray) -> Sent:
-        del observation
-        action = int(generator.integers(spec.num_actions))
-        scaled = generator.uniform(-1.0, 1.0, spec.num_parameters).astype(np.float32)
-        values = spec.unscale(scaled)
-        return Sent(action, values[spec.owned[action] > 0], scaled)
+    def decide(observations: np.ndarray) -> Sent:
+        number = len(observations)
+        action = generator.integers(spec.num_actions, size=number)
+        scaled = generator.uniform(-1.0, 1.0, [number, spec.num_parameters]).astype(np.float32)
+        parameters = np.zeros([number, spec.max_size], np.float32)
+        for row, values in enumerate(np.asarray(spec.unscale(scaled))):
+            own = values[spec.owned[action[row]] > 0]
+            parameters[row, : len(own)] = own
+        return Sent(action, parameters, scaled)
 
     return decide

@@ -10,7 +10,7 @@ import numpy as np
 
 from pamdp import host, seeding
 from pamdp.agents.learner import Learner
-from pamdp.agents.policy import Policy, send
+from pamdp.agents.policy import Policy, Weights, send
 from pamdp.agents.state import Choice, LearnerState, Transition
 from pamdp.algorithms import ALGORITHMS
 from pamdp.envs.base import Environment
@@ -71,6 +71,7 @@ class Program:
         self._cell = cell
         self._names = tuple(floats(cell))
         self.traces: dict[str, int] = {}
+        self.start = _compiled(self._start)  # (values, seed) -> (environment's state, observation)
         self.run = _compiled(self._run)  # (values, state, num_steps) -> state
         self.evaluate = _compiled(self._evaluate)  # (..., num_episodes) -> Episodes
         # The host loop's: one step of the learner, what a choice sends, a greedy decision.
@@ -88,24 +89,32 @@ class Program:
         """[F] float32, the floats of a cell."""
         return tf.constant(list(floats(cell).values()), tf.float32)
 
+    def _start(self, values: tf.Tensor, seed: tf.Tensor) -> tuple[Any, tf.Tensor]:
+        self._count("start")
+        task = self._bound(values).functional
+        state = task.initial(seeding.stream(seed, "reset", 0), 1)
+        return state, task.observation(state)[0]
+
     def _run(self, values: tf.Tensor, state: LoopState, num_steps: tf.Tensor) -> LoopState:
-        cell = self._bound(values, "run")
-        learner = learner_of(cell)
-        return tf.while_loop(
-            lambda i, state: i < num_steps,
-            lambda i, state: (i + 1, _step(cell, learner, state)),
-            (tf.constant(0), state),
-        )[1]
+        self._count("run")
+
+        def step(i: tf.Tensor, state: LoopState) -> tuple[tf.Tensor, LoopState]:
+            # In here, because invariants of a loop enter the program in an order that varies
+            # between processes: with many of them the compilation cache would miss.
+            return i + 1, _step(self._bound(values), state)
+
+        return tf.while_loop(lambda i, _: i < num_steps, step, (tf.constant(0), state))[1]
 
     def _evaluate(
         self,
         values: tf.Tensor,
-        weights: tuple[tuple, tuple],
+        weights: Weights,
         seed: tf.Tensor,
         number: tf.Tensor,
         num_episodes: int,
     ) -> Episodes:
-        cell = self._bound(values, "evaluate")
+        self._count("evaluate")
+        cell = self._bound(values)
         key = seeding.stream(seed, "evaluation", number)
         return rollout(
             partial(greedy, policy_of(cell), weights), cell.functional, key, num_episodes
@@ -114,24 +123,30 @@ class Program:
     def _advance(
         self, values: tf.Tensor, state: LearnerState, transition: Transition
     ) -> tuple[LearnerState, tf.Tensor]:
-        learner = learner_of(self._bound(values, "advance"))
+        self._count("advance")
+        learner = learner_of(self._bound(values))
         state = learner.advance(state, transition)
         return state, _sent(learner.policy, state.choice)
 
     def _sent(self, values: tf.Tensor, choice: Choice) -> tf.Tensor:
-        return _sent(policy_of(self._bound(values, "sent")), choice)
+        self._count("sent")
+        return _sent(policy_of(self._bound(values)), choice)
 
     def _decide(
-        self, values: tf.Tensor, weights: tuple[tuple, tuple], observation: tf.Tensor
+        self, values: tf.Tensor, weights: Weights, observation: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        policy = policy_of(self._bound(values, "decide"))
-        decision = policy.greedy(*weights, policy.scale(observation[None]))
-        choice = Choice(decision.action[0], decision.parameters[0])
-        return choice.action, _sent(policy, choice), choice.parameters
+        self._count("decide")
+        policy = policy_of(self._bound(values))
+        decision = policy.greedy(weights, observation)
+        sent = send(policy.q_function.spec, decision.parameters, decision.action)
+        return decision.action, sent, decision.parameters
 
-    def _bound(self, values: tf.Tensor, name: str) -> Cell:
-        """The cell with tensors for floats, for use within a trace, which is counted."""
+    def _count(self, name: str) -> None:
+        """Counts a trace of a function."""
         self.traces[name] = self.traces.get(name, 0) + 1
+
+    def _bound(self, values: tf.Tensor) -> Cell:
+        """The cell with tensors for floats, for use within a trace."""
         return with_floats(self._cell, dict(zip(self._names, tf.unstack(values), strict=True)))
 
 
@@ -140,8 +155,9 @@ def _sent(policy: Policy, choice: Choice) -> tf.Tensor:
     return send(policy.q_function.spec, choice.parameters[None], choice.action[None])[0]
 
 
-def _step(cell: Cell, learner: Learner, state: LoopState) -> LoopState:
+def _step(cell: Cell, state: LoopState) -> LoopState:
     """One action in the environment and one step of the learner."""
+    learner = learner_of(cell)
     task, seed, number = cell.functional, state.learner.seed, state.learner.step
     choice = state.learner.choice
     action = choice.action[None]
@@ -182,8 +198,8 @@ class Loop:
         self.program = Program.of(cell)
         self.values = Program.inputs(cell)
 
-    def weights(self, state: LoopState) -> tuple[tuple, tuple]:
-        """Weights of (parameter network, Q-network) to evaluate and export."""
+    def weights(self, state: LoopState) -> Weights:
+        """The weights to evaluate and export."""
         return learner_of(self.cell).evaluated(state.learner)
 
 
@@ -193,9 +209,8 @@ class CompiledLoop(Loop):
     def initial(self, seed: int) -> LoopState:
         """The state before the first step."""
         seed_tensor = tf.constant(seed)
-        task = self.cell.functional
-        environment = task.initial(seeding.stream(seed_tensor, "reset", 0), 1)
-        observation = task.observation(environment)[0]
+        # Compiled like all resets after it: outside, the same key gives other draws.
+        environment, observation = self.program.start(self.values, seed_tensor)
         learner = learner_of(self.cell).initial(seed_tensor, observation)
         return LoopState(environment, tf.zeros([1], tf.int32), learner)
 
@@ -203,9 +218,7 @@ class CompiledLoop(Loop):
         """The state some steps later."""
         return self.program.run(self.values, state, tf.constant(num_steps))
 
-    def evaluate(
-        self, weights: tuple[tuple, tuple], seed: int, number: int, num_episodes: int
-    ) -> Episodes:
+    def evaluate(self, weights: Weights, seed: int, number: int, num_episodes: int) -> Episodes:
         """Greedy episodes; `number` tells apart the evaluations of a seed."""
         forward = self.cell.forward
         episodes = Program.of(forward).evaluate(
@@ -227,7 +240,8 @@ class HostLoop(Loop):
         """Makes the loop of a cell whose task is a Gymnasium environment."""
         super().__init__(cell)
         self.task = cell.hosted
-        self.environment, self.evaluation_environment = self.task.make(), self.task.make()
+        self.environment = self.task.make()
+        self.copies = [self.task.make() for _ in range(self.task.copies)]
 
     def initial(self, seed: int) -> LoopState:
         """The state before the first step; the environment is seeded."""
@@ -257,22 +271,15 @@ class HostLoop(Loop):
             tf.constant(observation, tf.float32),
         )
 
-    def evaluate(
-        self, weights: tuple[tuple, tuple], seed: int, number: int, num_episodes: int
-    ) -> Episodes:
-        """Greedy episodes in a second copy of the environment, one after another."""
+    def evaluate(self, weights: Weights, seed: int, number: int, num_episodes: int) -> Episodes:
+        """Greedy episodes in other copies of the environment."""
 
-        def decide(observation: np.ndarray) -> host.Sent:
-            answer = self.program.decide(self.values, weights, tf.constant(observation))
-            return host.Sent(int(answer[0]), *(np.asarray(part) for part in answer[1:]))
+        def decide(observations: np.ndarray) -> host.Sent:
+            answers = self.program.decide(self.values, weights, tf.constant(observations))
+            return host.Sent(*(np.asarray(part) for part in answers))
 
-        environment, spec = self.evaluation_environment, self.task.actions
-        return host.episodes(environment, spec, decide, evaluation_seed(seed, number), num_episodes)
-
-
-def evaluation_seed(seed: int, number: int) -> int:
-    """What a Gymnasium environment is seeded with for an evaluation of a run."""
-    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+        seeds = host.episode_seeds(seed, number, num_episodes)
+        return host.episodes(self.copies, self.task.actions, decide, seeds)
 
 
 def loop_of(cell: Cell) -> CompiledLoop | HostLoop:
@@ -284,7 +291,8 @@ def random_episodes(task: Environment | Gymnasium) -> Episodes:
     """What uniformly random actions earn: 20,000 episodes, 200 on the host."""
     spec = task.actions
     if isinstance(task, Gymnasium):
-        return host.episodes(task.make(), spec, host.random_decisions(spec, 0), 0, 200)
+        seeds = host.episode_seeds(0, 0, 200)
+        return host.episodes([task.make()], spec, host.random_decisions(spec, 0), seeds)
 
     @tf.function(jit_compile=True, autograph=False)
     def play() -> Episodes:

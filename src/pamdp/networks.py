@@ -42,19 +42,22 @@ class Network(Component):
           with the small dimension first, both matrix products of its gradient are several times
           faster on a CPU.
         """
-        sizes = [inputs, *self.hidden, outputs]
         layers = []
-        for index, (fan_in, fan_out) in enumerate(pairwise(sizes)):
-            layer_key, output = seeding.fold(key, index), index == len(self.hidden)
-            shape = [fan_out, fan_in] if output else [fan_in, fan_out]
-            if not output:
-                kernel = seeding.normal(layer_key, shape) * (2.0 / fan_in) ** 0.5
-            elif self.output_std is None:
-                kernel = (2 * seeding.uniform(layer_key, shape) - 1) * fan_in**-0.5
-            else:
-                kernel = seeding.normal(layer_key, shape) * self.output_std
+        for index, (fan_in, fan_out) in enumerate(pairwise([inputs, *self.hidden])):
+            kernel = self.hidden_kernel(seeding.fold(key, index), [fan_in, fan_out], fan_in)
             layers.append((kernel, tf.zeros([fan_out])))
-        return tuple(layers)
+        last = self.output_kernel(seeding.fold(key, len(self.hidden)), [outputs, self.hidden[-1]])
+        return (*layers, (last, tf.zeros([outputs])))
+
+    def hidden_kernel(self, key: tf.Tensor, shape: list[int], fan_in: int) -> tf.Tensor:
+        """Initial weights of a hidden layer."""
+        return seeding.normal(key, shape) * (2.0 / fan_in) ** 0.5
+
+    def output_kernel(self, key: tf.Tensor, shape: list[int]) -> tf.Tensor:
+        """Initial weights [..., I] of the output layer."""
+        if self.output_std is None:
+            return (2 * seeding.uniform(key, shape) - 1) * shape[-1] ** -0.5
+        return seeding.normal(key, shape) * self.output_std
 
     def apply(self, layers: tuple, x: tf.Tensor) -> tf.Tensor:
         """Forward pass: [..., I] to [..., O]."""

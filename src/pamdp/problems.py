@@ -30,6 +30,10 @@ class SettingsError(ValueError):
     """The settings are wrong; the message names the key, what was received and expected."""
 
 
+class EnvironmentFailure(RuntimeError):
+    """A user's environment failed; the message says which, in what, and where in its code."""
+
+
 def explained(error: ValidationError, values: Any) -> list[str]:
     """One line for each mistake.
 

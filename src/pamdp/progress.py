@@ -25,19 +25,18 @@ class Progress:
           total: how many steps it takes.
           unit: what a step is called.
         """
-        self._label, self._unit = label, unit
-        self._terminal = sys.stderr.isatty()
+        self._label, self._total, self._unit = label, total, unit
+        self._done = self._earlier = 0
         self._started = self._shown = time.monotonic()
+        self._terminal = sys.stderr.isatty()
+        # The text of the lines: tqdm's own would count earlier steps as work. It comes before the
+        # bar, which is what may be cut off.
         self._bar = tqdm(
             total=total,
-            desc=label,
-            unit=f" {unit}s",
-            unit_scale=total > 10_000,
+            bar_format=label + ": {desc} {percentage:3.0f}%|{bar}|",
             disable=not self._terminal,
             dynamic_ncols=True,
-            leave=True,
         )
-        self._total, self._done = total, 0
 
     def __enter__(self) -> Progress:
         """Returns itself."""
@@ -52,20 +51,50 @@ class Progress:
         """Ends the bar."""
         self._bar.close()
 
+    def resumed(self, steps: int, **numbers: float) -> None:
+        """Counts steps that an earlier run did: they are done, but no work of this one."""
+        self._earlier += steps
+        self.update(steps, **numbers)
+
     def update(self, steps: int, **numbers: float) -> None:
-        """Counts steps that were done and shows numbers beside them."""
+        """Counts steps that were done and shows numbers beside them, by name (`_` is a space)."""
         self._done += steps
-        text = ", ".join(f"{name} {value:.3f}" for name, value in numbers.items())
-        self._bar.set_postfix_str(text, refresh=False)
+        text = self._text(numbers)
+        self._bar.set_description_str(text, refresh=False)
         self._bar.update(steps)
         now = time.monotonic()
-        if not self._terminal and (now - self._shown > LINE_SECONDS or self._done >= self._total):
+        finished = self._done >= self._total
+        if not self._terminal and (now - self._shown > LINE_SECONDS or finished):
             self._shown = now
-            speed = self._done / max(now - self._started, 1e-9)
-            left = (self._total - self._done) / speed
-            line = (
-                f"{self._label}: {self._done:,} of {self._total:,} {self._unit}s, "
-                f"{speed:,.0f} {self._unit}s/s, {left:.0f} s left, {text}"
-            )
-            sys.stderr.write(line + "\n")
+            sys.stderr.write(f"{self._label}: {text}\n")
             sys.stderr.flush()
+
+    def _text(self, numbers: dict[str, float]) -> str:
+        taken = time.monotonic() - self._started
+        left, work = self._total - self._done, self._done - self._earlier
+        parts = [f"{self._done:,} of {self._total:,} {self._unit}s"]
+        if left <= 0:
+            parts[0] += f" in {_duration(taken)}"
+        if work and taken > 0:
+            parts.append(self._speed(taken / work))
+            if left > 0:
+                parts.append(f"{_duration(taken / work * left)} left")
+        parts += [f"{name.replace('_', ' ')} {value:.3f}" for name, value in numbers.items()]
+        return ", ".join(parts)
+
+    def _speed(self, seconds: float) -> str:
+        """Given the time of one step."""
+        if seconds > 1:
+            return f"{_duration(seconds)} per {self._unit}"
+        return f"{1 / seconds:,.{1 if seconds > 0.1 else 0}f} {self._unit}s/s"
+
+
+def _duration(seconds: float) -> str:
+    """In two units at most, such as `9.5 s`, `41 s`, `3 min 20 s`, `2 h 5 min`."""
+    if seconds < 59.5:
+        return f"{round(seconds, 1 if seconds < 10 else None):g} s"
+    large, small, whole = "min", "s", round(seconds)
+    if whole >= 3600:
+        large, small, whole = "h", "min", round(seconds / 60)
+    rest = f" {whole % 60} {small}" if whole % 60 else ""
+    return f"{whole // 60} {large}{rest}"

@@ -49,28 +49,6 @@ class Study(Component):
     seeds: Annotated[Sequence[Seed], Field(min_length=1)]
 
 
-class Benchmark(Component):
-    """An environment and how to learn it.
-
-    Attributes:
-      task: the environment.
-      initial_parameters: hand-set parameters to start from, or null.
-      learner: hyper-parameters.
-    """
-
-    task: AnyEnvironment
-    initial_parameters: InitialParameters | None
-    learner: LearnerSettings
-
-    @model_validator(mode="after")
-    def _fitting(self) -> Benchmark:
-        # What a Gymnasium environment needs is known once it is made, which is not done here.
-        if self.initial_parameters is not None and not isinstance(self.task, Gymnasium):
-            num_features = len(self.task.observation_low)
-            self.initial_parameters.check(self.task.actions.num_parameters, num_features)
-        return self
-
-
 class Training(Component):
     """Length of a training run, in environment steps.
 
@@ -83,6 +61,32 @@ class Training(Component):
     steps: Count
     report_every: Count
     evaluation_episodes: Count
+
+
+class Benchmark(Component):
+    """An environment and how to learn it.
+
+    Attributes:
+      task: the environment.
+      initial_parameters: hand-set parameters to start from, or null.
+      learner: hyper-parameters.
+      training: how long it is learned.
+      return_threshold: "steps to this return" is reported.
+    """
+
+    task: AnyEnvironment
+    initial_parameters: InitialParameters | None
+    learner: LearnerSettings
+    training: Training
+    return_threshold: Finite
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Benchmark:
+        # What a Gymnasium environment needs is known once it is made, which is not done here.
+        if self.initial_parameters is not None and not isinstance(self.task, Gymnasium):
+            num_features = len(self.task.observation_low)
+            self.initial_parameters.check(self.task.actions.num_parameters, num_features)
+        return self
 
 
 class Dimension(Component):
@@ -107,7 +111,7 @@ class Tuning(Component):
 
     Attributes:
       trials: number of trials; 0 uses the settings as they stand. Trial 0 is these settings.
-      training: length of a trial.
+      share: length of a trial, as a share of the environment's training.
       seeds: one run each for every trial; none of the training's own.
       sampler_seed: seed of the TPE sampler.
       lag: trial n is asked for once trials 0 to n - lag are told. It bounds how many run at a
@@ -116,11 +120,15 @@ class Tuning(Component):
     """
 
     trials: Annotated[int, Field(ge=0)]
-    training: Training
+    share: Annotated[float, Field(gt=0, le=1)]
     seeds: Annotated[Sequence[Seed], Field(min_length=1)]
     sampler_seed: Seed
     lag: Count
     space: Sequence[Dimension]
+
+    def training(self, full: Training) -> Training:
+        """The training of a trial, given that of the environment."""
+        return full.model_copy(update={"steps": max(1, round(self.share * full.steps))})
 
 
 class Evaluation(Component):
@@ -128,11 +136,9 @@ class Evaluation(Component):
 
     Attributes:
       episodes: greedy episodes of each seed.
-      return_threshold: "steps to this return" is reported.
     """
 
     episodes: Count
-    return_threshold: Finite
 
 
 class Settings(Component):
@@ -141,7 +147,6 @@ class Settings(Component):
     study: Study
     environments: dict[Name, Benchmark]
     gradients: dict[Name, AnyStrategy]
-    training: Training
     tuning: Tuning
     evaluation: Evaluation
 
@@ -182,10 +187,10 @@ class Settings(Component):
         return self
 
     def _check_space(self) -> None:
-        # All that the settings define, and not only what the study runs, so that a smaller study
-        # needs no smaller space.
-        cells = self._cells(self.environments, self.study.algorithms, self.gradients)
-        known = {path for cell in cells for path in floats(cell)}
+        # Known is what the settings define, and not only what the study runs, so that a smaller
+        # study needs no smaller space. The algorithms do not differ in their floats.
+        defined = self._cells(self.environments, self.study.algorithms[:1], self.gradients)
+        known = {path for cell in defined for path in floats(cell)}
         paths = [dimension.path for dimension in self.tuning.space]
         for index, (path, dimension) in enumerate(zip(paths, self.tuning.space, strict=True)):
             where = f"tuning.space.{index}"
@@ -196,7 +201,7 @@ class Settings(Component):
                 )
             if path in paths[:index]:
                 raise ValueError(f"{where}.path: expected each path once, received {path!r} again")
-            for cell in cells:
+            for cell in self.cells:
                 if path in floats(cell):
                     _check_range(cell, dimension, where, self.tuning.trials > 0)
 
@@ -209,17 +214,20 @@ class Settings(Component):
     def _cells(
         self, environments: Iterable[str], algorithms: Iterable[str], strategies: Iterable[str]
     ) -> tuple[Cell, ...]:
-        return tuple(
-            Cell(
+        def cell(environment: str, algorithm: str, strategy: str) -> Cell:
+            benchmark = self.environments[environment]
+            return Cell(
                 name=f"{environment}-{algorithm}-{strategy}",
                 environment=environment,
                 algorithm=algorithm,
                 strategy_name=strategy,
                 strategy=self.gradients[strategy],
-                **dict(self.environments[environment]),
+                task=benchmark.task,
+                initial_parameters=benchmark.initial_parameters,
+                learner=benchmark.learner,
             )
-            for environment, algorithm, strategy in product(environments, algorithms, strategies)
-        )
+
+        return tuple(cell(*names) for names in product(environments, algorithms, strategies))
 
     def cell(self, name: str) -> Cell:
         """The cell of this name."""

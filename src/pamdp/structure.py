@@ -7,7 +7,7 @@ every float as an input, so that one compilation serves all seeds and all trials
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -57,6 +57,19 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         return
     for name, member in items:
         yield from leaves(member, f"{path}.{name}" if path else str(name))
+
+
+def components(value: Any) -> Iterator[BaseModel]:
+    """Yields a component and all those within it, in mappings and tuples too."""
+    if isinstance(value, BaseModel):
+        yield value
+        members: Iterable[Any] = [getattr(value, name) for name in type(value).model_fields]
+    elif isinstance(value, Mapping):
+        members = value.values()
+    else:
+        members = value if isinstance(value, tuple) else ()
+    for member in members:
+        yield from components(member)
 
 
 def floats(component: Component) -> dict[str, float]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pamdp import checkpoint
+from pamdp.agents.policy import Weights
 from pamdp.agents.state import LearnerState, Statistics
 from pamdp.evaluation import Episodes
 from pamdp.lazy import tf
@@ -24,18 +25,22 @@ class TrainingError(RuntimeError):
 
 
 class Point(NamedTuple):
-    """A point of the learning curves: metrics by name at a number of environment steps."""
+    """A point of the learning curves: metrics by name at a number of environment steps.
+
+    `earlier` tells that an interrupted run had got there before.
+    """
 
     step: int
     metrics: dict[str, float]
+    earlier: bool = False
 
 
 class TrainResult(NamedTuple):
-    """A trained seed: its curves and the weights of (parameter network, Q-network) as arrays."""
+    """A trained seed: its curves and the weights as arrays."""
 
     seed: int
     points: list[Point]
-    weights: tuple[tuple, tuple]
+    weights: Weights
 
 
 def train(
@@ -65,8 +70,8 @@ def train(
     state, points = loop.initial(seed), []
     saved = checkpoint_path and checkpoint.restore(checkpoint_path, state)
     if saved:
-        state, points = saved[0], [Point(step, metrics) for step, metrics in saved[1]]
-        yield from points
+        state, points = saved[0], [Point(step, metrics) for step, metrics, _ in saved[1]]
+        yield from (point._replace(earlier=True) for point in points)
     written = time.monotonic()
     while (step := int(state.learner.step)) < training.steps:
         step = min(step + training.report_every, training.steps)

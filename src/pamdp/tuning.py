@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import optuna
 
-from pamdp.settings import Cell, Tuning
+from pamdp.settings import Cell, Training, Tuning
 from pamdp.structure import floats
 from pamdp.training import TrainingError, train
 
@@ -27,11 +27,15 @@ LAST_POINTS = 2  # a trial's score is the mean of its last points: one alone is 
 
 
 class Trial(NamedTuple):
-    """A finished trial: the values tried, by path, and the score, None if learning diverged."""
+    """A finished trial: the values tried, by path, and the score, None if learning diverged.
+
+    `earlier` tells that an interrupted run had finished it before.
+    """
 
     number: int
     values: dict[str, float]
     score: float | None
+    earlier: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,14 @@ class CellStudy:
     Attributes:
       cell: what is tuned.
       tuning: its settings.
+      training: of a trial.
       fingerprint: of all that its trials depend on; part of the study's name.
       root: the folder of the database.
     """
 
     cell: Cell
     tuning: Tuning
+    training: Training
     fingerprint: str
     root: Path
 
@@ -67,7 +73,7 @@ class CellStudy:
         """
         database = open_database(self.root, f"{self.cell.name}-{self.fingerprint}")
         finished = [_read(trial) for trial in database.trials]
-        yield from finished
+        yield from (trial._replace(earlier=True) for trial in finished)
         running: list[tuple[Trial, Future[float | None]]] = []
         with ThreadPoolExecutor(num_workers) as pool:
             try:
@@ -118,7 +124,7 @@ class CellStudy:
         cell, scores = self.cell.replace(values), []
         try:
             for seed in self.tuning.seeds:
-                points = list(train(cell, seed, self.tuning.training))
+                points = list(train(cell, seed, self.training))
                 scores.append(np.mean([p.metrics["eval/return"] for p in points[-LAST_POINTS:]]))
         except TrainingError:
             return None

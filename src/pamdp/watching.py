@@ -1,62 +1,230 @@
-"""Films of policies."""
+"""Watching policies play: the frames of their episodes."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
+import gymnasium
 import numpy as np
-from PIL import Image
 
 from pamdp import host
-from pamdp.agents.policy import send
+from pamdp.agents.policy import Weights, send
 from pamdp.envs.adapter import FunctionalEnv
+from pamdp.envs.base import Environment
+from pamdp.envs.gymnasium import Gymnasium
+from pamdp.films import Frame, write_gif
 from pamdp.lazy import tf
 from pamdp.loops import policy_of
+from pamdp.problems import SettingsError
 from pamdp.settings import Cell
+from pamdp.spaces import ActionSpec
 
-FRAME_MILLISECONDS = 60
-LAST_FRAME_MILLISECONDS = 1500
+FRAME_SECONDS = 0.06
+END_SECONDS = 1.5  # for which the end of an episode is held
 EVERY_TICKS = 6
 
+# From a raw observation [S] to an action and its own parameters [m_k], environment units.
+Act = Callable[[np.ndarray], tuple[int, np.ndarray]]
+Drawn = TypeVar("Drawn")
 
-def film(cell: Cell, weights: tuple[tuple, tuple], seed: int, path: Path) -> float:
+
+class UndrawableError(SettingsError):
+    """An environment gives no pictures."""
+
+
+class Shape(NamedTuple):
+    """What a policy and an environment must have in common: the numbers S, K and P."""
+
+    features: int
+    actions: int
+    parameters: int
+
+    def __str__(self) -> str:
+        return ", ".join(f"{count} {name}" for name, count in self._asdict().items())
+
+
+class Player(NamedTuple):
+    """A policy that can be watched."""
+
+    act: Act
+    shape: Shape
+
+
+class Played(NamedTuple):
+    """An episode that has ended; `success` is None where the environment does not tell it."""
+
+    returns: float
+    length: int
+    success: bool | None
+
+
+def film(cell: Cell, weights: Weights, seed: int, path: Path) -> float | None:
     """Plays one greedy episode and writes it as an animated GIF.
 
     Args:
       cell: what was trained.
-      weights: of the parameter network and of the Q-network.
+      weights: of the policy.
       seed: of the episode.
       path: the file.
 
     Returns:
-      The return of the episode.
+      The return of the episode; None if the environment gives no pictures. Then a note says so
+      and there is no file.
     """
+    played: list[Played] = []
+    try:
+        write_gif(frames(cell.task, player_of(cell, weights), seed, 1, played.append), path)
+    except UndrawableError as error:
+        path.unlink(missing_ok=True)
+        sys.stderr.write(f"{cell.name} is not filmed: {error}\n")
+        return None
+    return played[0].returns
+
+
+def player_of(cell: Cell, weights: Weights) -> Player:
+    """The greedy policy of a cell with these weights."""
     policy, spec = policy_of(cell), cell.task.actions
-    environment = host.make(cell.task, "rgb_array")
-    frames: list[np.ndarray] = []
 
-    def decide(observation: np.ndarray) -> host.Sent:
-        decision = policy.greedy(*weights, policy.scale(tf.constant(observation[None])))
+    def act(observation: np.ndarray) -> tuple[int, np.ndarray]:
+        decision = policy.greedy(weights, tf.constant(observation[None], tf.float32))
+        action = int(decision.action[0])
         sent = send(spec, decision.parameters, decision.action)[0].numpy()
-        return host.Sent(int(decision.action[0]), sent, decision.parameters[0].numpy())
+        return action, sent[: spec.sizes[action]]
 
-    def watch() -> None:
-        raw = environment.unwrapped
-        if isinstance(raw, FunctionalEnv):
-            frames.extend(raw.frames(EVERY_TICKS))
-        else:
-            frames.append(np.asarray(environment.render()))
-
-    observation, _ = environment.reset(seed=seed)
-    watch()
-    played = host.play(environment, spec, decide, observation, watch)
-    write_gif(frames, path)
-    return float(played.returns)
+    return Player(act, shape_of(cell.task))
 
 
-def write_gif(frames: list[np.ndarray], path: Path) -> None:
-    """Writes [height, width, 3] uint8 pictures as an animated GIF that repeats."""
-    first, *others = [Image.fromarray(frame).quantize(64) for frame in frames]
-    durations = [FRAME_MILLISECONDS] * len(others) + [LAST_FRAME_MILLISECONDS]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    first.save(path, save_all=True, append_images=others, duration=durations, loop=0)
+def load_player(folder: Path) -> Player:
+    """The policy that was exported as a SavedModel.
+
+    Raises:
+      SettingsError: the model has not the signature of an exported policy.
+    """
+    model = tf.saved_model.load(str(folder))  # owns the variables
+    try:
+        serve = model.signatures["serving_default"]
+        tensors = serve.structured_input_signature[1] | serve.structured_outputs
+        named = [tensors[n] for n in ("observation", "q_values", "all_parameters")]
+    except KeyError as error:
+        raise SettingsError(
+            f"{folder}: expected a SavedModel that the export stage wrote, received one without "
+            f"{error}"
+        ) from None
+
+    def act(observation: np.ndarray) -> tuple[int, np.ndarray]:
+        serve = model.signatures["serving_default"]
+        answers = serve(observation=tf.constant(observation[None], tf.float32))
+        size = int(answers["num_parameters"][0])
+        return int(answers["action"][0]), answers["parameters"][0].numpy()[:size]
+
+    return Player(act, Shape(*(tensor.shape[-1] for tensor in named)))
+
+
+def shape_of(task: Environment | Gymnasium) -> Shape:
+    """The shape that a policy for this environment has."""
+    spec = task.actions
+    return Shape(len(task.observation_low), spec.num_actions, spec.num_parameters)
+
+
+def frames(
+    task: Environment | Gymnasium,
+    player: Player,
+    seed: int,
+    num_episodes: int,
+    ended: Callable[[Played], object],
+) -> Iterator[Frame]:
+    """Plays episodes and draws them.
+
+    Args:
+      task: the environment.
+      player: the policy.
+      seed: of the environment, which is seeded once.
+      num_episodes: at least one.
+      ended: is told of each episode when it has ended.
+
+    Yields:
+      Pictures of each episode from its start to its end, which is held for a while.
+
+    Raises:
+      SettingsError: the policy is not one for this environment.
+      UndrawableError: the environment gives no pictures.
+    """
+    if player.shape != shape_of(task):
+        raise SettingsError(
+            f"{task}: expected {player.shape}, for which the policy was trained, received "
+            f"{shape_of(task)}; choose another environment or another policy"
+        )
+    with closing(_foreign(task, lambda: host.make(task, "rgb_array"))) as environment:
+        draw = _drawing(task, environment)
+        for number in range(num_episodes):
+            observation, _ = environment.reset(seed=None if number else seed)
+            shown, played = draw(), Played(0.0, 0, None)
+            yield from shown
+            over = False
+            while not over:
+                action = _element(task.actions, *player.act(observation))
+                observation, reward, terminated, truncated, info = environment.step(action)
+                returns = played.returns + float(reward)
+                played = Played(returns, played.length + 1, info.get("success"))
+                over = terminated or truncated
+                yield from (shown := draw())
+            ended(played)
+            yield shown[-1]._replace(seconds=END_SECONDS)
+
+
+def _foreign(task: Environment | Gymnasium, draw: Callable[[], Drawn]) -> Drawn:
+    try:
+        return draw()
+    except Exception as error:  # another's code: any error of it means the same here
+        raise UndrawableError(
+            f"{task}: expected an environment that draws with the render mode rgb_array, received "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _drawing(
+    task: Environment | Gymnasium, environment: gymnasium.Env
+) -> Callable[[], list[Frame]]:
+    """What draws the last action, or the start."""
+    raw, modes = environment.unwrapped, environment.metadata.get("render_modes", [])
+    if isinstance(raw, FunctionalEnv):
+        return lambda: [Frame(picture, FRAME_SECONDS) for picture in raw.frames(EVERY_TICKS)]
+    if "rgb_array" not in modes:
+        raise UndrawableError(
+            f"{task}: expected an environment with the render mode rgb_array, for pictures, "
+            f"received one with {modes}"
+        )
+    rate = environment.metadata.get("render_fps")
+
+    def draw() -> list[Frame]:
+        picture: Any = _foreign(task, environment.render)
+        if not isinstance(picture, np.ndarray) or picture.shape[2:] != (3,):
+            raise UndrawableError(
+                f"{task}: expected pictures [height, width, 3] from render(), received "
+                f"{getattr(picture, 'shape', picture)}"
+            )
+        return [Frame(picture.astype(np.uint8), 1 / rate if rate else FRAME_SECONDS)]
+
+    return draw
+
+
+def _element(spec: ActionSpec, action: int, parameters: np.ndarray) -> Any:
+    """An element of the environment's action space.
+
+    An exported model does not tell the sizes and bounds of each action: they show as it acts.
+    """
+    known = spec.actions[action]
+    low, high = np.asarray(known.low, np.float32), np.asarray(known.high, np.float32)
+    if len(parameters) == len(low):
+        inside = np.clip(parameters, low, high)
+        if (np.abs(parameters - inside) <= 1e-4 * (high - low)).all():  # that much is rounding
+            return spec.element(action, inside)
+    raise SettingsError(
+        f"environment: expected an action space that the policy was trained for, received one in "
+        f"which action {action} takes {len(low)} parameters from {low} to {high}; it was given "
+        f"{parameters}"
+    )

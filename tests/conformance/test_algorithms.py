@@ -88,7 +88,7 @@ def test_every_weight_matters(case) -> None:
         tape.watch(weights)
         total = tf.reduce_sum(q_function.values(weights, s, x) ** 2)
     for gradient in tf.nest.flatten(tape.gradient(total, weights)):
-        assert np.count_nonzero(gradient) > 0.8 * np.size(gradient)
+        assert np.count_nonzero(gradient) >= 0.8 * np.size(gradient)
 
 
 def test_a_row_depends_on_no_other_row(case) -> None:
@@ -102,13 +102,16 @@ def test_a_row_depends_on_no_other_row(case) -> None:
 
 def test_weights_depend_on_the_key_alone() -> None:
     for q in ALGORITHMS.values():
-        q_function = q(network(8), SPEC)
-        one, again, other = (
-            np.asarray(q_function.initial(seeding.stream(tf.constant(seed), "q"), FEATURES)[0][0])
-            for seed in (1, 1, 2)
-        )
-        assert np.array_equal(one, again)
-        assert not np.isclose(one, other).any()
+        q_function = q(network(8, 6), SPEC)
+        nests = [q_function.initial(seeding.stream(tf.constant(n), "q"), FEATURES) for n in (1, 2)]
+        again = q_function.initial(seeding.stream(tf.constant(1), "q"), FEATURES)
+        kernels = 0
+        for one, other, same in zip(*map(tf.nest.flatten, (*nests, again)), strict=True):
+            assert np.array_equal(one, same)
+            if np.any(one):  # no bias
+                kernels += 1
+                assert not np.isclose(one, other).any()
+        assert kernels >= 3
 
 
 def test_any_two_algorithms_differ() -> None:

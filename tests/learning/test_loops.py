@@ -23,7 +23,8 @@ SHORT = Training(steps=250, report_every=100, evaluation_episodes=20)
 @pytest.fixture(scope="module")
 def subject() -> Cell:
     """All tests here share its compiled program."""
-    return cell("mpdqn", "reversal", learner__parameters__output_std=0.1)
+    n_step = {"steps": 3, "beta": 0.5}
+    return cell("mpdqn", "reversal", learner__parameters__output_std=0.1, learner__n_step=n_step)
 
 
 def bytes_of(nest: Any) -> list[bytes]:
@@ -85,7 +86,9 @@ def test_other_floats_need_no_other_compilation(subject) -> None:
     assert Program.of(subject.forward).traces["evaluate"] == 1
 
 
-@pytest.mark.parametrize("path", ["task.noise", "learner.gamma", "strategy.factor"])
+@pytest.mark.parametrize(
+    "path", ["task.noise", "learner.gamma", "learner.n_step.beta", "strategy.factor"]
+)
 def test_floats_reach_the_compiled_program(subject, path) -> None:
     other = subject.replace({path: 0.5 * floats(subject)[path]})
     assert bytes_of(after(other, 120)) != bytes_of(after(subject, 120))
@@ -98,9 +101,12 @@ def test_other_structure_is_another_program(subject) -> None:
         {"learner__q__hidden": [12, 12]},
         {"learner__gradient_clip": None},
         {"learner__objective": "td"},
+        {"learner__n_step": None},
+        {"learner__n_step": {"steps": 4, "beta": 0.5}},
+        {"learner__n_step": {"steps": 4, "beta": 0.25}},
     ):
         programs.add(structure(cell("mpdqn", "reversal", **changes)))
-    assert len(programs) == 5
+    assert len(programs) == 1 + 6
 
 
 # -- Training ----------------------------------------------------------------------------------
@@ -174,7 +180,7 @@ def test_an_interrupted_run_ends_with_the_same_bytes(
     monkeypatch.setattr(CompiledLoop, "run", lambda *args: runs.append(args[2]) or run(*args))
     points, result = trained(subject, path=path)
     assert runs == [100, 100, 50][stop:]  # what was done is not done again
-    assert points == whole[0]
+    assert points == [p._replace(earlier=n < stop) for n, p in enumerate(whole[0])]
     assert result.points == whole[1].points
     assert bytes_of(result.weights) == bytes_of(whole[1].weights)
 

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from pamdp import seeding
-from pamdp.agents.policy import Decision
+from pamdp.agents.learner import NStep
+from pamdp.agents.policy import Decision, Weights
+from pamdp.algorithms import ALGORITHMS
 from pamdp.envs.adapter import FunctionalEnv
 from pamdp.envs.base import Environment, Outcome
 from pamdp.envs.gymnasium import Gymnasium
@@ -20,7 +22,7 @@ from pamdp.lazy import tf
 from pamdp.loops import CompiledLoop, HostLoop, LoopState, Program, learner_of
 from pamdp.settings import Cell
 from pamdp.spaces import Action, ActionSpec
-from pamdp.structure import Finite, Positive
+from pamdp.structure import Finite, Positive, with_floats
 from tests.helpers import cell, differing
 
 GAMMA, STEPS, LIMIT = 0.5, 6000, 3
@@ -84,6 +86,18 @@ class Probe(Environment):
         return Outcome(state._replace(time=state.time + 1), reward, ended, ended)
 
 
+class FarAway(Probe):
+    """A probe whose observations have no bounds and come in other units."""
+
+    kind: Literal["far_away"] = "far_away"
+
+    observation_low: ClassVar[np.ndarray] = np.full(2, -np.inf, np.float32)
+    observation_high: ClassVar[np.ndarray] = np.full(2, np.inf, np.float32)
+
+    def observation(self, state: State) -> tf.Tensor:
+        return super().observation(state) * [40.0, 1e-3] + [1000.0, 0.0]
+
+
 def probe(algorithm: str, **floats: float) -> Cell:
     subject = cell(
         algorithm,
@@ -109,13 +123,13 @@ def learned(subject: Cell) -> LoopState:
 
 def decisions(subject: Cell, state: LoopState, *observations: tuple[float, float]) -> Decision:
     """Greedy decisions of the learning networks, as arrays, a row for each (side, time)."""
-    policy = learner_of(subject).policy
-    scaled = policy.scale(tf.constant(observations))
-    decision = policy.greedy(state.learner.x, state.learner.q, scaled)
+    learner = state.learner
+    weights = Weights(learner.x, learner.q, learner.observed)
+    decision = learner_of(subject).policy.greedy(weights, tf.constant(observations))
     return Decision(*(np.asarray(field) for field in decision))
 
 
-@pytest.fixture(params=["pdqn", "mpdqn"])
+@pytest.fixture(params=list(ALGORITHMS))
 def algorithm(request) -> str:
     return request.param
 
@@ -216,8 +230,68 @@ def test_both_loops_agree_bit_for_bit_on_random_starts_and_both_kinds_of_ends() 
     two = host.run(host.initial(1), 60).learner
     assert set(differing(one, two)) <= {"running_return", "statistics"}
     np.testing.assert_allclose(one.statistics, two.statistics, rtol=1e-5)
-    continues = np.asarray(one.replay)[:60, -3]
+    continues = np.asarray(one.replay)[:60, -4]
     assert 5 < 60 - continues.sum() < float(one.statistics.episodes) - 5
+
+
+def ahead(beta: float, floats: dict[str, float], **task: float) -> Cell:
+    """A probe of two actions, learned with returns of two steps, all of them remembered."""
+    subject = probe("mpdqn", duration=2.0, **task)
+    changes = {"n_step": NStep(steps=2, beta=beta), "replay_size": STEPS}
+    learner = subject.learner.model_copy(update=changes)
+    return with_floats(subject.model_copy(update={"learner": learner}), floats)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 1.0])
+def test_value_of_two_steps_of_what_was_done(beta) -> None:
+    """Actions are random, so the second one earns a half; the best one would earn 1."""
+    random = {"learner.epsilon.start": 1.0, "learner.epsilon.end": 1.0}
+    subject = ahead(beta, random, action=1.0)
+    q = decisions(subject, learned(subject), (-1, 0), (1, 0), (-1, 1), (1, 1)).q
+    np.testing.assert_allclose(q[2:], np.eye(2), atol=0.1, err_msg="n-step: the end is passed")
+    following = GAMMA * (beta * 0.5 + (1 - beta) * 1.0)
+    np.testing.assert_allclose(
+        q[:2], np.eye(2) + following, atol=0.1, err_msg="n-step: beta does not mix the returns"
+    )
+
+
+def test_a_return_of_two_steps_needs_no_value_in_between() -> None:
+    """The target networks never move, so that the reward at the end gets no further than n."""
+    still = {"learner.q.tau": 0.0, "learner.parameters.tau": 0.0}
+    values = {}
+    for beta in (0.0, 1.0):
+        subject = ahead(beta, still, at_end=1.0)
+        values[beta] = decisions(subject, learned(subject), (-1, 0), (1, 0), (-1, 1), (1, 1)).q
+        np.testing.assert_allclose(values[beta][2:], 1, atol=0.05)
+    np.testing.assert_allclose(
+        values[1.0][:2], GAMMA, atol=0.05, err_msg="n-step: what was earned later is not seen"
+    )
+    assert np.abs(values[0.0][:2] - GAMMA).max() > 0.2
+
+
+def test_values_of_two_steps_across_the_time_limit_in_one_compilation() -> None:
+    subject = ahead(1.0, {"task.duration": 1e6}, always=1.0)
+    q = decisions(subject, learned(subject), (-1, 0), (1, 0), (-1, 1), (1, 1)).q
+    np.testing.assert_allclose(
+        q, 1 / (1 - GAMMA), atol=0.1, err_msg="n-step: the time limit is taken for an end"
+    )
+    assert Program.of(subject).traces["run"] == 1  # all values of beta and of the other floats
+
+
+def test_observations_without_bounds() -> None:
+    """Learned by their moments, evaluated by the same, and lost without them."""
+    subject = probe("mpdqn").model_copy(update={"task": FarAway(action=1.0)})
+    loop, state = CompiledLoop(subject), learned(subject)
+    decision = decisions(subject, state, (960.0, 0.0), (1040.0, 0.0))
+    assert decision.action.tolist() == [0, 1], "moments: sides are not told apart"
+    np.testing.assert_allclose(decision.q, np.eye(2), atol=0.1)
+    weights = loop.weights(state)
+    assert float(weights.observed.count) == STEPS + 1
+    np.testing.assert_allclose(weights.observed.mean, [1000.0, 0.0], atol=3)
+    np.testing.assert_array_equal(loop.evaluate(weights, 1, 0, 50).returns, np.ones(50))
+    shifted = weights.observed._replace(mean=weights.observed.mean + 400.0)
+    lost = loop.evaluate(weights._replace(observed=shifted), 1, 0, 50).returns
+    assert set(lost.tolist()) == {0.0, 1.0}  # it sees the left side everywhere
 
 
 def test_one_compilation_served_all_probes(algorithm) -> None:

@@ -11,19 +11,26 @@ from tests.pipeline import checkout
 CELL, OTHER = CELLS = ("platform-mpdqn-plain", "platform-mpdqn-reversal")
 SEEDS, STEPS, EVERY, TRIALS, EPISODES = (1, 2), 1500, 300, 2, 50
 POINTS = list(range(EVERY, STEPS + 1, EVERY))
-TRIAL_STEPS = 700
+SHARE, TRIAL_STEPS = 0.4, 600
 STAGES = ["setup", *(f"{kind}@{cell}" for kind in ("tune", "train") for cell in CELLS)]
 STAGES += ["evaluate", "export", "report"]
 CHANGES = {
+    "study.name": "platform",
+    "study.environments": ["platform"],
     "study.algorithms": ["mpdqn"],
     "study.strategies": ["plain", "reversal"],
+    "study.chains": [],
     "study.seeds": list(SEEDS),
     "environments.platform.learner.batch_size": 32,
     "environments.platform.learner.replay_size": 1000,
     "environments.platform.learner.learning_starts": 64,
-    "training": {"steps": STEPS, "report_every": EVERY, "evaluation_episodes": EPISODES},
+    "environments.platform.training": {
+        "steps": STEPS,
+        "report_every": EVERY,
+        "evaluation_episodes": EPISODES,
+    },
     "tuning.trials": TRIALS,
-    "tuning.training": {"steps": TRIAL_STEPS, "report_every": 350, "evaluation_episodes": EPISODES},
+    "tuning.share": SHARE,
     "evaluation.episodes": EPISODES,
 }
 NOWHERE = "http://127.0.0.1:9"
@@ -32,7 +39,8 @@ NOWHERE = "http://127.0.0.1:9"
 STARTED = re.compile(r"^Running stage '(.*)':$", re.MULTILINE)
 DVC_LINES = ("Generating lock file 'dvc.lock'", "Updating lock file 'dvc.lock'", "")
 PROGRESS = re.compile(
-    r"(tune|train) [\w-]+: [\d,]+ of [\d,]+ (trials|steps), .*, \d+ s left, [a-z ]+ -?\d\.\d{3}"
+    r"(tune|train) [\w-]+: [\d,]+ of [\d,]+ (trials|steps)( in \d[\w. ]*)?(, \d.*)?, "
+    r"(mean return|best score) -?\d\.\d{3}"
 )
 
 # Runs a script that ends like a machine without power, right after it has written its third

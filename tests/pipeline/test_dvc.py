@@ -15,7 +15,7 @@ from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 from pamdp.algorithms import ALGORITHMS
-from pamdp.cells import sources
+from pamdp.cells import code_of, sources
 from pamdp.gradients import STRATEGIES
 from pamdp.settings import Settings, SettingsError, load
 from tests.helpers import ROOT, changed, params
@@ -24,6 +24,12 @@ from tests.pipeline import checkout
 CHAIN, KINDS = "reversal_inverting", ("tune", "train")
 NAMES = (*(strategy.model_fields["kind"].annotation.__args__[0] for strategy in STRATEGIES), CHAIN)
 FEW = ("plain", "reversal")
+WHOLE = {
+    "study.environments": ["platform"],
+    "study.algorithms": list(ALGORITHMS),
+    "study.strategies": [name for name in NAMES if name != CHAIN],
+    "study.chains": [],
+}
 ONCE = {"setup", "evaluate", "export", "report"}
 PACKAGE = ROOT / "src" / "pamdp"
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
@@ -51,7 +57,7 @@ def complete(tmp_path_factory) -> Path:
 
     Leave it as it was.
     """
-    study = {"study.strategies": list(FEW)}
+    study = WHOLE | {"study.strategies": list(FEW)}
     root = checkout.make(tmp_path_factory.mktemp("complete"), study)
     with opened(root) as repo:
         for stage in repo.index.stages:
@@ -88,8 +94,8 @@ def status(root: Path) -> set[str]:
 
 @pytest.fixture(scope="module")
 def stages(tmp_path_factory) -> dict[str, Any]:
-    """The stages of the whole study with a chain, by name."""
-    root = checkout.make(tmp_path_factory.mktemp("stages"), {"study.chains": [CHAIN]})
+    """The stages of all algorithms and strategies with a chain, by name."""
+    root = checkout.make(tmp_path_factory.mktemp("stages"), WHOLE | {"study.chains": [CHAIN]})
     with opened(root) as repo:
         return {stage.name: stage for stage in repo.index.stages}
 
@@ -112,7 +118,7 @@ def test_there_are_the_stages_of_all_cells_and_of_the_study(stages):
 
 
 def test_without_chains_there_are_none(tmp_path):
-    root = checkout.make(tmp_path / "x")
+    root = checkout.make(tmp_path / "x", WHOLE)
     with opened(root) as repo:
         names = {stage.name for stage in repo.index.stages}
     assert names == stages_of(*NAMES[:-1]) | ONCE
@@ -169,10 +175,12 @@ def test_a_stage_that_checks_settings_first_keeps_its_old_results(stages):
 PARAMS = {
     "gradients.reversal.factor": (0.2, stages_of("reversal")),
     f"gradients.{CHAIN}.0.factor": (0.2, set()),  # which this study does not have
-    "environments.platform.learner.gamma": (0.8, {"setup"} | CELLS),
+    "environments.platform.learner.gamma": (0.8, {"setup", "evaluate"} | CELLS),
+    "environments.platform.training.steps": (1, {"setup", "evaluate"} | CELLS),
+    "environments.platform.return_threshold": (0.5, {"setup", "evaluate"}),
     "study.seeds": ([1, 2, 3], ONCE | TRAIN),
-    "training.steps": (1, {"setup"} | TRAIN),
     "tuning.trials": (1, {"setup"} | TUNE),
+    "tuning.share": (1.0, {"setup"} | TUNE),
     "evaluation.episodes": (1, {"setup", "evaluate", "export"}),
 }
 
@@ -189,6 +197,7 @@ def test_a_setting_reruns_what_depends_on_it(complete, path):
 SOURCES = {
     "gradients/reversal.py": stages_of("reversal"),
     "algorithms/mpdqn.py": stages_of(*FEW, algorithms=["mpdqn"]),
+    "algorithms/spdqn.py": stages_of(*FEW, algorithms=["spdqn"]),
     "agents/learner.py": CELLS,
     "envs/platform.py": {"setup", "report"},  # and the rest if it is part of the new facts
     "statistics.py": {"evaluate", "report"},
@@ -256,8 +265,10 @@ def test_a_cell_depends_on_all_the_code_it_runs(stages, kind):
         chain = "_chain" if cell.strategy_name == CHAIN else ""
         stage = stages[f"{kind}{chain}@{cell.name}"]
         needed = {path.relative_to(ROOT).as_posix() for path in sources(cell)}
-        # The environment's own file is in the facts that the setup writes (`describe`).
-        needed.discard(f"src/pamdp/envs/{cell.task.kind}.py")
+        # The environment's own files are in the facts that the setup writes (`describe`).
+        own = {path for path in code_of(cell.task) if path.parent.name == "envs"}
+        own.discard(PACKAGE / "envs" / "base.py")
+        needed -= {path.relative_to(ROOT).as_posix() for path in own}
         assert needed - reads(stage) == set(), stage.name
         facts = [d for d in stage.deps if d.def_path == "metrics/setup/environments.json"]
         assert [d.params for d in facts] == [[cell.environment]]

@@ -64,7 +64,7 @@ def test_mlflow_shows_the_records(study, mlflow):
     assert parent.metrics["evaluate/return_mean"] == summary["return"]["mean"]
     artifacts = client.list_artifacts(runs["report"].info.run_id, "metrics/report")
     names = {artifact.path.rpartition("/")[2] for artifact in artifacts}
-    assert {"index.html", "best.gif", "results.md"} <= names
+    assert {"index.html", "platform-best.gif", "results.md"} <= names
 
 
 def test_mlflow_has_the_models(study, mlflow):

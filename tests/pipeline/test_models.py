@@ -86,6 +86,7 @@ from pathlib import Path
 
 import numpy as np
 from pamdp import export, settings
+from pamdp.agents.policy import Weights
 from pamdp.stages import cells, without_keras
 
 without_keras()
@@ -93,7 +94,7 @@ name, seed, folder = sys.argv[1:]
 with np.load(f"metrics/train/{name}/weights.npz") as archive:
     leaves = [archive[f"{seed}/{index}"] for index in range(8)]
 layers = list(zip(leaves[::2], leaves[1::2]))  # kernels and biases
-weights = (tuple(layers[:2]), tuple(layers[2:]))
+weights = Weights(tuple(layers[:2]), tuple(layers[2:]), ())
 export.save(cells.tuned(settings.load().cell(name), Path()), weights, Path(folder))
 """
 

@@ -60,7 +60,7 @@ def test_the_outputs_are_these(study):
     for folder, names in expected.items():
         assert {path.name for path in (study / "metrics" / folder).iterdir()} == names
     report = {path.name for path in (study / "metrics/report").iterdir()}
-    assert {"index.html", "results.md", "metrics.json", "best.gif"} <= report
+    assert {"index.html", "results.md", "metrics.json", "platform-best.gif"} <= report
     model = {"README.md", "assets", "saved_model.pb", "signature.json", "variables"}
     for cell in CELLS:
         assert {path.name for path in (study / "models" / cell).iterdir()} == model
@@ -93,6 +93,7 @@ def test_the_record_of_a_search(study, cell):
     ]
     scores = [child.metrics["score"] for child in record.children]
     assert [[step for step, _ in series] for series in scores] == [[small.TRIAL_STEPS]] * 2
+    assert record.parameters["training.steps"] == small.TRIAL_STEPS
     index = int(np.argmax([series[0][1] for series in scores]))
     assert best == {
         "values": record.children[index].parameters,

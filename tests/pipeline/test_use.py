@@ -34,12 +34,12 @@ def test_wrong_settings_are_one_message_and_delete_nothing(copy, path):
 
 
 def test_a_key_that_no_stage_reads_is_found_by_the_check(copy):
-    checkout.change(copy, {"trainning": {}})
+    checkout.change(copy, {"tunning": {}})
     done = checkout.run(copy, sys.executable, "pipeline/setup.py", "--check")
     assert done.returncode == 1
     assert done.stdout == ""
-    assert "trainning: unknown key" in done.stderr
-    assert "did you mean 'training'?" in done.stderr
+    assert "tunning: unknown key" in done.stderr
+    assert "did you mean 'tuning'?" in done.stderr
 
 
 # -- What a user does next -------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pamdp.records import Run, write_json
+from pamdp.reporting.data import Section, read_study
 from pamdp.statistics import Evaluation, compare, summarise
 
 STRATEGIES = (
@@ -78,6 +79,12 @@ def write_inputs(root: Path, fake: Fake) -> None:
     _write_setup(metrics, {cell.split("-")[0] for cell in fake.levels})
 
 
+def section_of(root: Path, fake: Fake) -> Section:
+    """The first environment of an invented study."""
+    write_inputs(root, fake)
+    return read_study(root).sections[0]
+
+
 def _curve(score: float, rng: np.random.Generator) -> list[tuple[int, float]]:
     rate = rng.uniform(4_000, 9_000)
     noise = 0.02 * rng.normal(size=len(STEPS))
@@ -131,6 +138,7 @@ def _write_setup(metrics: Path, environments: set[str]) -> None:
             "length_std": 1.9,
         },
     }
-    write_json(metrics / "setup/environments.json", dict.fromkeys(environments, facts))
+    described = {name: facts | {"id": f"pamdp/{name.title()}-v0"} for name in environments}
+    write_json(metrics / "setup/environments.json", described)
     packages = {"numpy": "2.4.6", "tensorflow": "2.21.0", "matplotlib": "3.11.2"}
     write_json(metrics / "setup/versions.json", {"packages": packages})

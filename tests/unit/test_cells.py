@@ -1,5 +1,6 @@
 """Cells: other floats, shared forward passes, and fingerprints of all that results depend on."""
 
+import ast
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,9 @@ import pytest
 
 import pamdp
 from pamdp import cells
+from pamdp.envs import ENVIRONMENTS
 from pamdp.settings import SettingsError, fingerprint, load
-from pamdp.structure import floats
+from pamdp.structure import Component, floats
 from tests.helpers import PARAMS, cell
 
 
@@ -58,6 +60,7 @@ def test_cells_that_differ_in_no_forward_pass_share_it() -> None:
 
 
 OTHER_WORDS = {
+    "task.version": "v7",
     "learner.td_loss": "squared",
     "learner.objective": "indexed",
     "learner.evaluated": "online",
@@ -76,11 +79,16 @@ OTHER_WORDS = {
     "path", [p for p in cell("mpdqn", "reversal").flattened() if not p.endswith("kind")]
 )
 def test_every_setting_of_a_cell_is_in_its_fingerprint(path) -> None:
-    subject = cell("mpdqn", "reversal", initial_parameters={"bias": [1.0, 2.0, 3.0]})
+    subject = cell(
+        "mpdqn",
+        "reversal",
+        initial_parameters={"bias": [1.0, 2.0, 3.0]},
+        learner__n_step={"steps": 3, "beta": 0.5},
+    )
     value = subject.flattened().get(path)
     if isinstance(value, str):
         other: Any = OTHER_WORDS[path]
-    elif path == "initial_parameters":
+    elif path in ("initial_parameters", "learner.n_step"):
         other = None
     else:
         other = 0.25 if value is None else value + 1
@@ -99,15 +107,30 @@ def replaced(component: Any, path: str, value: Any) -> Any:
 
 def test_fingerprints_depend_on_the_other_parts() -> None:
     subject, study = cell(), load(PARAMS)
+    training = study.environments["platform"].training
     marks = {
         fingerprint(subject),
-        fingerprint(subject, study.training),
+        fingerprint(subject, training),
         fingerprint(subject, study.tuning),
-        fingerprint(subject, study.tuning.training),
-        fingerprint(subject, study.training, "more"),
+        fingerprint(subject, study.tuning.training(training)),
+        fingerprint(subject, study.tuning, training),
+        fingerprint(subject, training, "more"),
     }
-    assert len(marks) == 5
-    assert fingerprint(cell(), load(PARAMS).training) in marks
+    assert len(marks) == 6
+    again = load(PARAMS)
+    assert fingerprint(cell(), again.environments["platform"].training) in marks
+
+
+SPARSE = {"kind": "sparse", "task": {"kind": "platform"}}
+SUBJECTS = {
+    **{name: cell("mpdqn", name) for name in ("reversal", "inverting", "reversal_inverting")},
+    "pdqn": cell("pdqn", "plain"),
+    "spdqn": cell("spdqn", "plain"),
+    "sparse": cell("pdqn", "plain", task=SPARSE),
+    "move": cell("pdqn", "plain", task={"kind": "hard_move"}),
+}
+EVERY = set(SUBJECTS)
+OF_PLATFORM = EVERY - {"move"}
 
 
 @pytest.mark.parametrize(
@@ -115,28 +138,67 @@ def test_fingerprints_depend_on_the_other_parts() -> None:
     [
         ("gradients/reversal.py", {"reversal", "reversal_inverting"}),
         ("gradients/inverting.py", {"inverting", "reversal_inverting"}),
-        ("gradients/base.py", {"reversal", "inverting", "reversal_inverting", "pdqn"}),
-        ("algorithms/pdqn.py", {"pdqn"}),
+        ("gradients/base.py", EVERY),
+        ("gradients/chain.py", {"reversal_inverting"}),
+        ("algorithms/pdqn.py", {"pdqn", "sparse", "move"}),
         ("algorithms/mpdqn.py", {"reversal", "inverting", "reversal_inverting"}),
-        ("envs/platform.py", {"reversal", "inverting", "reversal_inverting", "pdqn"}),
-        ("agents/learner.py", {"reversal", "inverting", "reversal_inverting", "pdqn"}),
-        ("loops.py", {"reversal", "inverting", "reversal_inverting", "pdqn"}),
+        ("algorithms/spdqn.py", {"spdqn"}),
+        ("algorithms/base.py", EVERY),
+        ("envs/platform.py", OF_PLATFORM),
+        ("envs/sparse.py", {"sparse"}),
+        ("envs/hard_move.py", {"move"}),
+        ("envs/point_mass.py", {"move"}),  # what its class is derived from
+        ("envs/catch_point.py", set()),
+        ("envs/base.py", EVERY),
+        ("envs/canvas.py", set()),  # pictures
+        ("agents/learner.py", EVERY),
+        ("agents/scaling.py", EVERY),
+        ("agents/exploration.py", EVERY),
+        ("networks.py", EVERY),
+        ("loops.py", EVERY),
         ("reporting/page.py", set()),
     ],
 )
 def test_fingerprints_change_with_the_code_that_a_cell_runs(monkeypatch, file, changing) -> None:
-    subjects = {
-        name: cell("mpdqn", name) for name in ("reversal", "inverting", "reversal_inverting")
-    } | {"pdqn": cell("pdqn", "plain")}
-    before = {name: fingerprint(subject) for name, subject in subjects.items()}
-    assert before == {name: fingerprint(subject) for name, subject in subjects.items()}
+    before = {name: fingerprint(subject) for name, subject in SUBJECTS.items()}
+    assert before == {name: fingerprint(subject) for name, subject in SUBJECTS.items()}
     edited, read = Path(pamdp.__file__).parent / file, Path.read_bytes
     assert edited.is_file()
     monkeypatch.setattr(
         cells.Path, "read_bytes", lambda p: read(p) + b"#" * (p.resolve() == edited.resolve())
     )
-    after = {name: fingerprint(subject) for name, subject in subjects.items()}
-    assert {name for name in subjects if after[name] != before[name]} == changing
+    after = {name: fingerprint(subject) for name, subject in SUBJECTS.items()}
+    assert {name for name in SUBJECTS if after[name] != before[name]} == changing
+
+
+def test_the_code_of_a_component_is_all_that_its_classes_are_written_in() -> None:
+    def names(component: Component) -> set[str]:
+        return {path.name for path in cells.code_of(component)}
+
+    environment = {"base.py", "structure.py"}
+    assert names(SUBJECTS["sparse"].functional) == environment | {"sparse.py", "platform.py"}
+    assert names(SUBJECTS["move"].functional) == environment | {"hard_move.py", "point_mass.py"}
+    chained = names(SUBJECTS["reversal_inverting"].strategy)
+    assert chained == environment | {"chain.py", "reversal.py", "inverting.py"}
+    hosted = cell(task={"kind": "gymnasium", "id": "CartPole-v1"})
+    assert "gymnasium.py" in names(hosted)
+
+
+PICTURES = {"canvas", "pitch"}
+
+
+@pytest.mark.parametrize("kind", list(ENVIRONMENTS))
+def test_what_an_environment_imports_of_its_package_is_its_code(kind) -> None:
+    """But for what draws, and the list of all environments: dynamics are in the fingerprint."""
+    files, imported = cells.code_of(ENVIRONMENTS[kind].variants()[0]), set()
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == "pamdp.envs":
+                imported |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pamdp.envs."):
+                imported.add(node.module.split(".")[2])
+    missing = imported - PICTURES - {"members"} - {file.stem for file in files}
+    assert not missing, "changes there would leave old results standing"
 
 
 def test_every_source_exists() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from pamdp import checkpoint
 from pamdp.lazy import tf
-from tests.helpers import differing, experienced, learner
+from tests.helpers import UNBOUNDED, UNIT, differing, experienced, learner
 
 NOTES = [[100, {"eval/return": 0.1 + 0.2, "train/q_mean": -1e-17}], [200, {}]]
 SMALL = (tf.constant([1.5, -0.0, np.nan]), {"count": tf.constant(7), "flags": tf.constant([True])})
@@ -17,9 +17,17 @@ def leaves(nest) -> list:
     return [(x.dtype.name, x.shape, np.asarray(x).tobytes()) for x in tf.nest.flatten(nest)]
 
 
-def test_a_learner_comes_back_bit_for_bit(tmp_path) -> None:
-    agent = learner()
+def far(*numbers: float) -> tf.Tensor:
+    return tf.constant([0.1, *numbers], tf.float32)
+
+
+@pytest.mark.parametrize("bounds", [UNIT, UNBOUNDED], ids=["bounds", "moments"])
+def test_a_learner_comes_back_bit_for_bit(tmp_path, bounds) -> None:
+    agent = learner(bounds=bounds)
     state = agent.learn(experienced(agent))
+    for observation in (far(70.0, 3.0), far(-20.0, 1.0)):
+        state = agent.act(state, observation)
+    assert len(tf.nest.flatten(state.observed)) == (0 if bounds is UNIT else 3)
     checkpoint.save(tmp_path / "new" / "folder" / "a.npz", state, NOTES)
     like = agent.initial(tf.constant(9), tf.constant([0.0] * 3))
     restored = checkpoint.restore(tmp_path / "new" / "folder" / "a.npz", like)
@@ -29,6 +37,37 @@ def test_a_learner_comes_back_bit_for_bit(tmp_path) -> None:
     assert differing(restored[0], state) == []
     assert restored[1] == NOTES
     assert differing(agent.learn(restored[0]), agent.learn(state)) == []
+    one, other = (agent.act(each, far(5.0, 2.0)) for each in (restored[0], state))
+    assert differing(one, other) == []
+    assert restored[0].observed == () or not np.array_equal(one.observed.mean, state.observed.mean)
+
+
+def test_moments_are_not_taken_for_none(tmp_path) -> None:
+    """As when the bounds of an environment have changed since."""
+    with_moments, without = (
+        learner(bounds=bounds).initial(tf.constant(1), far(0.2, 0.3))
+        for bounds in (UNBOUNDED, UNIT)
+    )
+    for saved, like in ((with_moments, without), (without, with_moments)):
+        checkpoint.save(tmp_path / "a", saved, NOTES)
+        assert checkpoint.restore(tmp_path / "a", like) is None
+
+
+@pytest.mark.parametrize("bounds", [UNIT, UNBOUNDED], ids=["bounds", "moments"])
+def test_weights_of_all_seeds_come_back(tmp_path, bounds) -> None:
+    agent = learner(bounds=bounds)
+    weights = {
+        seed: agent.evaluated(agent.initial(tf.constant(seed), far(40.0, 2.0 + seed)))
+        for seed in (7, 3)
+    }
+    checkpoint.save_weights(tmp_path / "new" / "weights.npz", weights)
+    like = agent.evaluated(agent.initial(tf.constant(0), far(0.0, 0.0)))
+    read = checkpoint.load_weights(tmp_path / "new" / "weights.npz", like)
+    assert list(read) == [7, 3]
+    for seed, nest in weights.items():
+        assert differing(nest, read[seed]) == []
+    if bounds is UNBOUNDED:
+        assert read[3].observed.mean.tolist() == np.float32([0.1, 40.0, 5.0]).tolist()
 
 
 def test_special_values_and_types_come_back(tmp_path) -> None:

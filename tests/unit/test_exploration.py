@@ -6,6 +6,7 @@ import pytest
 from pamdp import seeding
 from pamdp.agents.exploration import Epsilon, OrnsteinUhlenbeck, UniformParameters
 from pamdp.agents.learner import Learner
+from pamdp.agents.policy import Weights
 from pamdp.agents.state import LearnerState
 from pamdp.lazy import tf
 from tests.helpers import SPEC, experienced, learner
@@ -92,8 +93,8 @@ def acts(agent: Learner, state: LearnerState) -> tuple[np.ndarray, np.ndarray]:
 
 
 def greedy(agent: Learner, state: LearnerState) -> tuple[int, np.ndarray]:
-    s = agent.policy.scale(tf.constant([[0.3, 0.6, 0.1]]))
-    decision = agent.policy.greedy(state.x, state.q, s)
+    observation = tf.constant([[0.3, 0.6, 0.1]])
+    decision = agent.policy.greedy(Weights(state.x, state.q, ()), observation)
     return int(decision.action[0]), np.asarray(decision.parameters[0])
 
 

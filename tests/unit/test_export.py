@@ -8,17 +8,20 @@ import numpy as np
 import pytest
 
 from pamdp import export
+from pamdp.agents.policy import Weights
+from pamdp.agents.scaling import Observed
+from pamdp.algorithms import ALGORITHMS
 from pamdp.evaluation import Episodes
 from pamdp.export import ExportError
 from pamdp.lazy import tf
 from pamdp.loops import loop_of
-from tests.helpers import FEATURES, cell, experienced, learner
+from tests.helpers import FEATURES, UNBOUNDED, cell, experienced, learner
 
 EPISODES = 30
 HOSTED = {"kind": "gymnasium", "id": "pamdp/Platform-v0"}
 
 
-def initial(trained, seed: int = 1) -> tuple[tuple, tuple]:
+def initial(trained, seed: int = 1) -> Weights:
     """Weights of a cell before its first update, as arrays."""
     loop = loop_of(trained)
     return tf.nest.map_structure(np.asarray, loop.weights(loop.initial(seed)))
@@ -122,6 +125,7 @@ def test_a_model_that_cannot_be_loaded_is_an_error_that_says_why(tmp_path):
         export.answers_of([tmp_path / "broken"], [np.zeros([1, 9], np.float32)], tmp_path)
 
 
+@pytest.mark.parametrize("algorithm", list(ALGORITHMS))
 @pytest.mark.parametrize(
     ("strategy", "changes"),
     [
@@ -130,8 +134,10 @@ def test_a_model_that_cannot_be_loaded_is_an_error_that_says_why(tmp_path):
         ("selective_squashing", {"initial_parameters": {"bias": [3.0, 10.0, 400.0]}}),
     ],
 )
-def test_bounds_and_hand_set_parameters_are_part_of_the_model(tmp_path, strategy, changes):
-    other = cell("pdqn", strategy, **changes)
+def test_bounds_and_hand_set_parameters_are_part_of_the_model(
+    tmp_path, strategy, changes, algorithm
+):
+    other = cell(algorithm, strategy, **changes)
     weights = initial(other)
     export.save(other, weights, tmp_path / "x")
     rows = observations(other)
@@ -143,12 +149,12 @@ def test_short_actions_are_padded_and_parameters_clipped(monkeypatch, tmp_path, 
     other = learner("pdqn")
     state, policy = experienced(other), other.policy
     monkeypatch.setattr(export, "policy_of", lambda cell: policy)
-    weights = tf.nest.map_structure(np.asarray, (state.x, state.q))
+    weights = tf.nest.map_structure(np.asarray, Weights(state.x, state.q, ()))
     export.save(trained, weights, tmp_path / "x")
     rows = np.random.default_rng(5).random((300, FEATURES), np.float32)
     answers = served(tmp_path / "x", rows)
 
-    decision = policy.greedy(*weights, policy.scale(rows))
+    decision = policy.greedy(weights, tf.constant(rows))
     actions = decision.action.numpy()
     assert set(actions) == {0, 1, 2, 3}
     spec = policy.q_function.spec
@@ -164,6 +170,30 @@ def test_short_actions_are_padded_and_parameters_clipped(monkeypatch, tmp_path, 
         size = (2, 0, 3, 1)[action]
         own = all_of_row[starts[action] : starts[action] + size]
         np.testing.assert_allclose(row, [*own, *[0] * (3 - size)], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("algorithm", list(ALGORITHMS))
+def test_what_training_met_with_is_part_of_the_model(monkeypatch, tmp_path, trained, algorithm):
+    """Features without bounds are scaled by their moments there as they were in training."""
+    other = learner(algorithm, bounds=UNBOUNDED)
+    state, policy = experienced(other), other.policy
+    monkeypatch.setattr(export, "policy_of", lambda cell: policy)
+    random = np.random.default_rng(5)
+    rows = random.normal([0.5, 40.0, -3.0], [0.2, 7.0, 1.0], (300, FEATURES)).astype(np.float32)
+    moments = [300.0, rows.mean(axis=0), 300 * rows.var(axis=0)]
+    observed = Observed(*(tf.constant(value, tf.float32) for value in moments))
+    weights = Weights(state.x, state.q, observed)
+    export.save(trained, tf.nest.map_structure(np.asarray, weights), tmp_path / "x")
+    answers = served(tmp_path / "x", rows)
+
+    scaled = np.where([True, False, False], 2 * rows - 1, (rows - moments[1]) / rows.std(axis=0))
+    x = policy.parameters(weights.x, tf.constant(scaled, tf.float32))
+    q = policy.q_function.values(weights.q, tf.constant(scaled, tf.float32), x)
+    np.testing.assert_allclose(answers["q_values"], q, rtol=1e-3, atol=1e-4)
+    np.testing.assert_array_equal(answers["action"], policy.greedy(weights, rows).action)
+    assert len(set(answers["action"])) > 1
+    away = Weights(state.x, state.q, observed._replace(mean=observed.mean + 5.0))
+    assert np.mean(policy.greedy(away, rows).action != answers["action"]) > 0.1
 
 
 def test_a_model_plays_the_evaluated_episodes(trained, weights, folder):

@@ -4,16 +4,12 @@ import numpy as np
 import pytest
 
 from pamdp.agents.learner import Learner
+from pamdp.agents.policy import Weights
 from pamdp.agents.state import LearnerState, Transition
+from pamdp.algorithms import ALGORITHMS
 from pamdp.lazy import tf
-from tests.helpers import (
-    differing,
-    experienced,
-    learner,
-    minibatch,
-)
+from tests.helpers import differing, experienced, learner, minibatch
 
-ALGORITHMS = ("pdqn", "mpdqn")
 FIRST, NEXT, RESET = ([0.2, 0.9, 0.4], [0.7, 0.1, 0.3], [0.0, 0.0, 0.0])
 
 
@@ -129,16 +125,23 @@ def test_what_is_remembered() -> None:
     state = agent.advance(state, transition(3.0, terminated=True))
     row = np.asarray(state.replay[0])
     expected = [
-        *(2 * np.array(FIRST) - 1),
+        *FIRST,  # raw
         *np.asarray(choice.parameters),
         float(choice.action),
         1.5,
         0.0,
-        *(2 * np.array(NEXT) - 1),
+        1.0,
+        *NEXT,
     ]
     np.testing.assert_allclose(row, expected, rtol=1e-5, atol=1e-6)
     assert not np.any(state.replay[1:])
-    np.testing.assert_allclose(state.s, [-1.0, -1.0, -1.0])  # acts on the new episode
+    np.testing.assert_allclose(state.observation, RESET)  # acts on the new episode
+    state = agent.advance(state, transition(1.0, ended=True))  # truncated: it would have gone on
+    np.testing.assert_allclose(state.replay[1, :3], RESET)
+    np.testing.assert_allclose(state.replay[1, -5:-3], [1.0, 1.0])
+    state = agent.advance(state, transition(1.0))
+    np.testing.assert_allclose(state.replay[2, -5:-3], [1.0, 0.0])
+    np.testing.assert_allclose(state.observation, NEXT)
 
 
 def test_statistics_of_episodes_by_hand() -> None:
@@ -189,7 +192,7 @@ def test_evaluated_networks() -> None:
         agent = learner(evaluated=name)
         state = experienced(agent)
         expected = (state.x, state.q) if name == "online" else (state.target_x, state.target_q)
-        assert agent.evaluated(state) == expected
+        assert agent.evaluated(state) == Weights(*expected, observed=())
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -216,10 +219,11 @@ def test_a_step_towards_the_objective_raises_it() -> None:
     for algorithm in ALGORITHMS:
         agent = learner(algorithm, "plain", parameters__learning_rate=1e-4)
         state = experienced(agent)
-        s = minibatch(agent, state).s_tm1
+        policy, s = agent.policy, minibatch(agent, state).s_tm1
         after = agent.learn(state)
         values = [
-            float(tf.reduce_sum(agent.policy.greedy(x, state.q, s).q)) for x in (state.x, after.x)
+            float(tf.reduce_sum(policy.q_function.values(state.q, s, policy.parameters(x, s))))
+            for x in (state.x, after.x)
         ]
         assert values[1] > values[0]
 

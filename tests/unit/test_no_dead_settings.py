@@ -8,11 +8,11 @@ import pytest
 
 from pamdp.agents.learner import Learner
 from pamdp.agents.state import LearnerState, Transition
+from pamdp.algorithms import ALGORITHMS
 from pamdp.lazy import tf
 from pamdp.structure import floats, with_floats
 from tests.helpers import SPEC, STRATEGIES, differing, experienced, learner, minibatch
 
-ALGORITHMS = ("pdqn", "mpdqn")
 FIRST, NEXT = ([0.2, 0.9, 0.4], [0.7, 0.1, 0.3])
 
 
@@ -45,20 +45,20 @@ def test_any_two_strategies_and_algorithms_move_the_parameters_differently() -> 
             second = tf.nest.map_structure(tf.ones_like, state.x)
             state = state._replace(moments_x=state.moments_x._replace(second=second))
             moved[algorithm, strategy] = flat(agent.learn(state).x) - flat(state.x)
-    assert len(moved) == 2 * 9
+    assert len(moved) == 3 * 9
     for (one, a), (other, b) in combinations(moved.items(), 2):
         difference = np.linalg.norm(a - b) / np.linalg.norm(a)
         assert difference > 0.01, f"{one} and {other} are the same"
 
 
-def transition(reward: float) -> Transition:
-    """The last of an episode, by truncation."""
+def transition(reward: float, ended: bool) -> Transition:
+    """If it is the last of an episode, by truncation."""
     return Transition(
         tf.constant(reward),
         tf.constant(False),
-        tf.constant(True),
+        tf.constant(ended),
         tf.constant(NEXT),
-        tf.constant(FIRST),
+        tf.constant(FIRST if ended else NEXT),
     )
 
 
@@ -66,13 +66,14 @@ def history(agent: Learner, seed: int = 1) -> list[bytes]:
     """All that a few steps with learning leave behind."""
     state = agent.initial(tf.constant(seed), tf.constant(FIRST))
     for step in range(10):
-        state = agent.advance(state, transition(3.0 - step))
+        state = agent.advance(state, transition(3.0 - step, ended=step not in (4, 7)))
     return [np.asarray(leaf).tobytes() for leaf in tf.nest.flatten(state)]
 
 
 NOISE = {"kind": "ornstein_uhlenbeck", "theta": 0.15, "sigma": 0.1}
 BASE = {
     "learning_starts": 8,
+    "n_step": {"steps": 2, "beta": 0.5},
     "exploration": NOISE,
     "gradient_clip": 0.01,
     "epsilon__end": 0.4,
@@ -95,6 +96,12 @@ def test_every_float_of_the_settings_changes_something(path) -> None:
     # The schedule of epsilon shows only where a draw lies between the old value and the new.
     seeds = range(1, 6)
     assert any(history(other, n) != base_history(n) for n in seeds), f"{path} has no effect"
+
+
+def test_the_number_of_steps_ahead_changes_something() -> None:
+    agents = [learner(n_step={"steps": steps, "beta": 1.0}, batch_size=64) for steps in (2, 3)]
+    state = experienced(agents[0])
+    assert "q" in differing(*(agent.learn(state) for agent in agents))
 
 
 @pytest.mark.parametrize(
@@ -121,6 +128,7 @@ def test_every_float_of_a_strategy_changes_something(strategy, path) -> None:
         ("objective", "indexed"),
         ("batch_size", 8),
         ("gradient_clip", None),
+        ("n_step", {"steps": 3, "beta": 0.5}),
         ("q.activation", "tanh"),
         ("parameters.activation", "tanh"),
         ("q.hidden", [12, 12]),

@@ -3,24 +3,12 @@
 import numpy as np
 import pytest
 
-from pamdp.agents.policy import InitialParameters, send
+from pamdp.agents.policy import InitialParameters, Weights, send
 from pamdp.lazy import tf
 from tests.helpers import SPEC, experienced, learner
 
 BIAS = [0.5, 2.5, 0.25, 0.0, 2.75, -1.0]  # environment units; scaled 0.5, -0.5, -0.5, 0, 0.5, -0.2
 SCALED = [0.5, -0.5, -0.5, 0.0, 0.5, -0.2]
-
-
-def test_observations_are_scaled_to_unit_range() -> None:
-    policy = learner().policy
-    object.__setattr__(policy, "observation_low", np.array([0.0, -10.0, 5.0], np.float32))
-    object.__setattr__(policy, "observation_high", np.array([1.0, 10.0, 6.0], np.float32))
-    scaled = policy.scale(tf.constant([[0.0, 0.0, 6.0], [0.25, -10.0, 5.5]]))
-    np.testing.assert_allclose(scaled, [[-1, 0, 1], [-0.5, -1, 0]])
-
-
-def test_integer_observations_are_scaled_too() -> None:
-    assert np.asarray(learner().policy.scale(np.array([[0, 1, 0]]))).tolist() == [[-1, 1, -1]]
 
 
 def test_what_is_sent_is_clipped_in_environment_units_and_padded() -> None:
@@ -33,8 +21,9 @@ def test_what_is_sent_is_clipped_in_environment_units_and_padded() -> None:
 def test_greedy_is_the_best_of_the_values_of_the_networks_own_parameters() -> None:
     agent = learner("pdqn")
     state = experienced(agent)
-    policy, s = agent.policy, tf.random.stateless_uniform([50, 3], [1, 2], -1.0, 1.0)
-    decision = policy.greedy(state.x, state.q, s)
+    policy, observation = agent.policy, tf.random.stateless_uniform([50, 3], [1, 2])
+    s = 2 * observation - 1
+    decision = policy.greedy(Weights(state.x, state.q, ()), observation)
     assert np.array_equal(decision.parameters, policy.parameters(state.x, s))
     assert np.array_equal(decision.q, policy.q_function.values(state.q, s, decision.parameters))
     assert np.array_equal(decision.action, np.argmax(decision.q, axis=1))

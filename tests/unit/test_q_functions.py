@@ -1,13 +1,14 @@
-"""P-DQN and MP-DQN: which action value depends on which parameter, and by how much."""
+"""P-DQN, MP-DQN and SP-DQN: which action value depends on which parameter, and by how much."""
 
 import numpy as np
 import pytest
 
 from pamdp import seeding
 from pamdp.algorithms import ALGORITHMS
-from pamdp.algorithms.base import pick
+from pamdp.algorithms.base import QFunction, pick
 from pamdp.algorithms.mpdqn import MPDQN
 from pamdp.algorithms.pdqn import PDQN
+from pamdp.algorithms.spdqn import SPDQN
 from pamdp.lazy import tf
 from pamdp.networks import Network
 from pamdp.spaces import Action, ActionSpec
@@ -34,7 +35,7 @@ def network(hidden: tuple[int, ...], activation: str = "relu", std: float | None
     )
 
 
-def weights_of(q_function: PDQN | MPDQN) -> tuple:
+def weights_of(q_function: QFunction) -> tuple:
     weights = q_function.initial(seeding.stream(tf.constant(5), "q"), FEATURES)
     # No bias is zero.
     return tf.nest.map_structure(lambda leaf: leaf + 0.1, weights)
@@ -82,7 +83,7 @@ def test_joint_is_one_pass_with_all_parameters(hidden) -> None:
 @pytest.mark.parametrize("hidden", [(16,), (16, 12)], ids=str)
 def test_no_value_depends_on_the_parameters_of_another_action(spec, hidden) -> None:
     jacobians = {}
-    for name in ("mpdqn", "pdqn"):
+    for name in ALGORITHMS:
         q_function = ALGORITHMS[name](network(hidden, "tanh"), spec)
         weights, (s, x) = weights_of(q_function), inputs(spec)
         x = tf.constant(x)
@@ -91,8 +92,9 @@ def test_no_value_depends_on_the_parameters_of_another_action(spec, hidden) -> N
             q = q_function.values(weights, s, x)
         jacobians[name] = np.asarray(tape.batch_jacobian(q, x))  # [B, K, P]
     own = spec.owned > 0
-    assert (jacobians["mpdqn"][:, ~own] == 0.0).all()  # exactly
-    assert (jacobians["mpdqn"][:, own] != 0.0).all()
+    for name in ("mpdqn", "spdqn"):
+        assert (jacobians[name][:, ~own] == 0.0).all()  # exactly
+        assert (jacobians[name][:, own] != 0.0).all()
     assert (jacobians["pdqn"][:, ~own] != 0.0).all()
 
 
@@ -112,8 +114,50 @@ def test_multi_pass_is_joint_where_the_other_parameters_are_zero(spec) -> None:
     assert not np.allclose(multi.values(weights, s, x), joint.values(weights, s, x))
 
 
+def alone(weights: tuple, spec: ActionSpec, k: int) -> tuple:
+    """Network k of a stack, as the layers of a perceptron from [s, x_k] to one value."""
+    (of_s, of_x, bias), *middle, (last, last_bias) = weights
+    start = sum(spec.sizes[:k])
+    own = of_x[start : start + spec.sizes[k]]
+    layers = [(tf.concat([of_s[k], own], axis=0), bias[k, 0])]
+    layers += [(kernel[k], layer_bias[k, 0]) for kernel, layer_bias in middle]
+    return (*layers, (last[k : k + 1], last_bias[k : k + 1]))
+
+
+@pytest.mark.parametrize("spec", [SPEC, EQUAL], ids=["unequal", "equal"])
+@pytest.mark.parametrize("hidden", [(8,), (8, 6), (8, 6, 5)], ids=str)
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_separate_networks_are_k_perceptrons(spec, hidden, activation) -> None:
+    q_function = SPDQN(network(hidden, activation), spec)
+    weights, (s, x) = weights_of(q_function), inputs(spec)
+    values = q_function.values(weights, s, tf.constant(x))
+    for k in range(spec.num_actions):
+        seen = tf.constant(np.concatenate([s, x[:, spec.owned[k] > 0]], axis=1))
+        layers = alone(weights, spec, k)
+        expected = q_function.network.apply(layers, seen)[:, 0]
+        np.testing.assert_allclose(values[:, k], expected, rtol=1e-5, atol=1e-5)
+        double = one_pass(layers, seen.numpy(), activation)[:, 0]
+        np.testing.assert_allclose(values[:, k], double, rtol=2e-5, atol=2e-5)
+
+
+def test_no_value_depends_on_the_weights_of_another_actions_network() -> None:
+    q_function = SPDQN(network((8, 6), "tanh"), SPEC)
+    weights, (s, x) = weights_of(q_function), inputs(SPEC)
+    owner = np.argmax(SPEC.owned, axis=0)  # of each row of the parameters' weights
+    for k in range(SPEC.num_actions):
+        with tf.GradientTape() as tape:
+            tape.watch(weights)
+            value = tf.reduce_sum(q_function.values(weights, s, tf.constant(x))[:, k])
+        (of_s, of_x, bias), *rest = tape.gradient(value, weights)
+        moved = np.flatnonzero(np.any(of_x, axis=1))
+        assert moved.tolist() == np.flatnonzero(owner == k).tolist()
+        for gradient in tf.nest.flatten((of_s, bias, rest)):
+            rows = np.asarray(gradient).reshape(SPEC.num_actions, -1)
+            assert np.flatnonzero(np.any(rows, axis=1)).tolist() == [k]
+
+
 def test_algorithms_start_from_the_same_weights() -> None:
-    """So that a comparison of them compares nothing else."""
+    """So that a comparison of them compares nothing else; separate networks are others."""
     joint, multi = (weights_of(q(network((8,)), SPEC)) for q in (PDQN, MPDQN))
     for a, b in zip(tf.nest.flatten(joint), tf.nest.flatten(multi), strict=True):
         assert np.array_equal(a, b)
@@ -143,3 +187,25 @@ def test_initial_weights_have_the_stated_spread() -> None:
     normal = network((200, 300), std=1e-3).initial(key, **shape)[-1][0]
     assert np.std(normal) == pytest.approx(1e-3, rel=0.03)
     assert np.max(np.abs(normal)) > 2e-3
+
+
+def test_separate_networks_start_like_networks_of_their_own_size() -> None:
+    """The first layer's spread follows from the S + m_k inputs that a network has."""
+    features, wide = 6, network((4000, 30))
+    weights = SPDQN(wide, SPEC).initial(seeding.stream(tf.constant(1), "w"), features)
+    for k, size in enumerate((2, 0, 3, 1)):
+        first, second, output = alone(weights, SPEC, k)
+        assert first[0].shape == (features + size, 4000)
+        spread = (2 / (features + size)) ** 0.5
+        for row in first[0]:
+            assert np.std(row) == pytest.approx(spread, rel=0.05)
+        assert np.std(second[0]) == pytest.approx((2 / 4000) ** 0.5, rel=0.03)
+        limit = 30**-0.5
+        assert 0.8 * limit < np.max(np.abs(output[0])) <= limit
+        assert not any(np.any(bias) for _, bias in (first, second, output))
+    kernels = [alone(weights, SPEC, k)[layer][0][:6, :30] for k in range(4) for layer in range(2)]
+    distinct = {np.asarray(kernel).tobytes() for kernel in kernels}
+    assert len(distinct) == 2 * 4
+    normal = SPDQN(network((300,), std=1e-3), SPEC).initial(seeding.stream(tf.constant(1), "w"), 6)
+    assert np.std(normal[-1][0]) == pytest.approx(1e-3, rel=0.1)
+    assert np.max(np.abs(normal[-1][0])) > 2e-3

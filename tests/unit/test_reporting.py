@@ -10,10 +10,8 @@ import numpy as np
 import pytest
 
 from pamdp.records import Run, read_json, write_json
-from pamdp.reporting import findings, tables, write_report
-from pamdp.reporting.data import Section, read_study
-from pamdp.reporting.page import inline
-from tests.unit.fake_study import STEPS, Fake, grid, write_inputs
+from pamdp.reporting import findings, write_report
+from tests.unit.fake_study import STEPS, Fake, grid, section_of, write_inputs
 
 
 def write_study(root: Path, fake: Fake) -> Path:
@@ -27,11 +25,6 @@ def write_study(root: Path, fake: Fake) -> Path:
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of 14 cells that vary over the seeds."""
     return write_study(tmp_path_factory.mktemp("study"), Fake(grid()))
-
-
-def section_of(root: Path, fake: Fake) -> Section:
-    write_inputs(root, fake)
-    return read_study(root).sections[0]
 
 
 class Elements(HTMLParser):
@@ -123,40 +116,6 @@ def test_the_summary_appears_in_the_tables(rendered: Path) -> None:
             assert re.search(rf"{mean}\D*\[{low}, {high}\]", text)
 
 
-def test_tables_by_hand(tmp_path: Path) -> None:
-    section = section_of(tmp_path, Fake(grid(), spread=0.0))
-    assert tables.returns_table(section).markdown().splitlines() == [
-        "| Strategy | P-DQN | MP-DQN |",
-        "| --- | ---: | ---: |",
-        "| `plain` | 0.620 [0.620, 0.620] | 0.640 [0.640, 0.640] |",
-        "| `zeroing` | 0.780 [0.780, 0.780] | 0.800 [0.800, 0.800] |",
-        "| `squashing` | 0.930 [0.930, 0.930] | 0.950 [0.950, 0.950] |",
-        "| `inverting` | **0.960** [0.960, 0.960] | **0.980** [0.980, 0.980] |",
-        "| `reversal` | 0.660 [0.660, 0.660] | 0.680 [0.680, 0.680] |",
-        "| `selective` | 0.600 [0.600, 0.600] | 0.620 [0.620, 0.620] |",
-        "| `pseudo_inverse` | 0.710 [0.710, 0.710] | 0.730 [0.730, 0.730] |",
-        "| published (Bester et al. 2019) | 0.964 ± 0.068 | 0.987 ± 0.039 |",
-        "| random policy | 0.291 | 0.291 |",
-    ]
-    details = {row[0]: row[1:] for row in tables.details_table(section, "pdqn").rows}
-    assert details["`plain`"][2:] == ("0.0", "not reached", "58.0", "65.8")
-    assert details["`inverting`"][:3] == ("0.960 [0.960, 0.960]", "0.960 [0.960, 0.960]", "100.0")
-    comparisons = {row[0]: row[1:] for row in tables.comparisons_table(section).rows}
-    # P-DQN over plain, over inverting; MP-DQN over plain, over inverting, over P-DQN.
-    sure, never = "**1.00 [1.00, 1.00]**", "**0.00 [0.00, 0.00]**"
-    assert comparisons["`inverting`"] == (sure, "–", sure, "–", sure)
-    assert comparisons["`selective`"] == (never, never, never, never, sure)
-
-
-def test_steps_name_the_seeds_that_got_there(tmp_path: Path) -> None:
-    section = section_of(tmp_path, Fake({"platform-pdqn-inverting": 0.95}))
-    cell = section.cells["pdqn", "inverting"]
-    steps = {"threshold": 0.9, "per_seed": [12_000, None, 9_000], "median": 12_000}
-    changed = {**cell.summary, "steps_to_return": steps}
-    object.__setattr__(cell, "summary", changed)
-    assert tables.details_table(section, "pdqn").rows[0][4] == "12,000 (2 of 3)"
-
-
 def test_a_clear_winner_is_called_so(tmp_path: Path) -> None:
     levels = dict.fromkeys(grid(), 0.5) | {"platform-mpdqn-inverting": 0.98}
     section = section_of(tmp_path, Fake(levels, spread=0.01))
@@ -199,31 +158,36 @@ def test_three_seeds_give_no_verdict_either(tmp_path: Path) -> None:
 
 def test_several_environments_and_missing_references(tmp_path: Path) -> None:
     levels = {
-        "goal-mpdqn-reversal": 0.4,
-        "goal-mpdqn-reversal_inverting": 0.6,
+        "maze-mpdqn-reversal": 0.4,
+        "maze-mpdqn-reversal_inverting": 0.6,
         "platform-pdqn-inverting": 0.9,
         "platform-pdqn-zeroing": 0.8,
     }
     write_inputs(tmp_path, Fake(levels, num_trials=0))
     path = tmp_path / "metrics/evaluate/summary.json"
     summary = read_json(path)
-    summary["goal-mpdqn-reversal"]["success"] = {"mean": None, "low": None, "high": None}
-    summary["goal-mpdqn-reversal"]["clipped_share"] = None
+    summary["maze-mpdqn-reversal"]["success"] = {"mean": None, "low": None, "high": None}
+    summary["maze-mpdqn-reversal"]["clipped_share"] = None
     write_json(path, summary)
-    gif = tmp_path / "metrics/report/best.gif"
-    gif.parent.mkdir(parents=True)
-    gif.write_bytes(b"GIF89a-not-really")
+    report = tmp_path / "metrics/report"
+    report.mkdir(parents=True)
+    for name in ("maze", "platform"):
+        (report / f"{name}-best.gif").write_bytes(f"GIF89a of {name}".encode())
     write_report(tmp_path)
-    page = (gif.parent / "index.html").read_text()
-    markdown = (gif.parent / "results.md").read_text()
-    assert "<h1>Results on Goal and Platform</h1>" in page
-    assert page.count(base64.b64encode(b"GIF89a-not-really").decode()) == 1
+    page = (report / "index.html").read_text()
+    markdown = (report / "results.md").read_text()
+    assert "<h1>Results on Maze and Platform</h1>" in page
+    films = [
+        base64.b64encode(f"GIF89a of {name}".encode()).decode() for name in ("maze", "platform")
+    ]
+    assert [page.count(film) for film in films] == [1, 1]
+    assert page.index(films[0]) < page.index("Platform with") < page.index(films[1])
     assert "With P-DQN, against `plain`: not compared, that cell is not in the study." in markdown
     assert "| `reversal_inverting` |" in markdown
     assert "0 tuning trials a cell" in markdown
-    assert not (gif.parent / "goal-comparisons.svg").exists()
-    assert not (gif.parent / "goal-tuning.svg").exists()
-    assert read_json(gif.parent / "metrics.json")["goal-mpdqn-reversal"]["success"] is None
+    assert not (report / "maze-comparisons.svg").exists()
+    assert not (report / "maze-tuning.svg").exists()
+    assert read_json(report / "metrics.json")["maze-mpdqn-reversal"]["success"] is None
 
 
 def test_plots_and_metrics_for_dvc(rendered: Path) -> None:
@@ -275,10 +239,3 @@ def test_a_missing_output_names_its_stage(tmp_path: Path) -> None:
     (tmp_path / "metrics/tune/platform-pdqn-plain/best.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"best.json, which is missing: run `dvc repro tun"):
         write_report(tmp_path)
-
-
-def test_texts_are_escaped() -> None:
-    table = tables.Table("", ("a|b",), (("x|y",),))
-    assert "a\\|b" in table.markdown()
-    assert "x\\|y" in table.markdown()
-    assert inline("a < `b` & **c**") == ("a &lt; <code>b</code> &amp; <strong>c</strong>")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from pamdp.agents.policy import Weights
+from pamdp.agents.scaling import Observed
 from pamdp.evaluation import Episodes
 from pamdp.records import read_json, write_json
-from pamdp.settings import Settings
+from pamdp.settings import Cell, Settings
 from pamdp.stages import models, runs, study
-from tests.helpers import cell
+from tests.helpers import cell, params
 from tests.unit.two_cells import INVERTING, PLAIN, curve, found, small
 
 
@@ -43,7 +46,8 @@ def evaluated(tmp_path, monkeypatch):
 
     def run(values: Settings) -> tuple[dict, dict]:
         for each in values.cells:
-            record = runs.training_run(each, values.training, "f", {1: curve(0.95), 2: curve(0.1)})
+            training = values.environments[each.environment].training
+            record = runs.training_run(each, training, "f", {1: curve(0.95), 2: curve(0.1)})
             record.write(tmp_path / "metrics" / "train" / each.name / "record.json")
         study.evaluate_study(values, tmp_path)
         folder = tmp_path / "metrics" / "evaluate"
@@ -63,6 +67,8 @@ def test_the_evaluation_summarises_each_cell(evaluated, tmp_path):
     assert plain["length"]["mean"] == 7
     assert plain["random_policy"] == {"mean": 0.15}
     assert plain["steps_to_return"]["per_seed"] == [10, None]
+    easier, _ = evaluated(small(environments__platform__return_threshold=0.1))
+    assert easier[PLAIN]["steps_to_return"]["per_seed"] == [10, 10]
     assert comparisons[INVERTING]["over_plain"]["probability"] == 1.0
     assert comparisons[PLAIN]["over_inverting"]["probability"] == 0.0
     with np.load(tmp_path / "metrics" / "evaluate" / "episodes.npz") as archive:
@@ -82,6 +88,29 @@ def summary_of(*means: float) -> dict[str, Any]:
     return {"return": {"mean": float(np.mean(means))}, "per_seed": entries}
 
 
+def test_each_environment_has_a_film_of_its_best(tmp_path, monkeypatch):
+    values = params()
+    values["environments"]["other"] = values["environments"]["platform"]
+    few = {"algorithms": ["mpdqn"], "strategies": ["plain", "inverting"]}
+    values["study"] |= few | {"environments": ["platform", "other"]}
+    names = [f"{e}-mpdqn-{s}" for e in ("platform", "other") for s in ("plain", "inverting")]
+    means = dict(zip(names, (0.5, 0.9, 30.0, 20.0), strict=True))
+    summary = {name: summary_of(mean, mean - 0.1) for name, mean in means.items()}
+    write_json(tmp_path / "metrics" / "evaluate" / "summary.json", summary)
+    for name in names:
+        found(tmp_path, name, {})
+    filmed: list[tuple[str, str, int, str]] = []
+
+    def film(cell: Cell, weights: str, seed: int, path: Path) -> None:
+        filmed.append((cell.name, weights, seed, path.name))
+
+    monkeypatch.setattr(study, "film", film)
+    monkeypatch.setattr(study, "trained", lambda cell, root: {1: f"of {cell.name}", 2: "no"})
+    study.film_best(Settings.model_validate(values), tmp_path)
+    best = ("platform-mpdqn-inverting", "other-mpdqn-plain")
+    assert filmed == [(name, f"of {name}", 1, f"{name.split('-')[0]}-best.gif") for name in best]
+
+
 def test_the_film_is_of_the_best_seed_of_the_best_cell(tmp_path, monkeypatch):
     means = {PLAIN: summary_of(0.1, 0.9), INVERTING: summary_of(0.5, 0.8, 0.7)}
     write_json(tmp_path / "metrics" / "evaluate" / "summary.json", means)
@@ -92,7 +121,7 @@ def test_the_film_is_of_the_best_seed_of_the_best_cell(tmp_path, monkeypatch):
     study.film_best(small(), tmp_path)
     ((shown, weights, seed, path),) = filmed
     assert (shown.name, shown.learner.gamma, weights, seed) == (INVERTING, 0.5, "two", 2)
-    assert path == tmp_path / "metrics" / "report" / "best.gif"
+    assert path == tmp_path / "metrics" / "report" / "platform-best.gif"
 
 
 def test_the_exported_seed_is_the_best(tmp_path, monkeypatch):
@@ -104,7 +133,7 @@ def test_the_exported_seed_is_the_best(tmp_path, monkeypatch):
 
 def test_the_observations_lie_within_the_bounds():
     trained = cell()
-    rows = models._observations(trained)
+    rows = models._observations(models.Job(trained, 1, Weights((), (), ()), Path()))
     low, high = trained.task.observation_low, trained.task.observation_high
     assert rows.dtype == np.float32
     assert rows.shape == (1000, 9)
@@ -112,10 +141,24 @@ def test_the_observations_lie_within_the_bounds():
     np.testing.assert_allclose(rows.mean(axis=0), (low + high) / 2, atol=0.05)
 
 
+def test_observations_without_bounds_are_those_that_training_met_with():
+    task = SimpleNamespace(
+        observation_low=np.array([0, -np.inf, 1], np.float32),
+        observation_high=np.array([2, np.inf, np.inf], np.float32),
+    )
+    # Means 5 and spreads 2: up to 6 on both sides of the mean, or from the bound there is.
+    observed = Observed(*np.array([[4.0] * 3, [5.0] * 3, [16.0] * 3], np.float32))
+    job = models.Job(SimpleNamespace(task=task), 1, Weights((), (), observed), Path())
+    rows = models._observations(job)
+    assert (rows.dtype, rows.shape) == (np.float32, (1000, 3))
+    np.testing.assert_allclose(rows.min(axis=0), [0, -1, 1], atol=0.1)
+    np.testing.assert_allclose(rows.max(axis=0), [2, 11, 11], atol=0.1)
+
+
 def test_a_model_card_says_what_the_model_is_and_how_it_was_checked(tmp_path):
     values = small(environments__platform__initial_parameters={"bias": [3.0, 10.0, 400.0]})
     trained = values.cell(INVERTING).replace({"learner.q.learning_rate": 0.00123})
-    job = models.Job(trained, 2, ((), ()), tmp_path / INVERTING)
+    job = models.Job(trained, 2, Weights((), (), ()), tmp_path / INVERTING)
     models._describe(job, {"mean": 0.98765, "std": None}, 2.34e-7, values)
     card = (tmp_path / INVERTING / "README.md").read_text()
     for text in (

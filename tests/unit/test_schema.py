@@ -58,6 +58,12 @@ def fits(value: Any, part: dict[str, Any]) -> bool:
 def test_the_schema_knows_right_from_wrong() -> None:
     assert fits(params(), SCHEMA)
     for path, value in (
+        (f"{LEARNER}.n_step", {"steps": 2, "beta": 0.5}),
+        (f"{LEARNER}.gradient_clip", None),
+        ("environments.platform.task", {"kind": "sparse", "task": {"kind": "platform"}}),
+    ):
+        assert fits(changed(params(), {path: value}), SCHEMA), path
+    for path, value in (
         (f"{LEARNER}.gamma", "0.9"),
         (f"{LEARNER}.gamma", 1.5),
         (f"{LEARNER}.gama", 0.9),
@@ -65,13 +71,22 @@ def test_the_schema_knows_right_from_wrong() -> None:
         ("gradients.reversal.kind", "reversl"),
         (f"{CHAIN}.0.scope", "everything"),
         ("study.seeds", 1),
+        (f"{LEARNER}.n_step", {"steps": 1, "beta": 0.5}),
+        (f"{LEARNER}.n_step", {"steps": 2}),
+        ("environments.platform.task", {"kind": "sparse"}),
+        ("environments.platform.task", {"kind": "sparse", "task": {"kind": "platfrom"}}),
+        ("environments.platform.training", ...),
+        ("environments.platform.return_threshold", None),
+        ("training", {"steps": 1, "report_every": 1, "evaluation_episodes": 1}),
+        ("tuning.share", 1.5),
     ):
         assert not fits(changed(params(), {path: value}), SCHEMA), path
 
 
 def test_the_schema_describes_every_setting_of_the_learner() -> None:
     parts = schema()["$defs"]
-    for name in ("LearnerSettings", "Network", "Study", "Tuning", "Training", "Benchmark"):
+    shown = ("LearnerSettings", "NStep", "Network", "Study", "Tuning", "Training", "Benchmark")
+    for name in shown:
         for key, part in parts[name]["properties"].items():
             assert len(part.get("description", "")) > 8, f"{name}.{key}"
         assert "Attributes" not in parts[name]["description"]

@@ -11,13 +11,18 @@ import pytest
 from ruamel.yaml import YAML
 
 from pamdp.settings import SettingsError, load
-from pamdp.structure import floats
-from tests.helpers import PARAMS, changed, params, settings
+from tests.helpers import PARAMS, changed, params
 
 PLATFORM = "environments.platform"
+TASK = f"{PLATFORM}.task"
 LEARNER = f"{PLATFORM}.learner"
 CHAIN = "gradients.reversal_inverting"
+N_STEP = {"steps": 3, "beta": 0.5}
 NOTHING = ...  # as a value, deletes the key
+
+
+def sparse(task: Any) -> dict[str, Any]:
+    return {"kind": "sparse", "task": task}
 
 
 def message(values: Any, folder: Path) -> str:
@@ -50,16 +55,22 @@ def test_the_real_file_is_right() -> None:
 
 MISTAKES: list[tuple[str, str, Any, str]] = [
     # Unknown keys, at each level.
-    ("trainning", "trainning", {}, "unknown key; expected one of study, .*mean 'training'"),
+    ("tunning", "tunning", {}, "unknown key; expected one of study, .*mean 'tuning'"),
+    ("training", "training", {}, "unknown key; expected one of study, env"),  # of an environment
     ("study.seed", "study.seed", [1], "unknown key; .*did you mean 'seeds'"),
     (f"{PLATFORM}.lerner", f"{PLATFORM}.lerner", {}, "unknown key; .*did you mean 'learner'"),
-    (f"{PLATFORM}.task.nosie", f"{PLATFORM}.task.nosie", 1.0, "expected one of kind, noise"),
+    (f"{PLATFORM}.task.nosie", f"{PLATFORM}.task.nosie", 1.0, "mean 'noise'"),
+    (f"{PLATFORM}.trainning", f"{PLATFORM}.trainning", {}, "unknown key; .*mean 'training'"),
+    (f"{PLATFORM}.training.step", f"{PLATFORM}.training.step", 1, "did you mean 'steps'"),
+    (f"{PLATFORM}.threshold", f"{PLATFORM}.threshold", 0.9, "did you mean 'return_threshold'"),
     (f"{LEARNER}.gama", f"{LEARNER}.gama", 0.9, "did you mean 'gamma'"),
     (f"{LEARNER}.q.hiden", f"{LEARNER}.q.hiden", [1], "did you mean 'hidden'"),
     (f"{LEARNER}.exploration.theta", f"{LEARNER}.exploration.theta", 0.1, "expected one of kind"),
     ("gradients.reversal.fctor", "gradients.reversal.fctor", 1.0, "did you mean 'factor'"),
     (f"{CHAIN}.0.fctor", f"{CHAIN}.0.fctor", 1.0, "did you mean 'factor'"),
-    ("tuning.training.step", "tuning.training.step", 1, "did you mean 'steps'"),
+    (f"{LEARNER}.n_step.step", f"{LEARNER}.n_step", N_STEP | {"step": 1}, "mean 'steps'"),
+    ("tuning.training", "tuning.training", {"steps": 1}, "unknown key; expected one of trials"),
+    ("evaluation.return_threshold", "evaluation.return_threshold", 0.9, "expected one of episodes"),
     ("tuning.space.0.lo", "tuning.space.0.lo", 1.0, "did you mean 'log'|did you mean 'low'"),
     ("study.7", "study.7", 1, "unknown key"),
     # Kinds and names of things.
@@ -71,6 +82,12 @@ MISTAKES: list[tuple[str, str, Any, str]] = [
     ("gradients.reversal.kind", "gradients.reversal", {"kind": "plain"}, "expected 'reversal', .*"),
     (f"{LEARNER}.td_loss", f"{LEARNER}.td_loss", "hubert", "'huber' or 'squared', received 'hub"),
     (f"{LEARNER}.q.activation", f"{LEARNER}.q.activation", "rleu", "did you mean 'relu'"),
+    (f"{PLATFORM}.task.version", f"{PLATFORM}.task.version", "v7", "expected 'v0', received 'v7'"),
+    # Environments within environments.
+    (f"{TASK}.task", TASK, {"kind": "sparse"}, "expected a value, received none"),
+    (f"{TASK}.task.kind", TASK, sparse({"kind": "platfrm"}), "did you mean 'platform'"),
+    (f"{TASK}.task.kind", TASK, sparse({"kind": "sparse"}), "expected one of 'platform'"),
+    (f"{TASK}.task.nosie", TASK, sparse({"kind": "platform", "nosie": 1}), "mean 'noise'"),
     # Types.
     (f"{LEARNER}.gamma", f"{LEARNER}.gamma", "0.9", "a valid number, received '0.9'"),
     (f"{LEARNER}.gamma", f"{LEARNER}.gamma", True, "a valid number, received True"),
@@ -79,6 +96,12 @@ MISTAKES: list[tuple[str, str, Any, str]] = [
     (f"{LEARNER}.gamma", f"{LEARNER}.gamma", {"a": 1}, "a valid number, received {'a': 1}"),
     (f"{LEARNER}.gamma", f"{LEARNER}.gamma", NOTHING, "expected a value, received none"),
     (f"{LEARNER}", f"{LEARNER}", NOTHING, "expected a value, received none"),
+    (f"{LEARNER}.n_step", f"{LEARNER}.n_step", NOTHING, "expected a value, received none"),
+    (f"{LEARNER}.n_step", f"{LEARNER}.n_step", 3, "expected keys with values, received 3"),
+    (f"{LEARNER}.n_step.beta", f"{LEARNER}.n_step", {"steps": 3}, "a value, received none"),
+    (f"{PLATFORM}.training", f"{PLATFORM}.training", NOTHING, "expected a value, received none"),
+    (f"{PLATFORM}.return_threshold", f"{PLATFORM}.return_threshold", None, "number, received null"),
+    ("tuning.share", "tuning.share", NOTHING, "expected a value, received none"),
     (f"{LEARNER}.batch_size", f"{LEARNER}.batch_size", 1.5, "a valid integer, received 1.5"),
     (f"{LEARNER}.batch_size", f"{LEARNER}.batch_size", 128.0, "valid integer, received 128.0"),
     (f"{LEARNER}.batch_size", f"{LEARNER}.batch_size", True, "a valid integer, received True"),
@@ -103,6 +126,22 @@ MISTAKES: list[tuple[str, str, Any, str]] = [
     (f"{LEARNER}.q.hidden", f"{LEARNER}.q.hidden", [], r"list of at least 1, received \[\]"),
     (f"{LEARNER}.batch_size", f"{LEARNER}.batch_size", 0, "greater than or equal to 1"),
     (f"{PLATFORM}.task.noise", f"{PLATFORM}.task.noise", -1.0, "greater than or equal to 0"),
+    (
+        f"{LEARNER}.n_step.steps",
+        f"{LEARNER}.n_step",
+        N_STEP | {"steps": 1},
+        "greater than or equal to 2, received 1",
+    ),
+    (
+        f"{LEARNER}.n_step.beta",
+        f"{LEARNER}.n_step",
+        N_STEP | {"beta": 1.5},
+        "less than or equal to 1, received 1.5",
+    ),
+    (f"{PLATFORM}.training.steps", f"{PLATFORM}.training.steps", 0, "equal to 1, received 0"),
+    ("tuning.share", "tuning.share", 0.0, "greater than 0, received 0.0"),
+    ("tuning.share", "tuning.share", 1.01, "less than or equal to 1, received 1.01"),
+    ("tuning.share", "tuning.share", float("nan"), "received nan"),
     ("gradients.reversal.factor", "gradients.reversal.factor", float("-inf"), "finite number"),
     ("tuning.lag", "tuning.lag", 0, "greater than or equal to 1, received 0"),
     ("tuning.trials", "tuning.trials", -1, "greater than or equal to 0, received -1"),
@@ -198,29 +237,6 @@ def test_names_that_the_shell_or_the_file_system_could_mind(tmp_path, name) -> N
 def test_a_wrong_strategy_that_the_study_does_not_use_is_named_too(tmp_path) -> None:
     values = changed(params(), {"study.strategies": ["plain"], "gradients.reversal.factor": "x"})
     assert "gradients.reversal.factor: expected a valid number" in message(values, tmp_path)
-
-
-def test_a_smaller_study_needs_no_smaller_space() -> None:
-    small = settings(study__strategies=["plain"], study__algorithms=["pdqn"])
-    assert [cell.name for cell in small.cells] == ["platform-pdqn-plain"]
-
-
-def test_without_trials_the_ranges_of_tuning_do_not_matter() -> None:
-    values = {f"{LEARNER}.q.learning_rate": 0.5, "tuning.trials": 0}
-    changed_settings = settings(**{path.replace(".", "__"): v for path, v in values.items()})
-    assert changed_settings.cells[0].learner.q.learning_rate == 0.5
-
-
-def test_chains_are_cells() -> None:
-    study = settings(study__chains=["reversal_inverting"], study__strategies=[])
-    assert [cell.strategy_name for cell in study.cells] == ["reversal_inverting"] * 2
-    assert floats(study.cells[0])["strategy.members.0.factor"] == 0.1
-
-
-def test_integers_are_numbers_and_become_floats() -> None:
-    gamma = settings(**{f"{LEARNER}.gamma".replace(".", "__"): 1}).cells[0].learner.gamma
-    assert gamma == 1.0
-    assert isinstance(gamma, float)
 
 
 # -- The file ----------------------------------------------------------------------------------

@@ -12,9 +12,9 @@ import pytest
 
 from pamdp.envs import platform
 from pamdp.records import read_json, write_json
-from pamdp.settings import SettingsError
+from pamdp.settings import Settings, SettingsError
 from pamdp.stages import runs, study
-from tests.helpers import ROOT, settings
+from tests.helpers import ROOT, changed, params, settings
 from tests.unit.two_cells import PLAIN, small
 
 
@@ -85,10 +85,11 @@ def test_a_described_environment():
     benchmark = settings().environments["platform"]
     facts = study.describe(benchmark)
     random = facts.pop("random_policy")
-    code = Path(platform.__file__).read_bytes()
+    folder = Path(platform.__file__).parent
+    code = [folder / "base.py", folder / "platform.py", folder.parent / "structure.py"]
     assert facts == {
-        "kind": "platform",
-        "source": hashlib.sha256(code).hexdigest(),
+        "id": "pamdp/Platform-v0",
+        "source": hashlib.sha256(b"".join(file.read_bytes() for file in code)).hexdigest(),
         "max_episode_steps": 200,
         "observation": {
             "shape": [9],
@@ -142,6 +143,17 @@ def test_setup_writes_what_results_depend_on(tmp_path, set_up):
     assert set(packages) == {"gymnasium", "numpy", "optuna", "tensorflow"}
     assert packages["numpy"] == np.__version__
     assert runs.versions(tmp_path) == {"packages": packages}
+
+
+def test_setup_describes_what_the_study_uses(tmp_path, set_up):
+    values = params()
+    task = {"kind": "sparse", "task": {"kind": "platform"}}
+    block = changed(values["environments"]["platform"], {"task": task})
+    values["environments"] |= {"paid_late": block, "unused": block}
+    values["study"]["environments"] = ["paid_late"]
+    set_up(Settings.model_validate(values))
+    facts = read_json(tmp_path / "metrics" / "setup" / "environments.json")
+    assert facts == {"paid_late": {"kind": "sparse"}}
 
 
 def test_setup_removes_cells_that_the_study_no_longer_has(tmp_path, set_up):

@@ -14,15 +14,16 @@ import pytest
 
 from pamdp import checkpoint, stages
 from pamdp import tuning as tuning_module
+from pamdp.agents.policy import Weights
 from pamdp.export import ExportError
 from pamdp.lazy import tf
 from pamdp.loops import loop_of
 from pamdp.records import Run, read_json, write_csv, write_json
-from pamdp.settings import SettingsError
+from pamdp.settings import SettingsError, Training
 from pamdp.stages import cells, runs
 from pamdp.stages.tuning import tune_cell
 from pamdp.training import Point, TrainingError
-from pamdp.tuning import Trial
+from pamdp.tuning import CellStudy, Trial
 from tests.helpers import cell
 from tests.unit.two_cells import INVERTING, PLAIN, curve, found, small
 
@@ -145,7 +146,7 @@ def test_values_of_another_cell_are_refused(tmp_path):
         cells.tuned(small().cell(PLAIN), tmp_path)
 
 
-def initial(trained, seed: int) -> tuple[tuple, tuple]:
+def initial(trained, seed: int) -> Weights:
     loop = loop_of(trained)
     return tf.nest.map_structure(np.asarray, loop.weights(loop.initial(seed)))
 
@@ -181,6 +182,31 @@ def test_a_search_that_always_diverges_finds_nothing(tmp_path, monkeypatch):
     assert [child.metrics for child in record.children] == [{}, {}]
 
 
+def test_a_cell_is_tuned_and_trained_for_as_long_as_its_environment_says(tmp_path, monkeypatch):
+    asked: list[Training] = []
+
+    def stopped(cell: Any, seed: int, training: Training, *rest: Any) -> Generator[Point]:
+        asked.append(training)
+        raise TrainingError("stopped")
+        yield
+
+    for module in (tuning_module, cells):
+        monkeypatch.setattr(module, "train", stopped)
+    write_json(tmp_path / "metrics/setup/versions.json", {"packages": {}})
+    length = {"steps": 600, "report_every": 50, "evaluation_episodes": 3}
+    values = small(environments__platform__training=length, tuning__share=0.5)
+    tune_cell(values, PLAIN, tmp_path)
+    with pytest.raises(TrainingError):
+        cells.train_cell(values, PLAIN, tmp_path)
+    full = Training.model_validate(length)
+    half = Training.model_validate(length | {"steps": 300})
+    assert asked[:2] == [half] * 2  # a trial each
+    assert set(asked[2:]) == {full}
+    record = Run.read(tmp_path / "metrics/tune" / PLAIN / "record.json")
+    assert record.parameters["training.steps"] == 300
+    assert record.parameters["tuning.share"] == 0.5
+
+
 def test_a_training_that_diverges_writes_no_result(tmp_path, monkeypatch):
     def diverge(cell: Any, seed: int, *rest: Any) -> Generator[Point, None, None]:
         yield Point(1, {"eval/return": 0.0})
@@ -200,8 +226,9 @@ def test_a_training_that_diverges_writes_no_result(tmp_path, monkeypatch):
 def test_the_record_of_a_training():
     values = small()
     trained = values.cell(INVERTING)
+    training = values.environments["platform"].training
     record = runs.training_run(
-        trained, values.training, "f", {1: curve(0.0, 0.5, 1.0), 2: curve(1.0, 0.0)}
+        trained, training, "f", {1: curve(0.0, 0.5, 1.0), 2: curve(1.0, 0.0)}
     )
     assert record.key == f"train/{INVERTING}"
     # As far as all seeds are.
@@ -226,19 +253,25 @@ def test_the_record_of_a_training():
     }
     assert first.parameters == {"seed": 1}
     assert record.parameters["learner.gamma"] == 0.9
-    assert record.parameters["training.steps"] == values.training.steps
+    assert record.parameters["training.steps"] == training.steps == 40_000
 
 
 def test_the_record_of_a_search():
     values = small()
     trials = [Trial(0, {"learner.gamma": 0.5}, 0.25), Trial(1, {"learner.gamma": 0.6}, None)]
-    record = runs.tuning_run(values.cell(PLAIN), values.tuning, "f", trials)
+    training = Training(steps=700, report_every=10, evaluation_episodes=1)
+    study = CellStudy(values.cell(PLAIN), values.tuning, training, "f", Path())
+    record = runs.tuning_run(study, trials)
+    assert (record.key, record.fingerprint) == (f"tune/{PLAIN}", "f")
+    assert record.parameters["learner.gamma"] == 0.9
+    assert record.parameters["tuning.share"] == 0.25
+    assert record.parameters["training.steps"] == 700
     assert record.metrics == {}
     assert [child.key for child in record.children] == [
         f"tune/{PLAIN}/trial-0",
         f"tune/{PLAIN}/trial-1",
     ]
-    assert record.children[0].metrics == {"score": [(values.tuning.training.steps, 0.25)]}
+    assert record.children[0].metrics == {"score": [(700, 0.25)]}
     assert record.children[1].metrics == {}
     assert record.children[1].parameters == {"learner.gamma": 0.6}
     assert record.children[1].tags["trial"] == "1"

@@ -6,7 +6,15 @@ import pytest
 import tensorflow as tf
 from pydantic import Field, ValidationError
 
-from pamdp.structure import Component, Sequence, floats, leaves, structure, with_floats
+from pamdp.structure import (
+    Component,
+    Sequence,
+    components,
+    floats,
+    leaves,
+    structure,
+    with_floats,
+)
 
 
 class Part(Component):
@@ -39,6 +47,19 @@ def test_leaves() -> None:
         "parts.1.units": 3,
         "named.a": 1.0,
     }
+
+
+def test_components_are_found_wherever_they_stand() -> None:
+    class Nest(Component):
+        first: Part
+        second: Part | None
+        named: dict[str, Whole]
+
+    whole = Whole(parts=(Part(units=1), Part(units=2)))
+    nest = Nest(first=Part(units=7), second=None, named={"a": whole})
+    assert list(components(nest)) == [nest, nest.first, whole, *whole.parts]
+    assert list(components({"a": (nest.first, 3, "x"), "b": None})) == [nest.first]
+    assert list(components(0.5)) == []
 
 
 def test_floats() -> None:

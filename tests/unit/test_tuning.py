@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from pamdp import tuning as tuning_module
-from pamdp.settings import Cell, Dimension, Tuning
+from pamdp.settings import Cell, Dimension, Training, Tuning
 from pamdp.structure import floats
 from pamdp.training import Point, TrainingError
 from pamdp.tuning import CellStudy, Trial, open_database
 from tests.helpers import cell
 
 RATE, FACTOR = "learner.q.learning_rate", "strategy.factor"
+TRAINING = Training(steps=30, report_every=10, evaluation_episodes=5)
 SPACE = (
     Dimension(path=RATE, low=1e-4, high=1e-1, log=True),
     Dimension(path=FACTOR, low=0.0, high=1.0),
@@ -42,6 +43,7 @@ class Stub:
 
     def __call__(self, cell: Cell, seed: int, training: Any) -> Generator[Point, None, None]:
         values = floats(cell)
+        assert training == TRAINING  # the study's own, as long as a trial is
         with self.lock:
             number = len(self.calls)
             self.calls.append((values[RATE], seed))
@@ -75,13 +77,18 @@ def subject() -> Cell:
 def study(subject: Cell, root: Path, **changes: Any) -> CellStudy:
     values = {
         "trials": 8,
-        "training": {"steps": 30, "report_every": 10, "evaluation_episodes": 5},
+        "share": 0.5,
         "seeds": [1001],
         "sampler_seed": 1,
         "lag": 4,
         "space": SPACE,
     }
-    return CellStudy(subject, Tuning.model_validate(values | changes), "f1", root)
+    return CellStudy(subject, Tuning.model_validate(values | changes), TRAINING, "f1", root)
+
+
+def earlier(trials: list[Trial], count: int) -> list[Trial]:
+    """The same, of which an earlier run had finished some."""
+    return [trial._replace(earlier=trial.number < count) for trial in trials]
 
 
 def test_trials_are_the_same_for_any_number_of_workers(stub, subject, tmp_path) -> None:
@@ -105,9 +112,9 @@ def test_an_interrupted_study_goes_on_as_if_it_had_not_been(stub, subject, tmp_p
         next(first)
     first.close()
     begun = len(stub.calls)
-    assert list(study(subject, tmp_path).run(1)) == whole
+    assert list(study(subject, tmp_path).run(1)) == earlier(whole, stop)
     assert len(stub.calls) == begun + 8 - stop  # what was told is not run again
-    assert list(study(subject, tmp_path).run(3)) == whole
+    assert list(study(subject, tmp_path).run(3)) == earlier(whole, 8)
     assert len(stub.calls) == begun + 8 - stop
 
 
@@ -122,7 +129,8 @@ def test_an_interruption_within_a_trial_loses_only_what_was_running(
     with pytest.raises(KeyboardInterrupt):
         seen.extend(study(subject, tmp_path).run(1))
     stub.broken_after = None
-    assert list(study(subject, tmp_path).run(2)) == whole
+    assert len(seen) == 5
+    assert list(study(subject, tmp_path).run(2)) == earlier(whole, 5)
 
 
 def test_trial_0_is_the_settings_as_they_stand(stub, subject, tmp_path) -> None:
@@ -189,7 +197,7 @@ def test_a_trial_that_diverges_fails_and_is_not_the_best(stub, subject, tmp_path
     assert [trial.state.name for trial in database.trials] == [
         "FAIL" if number in (0, 3) else "COMPLETE" for number in range(8)
     ]
-    assert list(todo.run(1)) == trials  # read back
+    assert list(todo.run(1)) == earlier(trials, 8)  # read back
 
 
 def test_if_all_diverge_there_is_no_best(stub, subject, tmp_path) -> None:
@@ -228,7 +236,7 @@ def test_no_trials(stub, subject, tmp_path) -> None:
 def test_studies_of_other_settings_are_other_studies(stub, subject, tmp_path) -> None:
     first = study(subject, tmp_path, trials=2)
     list(first.run(1))
-    other = CellStudy(subject, first.tuning, "f2", tmp_path)
+    other = CellStudy(subject, first.tuning, TRAINING, "f2", tmp_path)
     stub.calls.clear()
     list(other.run(1))
     assert len(stub.calls) == 2

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from pamdp import seeding
-from pamdp.agents import adam, replay
+from pamdp.agents import adam
 from pamdp.agents.exploration import Epsilon, Exploration
 from pamdp.agents.objectives import OBJECTIVES, TD_LOSSES, ObjectiveName, Sampled, TDLoss
-from pamdp.agents.policy import NEAR, Policy
+from pamdp.agents.policy import NEAR, Policy, Weights
+from pamdp.agents.replay import Batch, Replay
 from pamdp.agents.state import Choice, LearnerState, Statistics, Transition
 from pamdp.gradients import Context
 from pamdp.lazy import tf
@@ -17,11 +21,29 @@ from pamdp.networks import Network
 from pamdp.structure import Component, Count, Fraction, Positive
 
 
+class NStep(Component):
+    """Targets that look several steps ahead along what was done.
+
+    `y = beta G_n + (1 - beta) y_1`: G_n is the return of up to n steps of the episode, with the
+    value of what follows where it goes on, y_1 the target of one step. Hausknecht & Stone 2016
+    ("On-Policy vs. Off-Policy Updates for Deep Reinforcement Learning") mix in the return to the
+    end of the episode, so do the published P-DQN scripts: n at least the length of an episode.
+
+    Attributes:
+      steps: n.
+      beta: the share of the n-step return; 1 is plain n-step learning.
+    """
+
+    steps: Annotated[int, Field(ge=2)]
+    beta: Fraction
+
+
 class LearnerSettings(Component):
     """Hyper-parameters of the learner; the defaults are those published for Platform.
 
     Attributes:
       gamma: discount.
+      n_step: targets that look several steps ahead; null for one step.
       td_loss: loss of the TD error.
       objective: what the parameter network ascends.
       batch_size: transitions per update; one update per environment step.
@@ -38,6 +60,7 @@ class LearnerSettings(Component):
     """
 
     gamma: Fraction
+    n_step: NStep | None
     td_loss: TDLoss
     objective: ObjectiveName
     batch_size: Count
@@ -64,6 +87,12 @@ class Learner:
     settings: LearnerSettings
     policy: Policy
 
+    @cached_property
+    def replay(self) -> Replay:
+        """The memory's functions."""
+        num_parameters = self.policy.q_function.spec.num_parameters
+        return Replay(self.settings.replay_size, self.policy.features, num_parameters)
+
     def initial(self, seed: tf.Tensor, observation: tf.Tensor) -> LearnerState:
         """The state before the first transition, with the first action chosen.
 
@@ -85,9 +114,10 @@ class Learner:
             target_x=x,
             moments_q=adam.moments(q),
             moments_x=adam.moments(x),
-            replay=replay.empty(self.settings.replay_size, policy.features, spec.num_parameters),
+            replay=self.replay.empty(),
             noise=parameters,
-            s=policy.scale(observation),
+            observed=policy.scaling.initial(),
+            observation=observation,
             choice=Choice(tf.constant(0), parameters),
             running_return=tf.constant(0.0),
             running_length=tf.constant(0.0),
@@ -108,21 +138,22 @@ class Learner:
     def remember(self, state: LearnerState, transition: Transition) -> LearnerState:
         """Stores a transition and keeps the books of its episode."""
         continues = 1.0 - tf.cast(transition.terminated, tf.float32)
-        row = replay.Batch(
-            state.s,
+        ended = tf.cast(transition.ended, tf.float32)
+        row = Batch(
+            state.observation,
             state.choice.parameters,
             state.choice.action,
             transition.reward * self.settings.reward_scale,
             continues,
-            self.policy.scale(transition.next_observation),
+            ended,
+            transition.next_observation,
         )
-        ended = tf.cast(transition.ended, tf.float32)
         total, length = state.running_return + transition.reward, state.running_length + 1.0
         sums = state.statistics
         return state._replace(
             step=state.step + 1,
             episodes=state.episodes + tf.cast(transition.ended, tf.int32),
-            replay=replay.store(state.replay, state.step, row),
+            replay=self.replay.store(state.replay, state.step, row),
             running_return=total * (1.0 - ended),
             running_length=length * (1.0 - ended),
             statistics=sums._replace(
@@ -132,10 +163,11 @@ class Learner:
             ),
         )
 
-    def evaluated(self, state: LearnerState) -> tuple[tuple, tuple]:
-        """Weights of (parameter network, Q-network) to evaluate and export."""
+    def evaluated(self, state: LearnerState) -> Weights:
+        """The weights to evaluate and export."""
         target = self.settings.evaluated == "target"
-        return (state.target_x, state.target_q) if target else (state.x, state.q)
+        x, q = (state.target_x, state.target_q) if target else (state.x, state.q)
+        return Weights(x, q, state.observed)
 
     def learn(self, state: LearnerState) -> LearnerState:
         """One update of both networks from one minibatch.
@@ -145,8 +177,7 @@ class Learner:
         taken at the same weights (Xiong et al. 2018, algorithm 1).
         """
         settings = self.settings
-        batch = self._sample(state)
-        target = self._target(state, batch)
+        batch, target = self._sample(state)
         gradient_q, td_error, td_loss = self._critic_gradient(state, batch, target)
         gradient_x, x, q = self._policy_gradient(state, batch, target, td_error)
 
@@ -179,8 +210,8 @@ class Learner:
     def act(self, state: LearnerState, observation: tf.Tensor) -> LearnerState:
         """Chooses an action for a raw observation [S]: epsilon-greedy, parameters explored."""
         policy, settings = self.policy, self.settings
-        s = policy.scale(observation)
-        decision = policy.greedy(state.x, state.q, s[None])
+        observed = policy.scaling.updated(state.observed, observation)
+        decision = policy.greedy(Weights(state.x, state.q, observed), observation[None])
         key = seeding.stream(state.seed, "act", state.step)
         draws = seeding.uniform(key, [2])
         random = draws[0] < settings.epsilon.at(state.episodes)
@@ -194,24 +225,40 @@ class Learner:
             policy.q_function.spec.mask(action[None])[0],
             seeding.stream(state.seed, "explore", state.step),
         )
-        return state._replace(s=s, noise=noise, choice=Choice(action, parameters))
+        return state._replace(
+            observed=observed,
+            observation=observation,
+            noise=noise,
+            choice=Choice(action, parameters),
+        )
 
-    def _sample(self, state: LearnerState) -> replay.Batch:
+    def _sample(self, state: LearnerState) -> tuple[Batch, tf.Tensor]:
+        """A minibatch with scaled observations, and its TD targets y [B]."""
+        settings, scaling = self.settings, self.policy.scaling
         key = seeding.stream(state.seed, "replay", state.step)
-        filled = tf.minimum(state.step, self.settings.replay_size)
-        indices = seeding.integers(key, (self.settings.batch_size,), filled)
-        spec = self.policy.q_function.spec
-        return replay.sample(state.replay, indices, self.policy.features, spec.num_parameters)
+        filled = tf.minimum(state.step, settings.replay_size)
+        indices = seeding.integers(key, (settings.batch_size,), filled)
+        batch = self.replay.sample(state.replay, indices)
+        batch = batch._replace(
+            s_tm1=scaling.apply(state.observed, batch.s_tm1),
+            s_t=scaling.apply(state.observed, batch.s_t),
+        )
+        value = self._target_value(state, batch.s_t)
+        target = batch.r_t + settings.gamma * batch.continues_t * value
+        if settings.n_step is not None:
+            newest, steps, beta = state.step - 1, settings.n_step.steps, settings.n_step.beta
+            ahead = self.replay.ahead(state.replay, indices, newest, steps, settings.gamma)
+            value = self._target_value(state, scaling.apply(state.observed, ahead.s))
+            target = beta * (ahead.total + ahead.discount * value) + (1 - beta) * target
+        return batch, target
 
-    def _target(self, state: LearnerState, batch: replay.Batch) -> tf.Tensor:
-        """[B] TD targets y from the target networks."""
-        x_t = self.policy.parameters(state.target_x, batch.s_t)
-        q_t = self.policy.q_function.values(state.target_q, batch.s_t, x_t)
-        bootstrap = batch.continues_t * tf.reduce_max(q_t, axis=-1)
-        return batch.r_t + self.settings.gamma * bootstrap
+    def _target_value(self, state: LearnerState, s: tf.Tensor) -> tf.Tensor:
+        """[B] `max_k Q'(s, x'(s))_k` of the target networks at scaled observations [B, S]."""
+        x = self.policy.parameters(state.target_x, s)
+        return tf.reduce_max(self.policy.q_function.values(state.target_q, s, x), axis=-1)
 
     def _critic_gradient(
-        self, state: LearnerState, batch: replay.Batch, target: tf.Tensor
+        self, state: LearnerState, batch: Batch, target: tf.Tensor
     ) -> tuple[tuple, tf.Tensor, tf.Tensor]:
         """Gradient of the TD loss, TD errors [B] and the loss."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -222,7 +269,7 @@ class Learner:
         return tape.gradient(loss, state.q), td_error, loss
 
     def _policy_gradient(
-        self, state: LearnerState, batch: replay.Batch, target: tf.Tensor, td_error: tf.Tensor
+        self, state: LearnerState, batch: Batch, target: tf.Tensor, td_error: tf.Tensor
     ) -> tuple[tuple, tf.Tensor, tf.Tensor]:
         """Descent direction of the parameter network: minus the strategy's ascent.
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
+from pamdp.agents.scaling import Memory, Scaling
 from pamdp.algorithms.base import QFunction
 from pamdp.gradients import Strategy
 from pamdp.lazy import tf
@@ -52,6 +54,20 @@ class InitialParameters(Component):
                         f"initial_parameters.weights.{index}.{name}: expected an index below "
                         f"{size}, received {getattr(weight, name)}"
                     )
+
+
+class Weights(NamedTuple):
+    """All that a policy acts by.
+
+    Attributes:
+      x: weights of the parameter network.
+      q: weights of the Q-network.
+      observed: moments of the observations, as `Scaling` has them.
+    """
+
+    x: tuple
+    q: tuple
+    observed: Memory
 
 
 class Decision(NamedTuple):
@@ -105,10 +121,10 @@ class Policy:
         """S."""
         return len(self.observation_low)
 
-    def scale(self, observation: tf.Tensor) -> tf.Tensor:
-        """Raw observations [..., S] to [-1, 1]."""
-        low, high = self.observation_low, self.observation_high
-        return 2 * (tf.cast(observation, tf.float32) - low) / (high - low) - 1
+    @cached_property
+    def scaling(self) -> Scaling:
+        """How observations are scaled."""
+        return Scaling(self.observation_low, self.observation_high)
 
     def initial(self, key: tf.Tensor) -> tuple:
         """Initial weights of the parameter network."""
@@ -129,10 +145,11 @@ class Policy:
         ones = tf.ones([self.q_function.spec.num_parameters])
         return -ones, ones
 
-    def greedy(self, weights_x: tuple, weights_q: tuple, s: tf.Tensor) -> Decision:
-        """The greedy decisions for scaled observations [B, S]."""
-        x = self.parameters(weights_x, s)
-        q = self.q_function.values(weights_q, s, x)
+    def greedy(self, weights: Weights, observation: tf.Tensor) -> Decision:
+        """The greedy decisions for raw observations [B, S]."""
+        s = self.scaling.apply(weights.observed, observation)
+        x = self.parameters(weights.x, s)
+        q = self.q_function.values(weights.q, s, x)
         return Decision(tf.argmax(q, axis=-1, output_type=tf.int32), x, q)
 
     def _hand_set(self, start: InitialParameters, s: tf.Tensor) -> tf.Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from pamdp.agents.adam import Moments
+from pamdp.agents.scaling import Memory
 from pamdp.lazy import tf
 
 
@@ -60,7 +61,8 @@ class LearnerState(NamedTuple):
     moments_x: Moments
     replay: tf.Tensor  # [replay_size, row]
     noise: tf.Tensor  # [P]
-    s: tf.Tensor  # [S] scaled, what the last choice was made on
+    observed: Memory  # of the observations
+    observation: tf.Tensor  # [S] raw, what the last choice was made on
     choice: Choice
     running_return: tf.Tensor
     running_length: tf.Tensor

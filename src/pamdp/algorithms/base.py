@@ -39,6 +39,11 @@ class QFunction:
         """
         raise NotImplementedError
 
+    def own_products(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        """[B, P] parameters times their weights [P, H], each action's apart: [K, B, H]."""
+        blocks = tf.transpose(self.spec.pad(tf.transpose(kernel)), [1, 2, 0])  # [K, m, H]
+        return tf.transpose(self.spec.pad(x), [1, 0, 2]) @ blocks
+
     def taken(self, weights: tuple, s: tf.Tensor, x: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
         """[B] values of one action [B] in each row: `values`, picked."""
         return pick(self.values(weights, s, x), action)

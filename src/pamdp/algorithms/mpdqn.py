@@ -17,8 +17,7 @@ class MPDQN(QFunction):
         """[B, K], the diagonal of the K passes."""
         (kernel, bias), *middle, (last_kernel, last_bias) = weights
         features = s.shape[-1]
-        blocks = tf.transpose(self.spec.pad(tf.transpose(kernel[features:])), [1, 2, 0])
-        own = tf.transpose(self.spec.pad(x), [1, 0, 2]) @ blocks  # [K, B, m] @ [K, m, H]
+        own = self.own_products(x, kernel[features:])
         hidden = self.network.activate(s @ kernel[:features] + bias + own)  # [K, B, H]
         for layer_kernel, layer_bias in middle:
             hidden = self.network.activate(hidden @ layer_kernel + layer_bias)

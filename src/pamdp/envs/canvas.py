@@ -58,9 +58,19 @@ class Canvas:
             (left, top, right - 1, bottom - 1), radius * self._scale, fill=colour
         )
 
+    def disc(self, centre: tuple[float, float], radius: float, colour: Colour) -> None:
+        """A filled circle."""
+        x, y = centre
+        self.box((x - radius, y - radius), (2 * radius, 2 * radius), colour, radius)
+
     def polygon(self, points: list[tuple[float, float]], colour: Colour) -> None:
         """A filled polygon."""
         self._draw.polygon([self._pixel(x, y) for x, y in points], fill=colour)
+
+    def line(self, points: list[tuple[float, float]], width: float, colour: Colour) -> None:
+        """Straight lines from point to point."""
+        pixels = [self._pixel(x, y) for x, y in points]
+        self._draw.line(pixels, colour, round(width * self._scale), joint="curve")
 
     def text(self, position: tuple[float, float], text: str, size: float, colour: Colour) -> None:
         """A line of text from the left end of its baseline; `size` is the height of the font."""

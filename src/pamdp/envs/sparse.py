@@ -90,7 +90,7 @@ class Sparse(Environment):
         return outcome._replace(state=State(outcome.state, elapsed, earned), reward=reward)
 
     def path(self, state: State, action: tf.Tensor, parameters: tf.Tensor, key: tf.Tensor) -> Path:
-        """The task's."""
+        """The task's; what is counted in here stays as it was before the action."""
         path = self.task.path(state.task, action, parameters, key)
 
         def repeated(value: tf.Tensor) -> tf.Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pamdp.records import Run, Scalar, read_json
+from pamdp.reporting.published import PUBLISHED, Published
 from pamdp.statistics import REFERENCE_ALGORITHM, REFERENCE_STRATEGIES, Band, band
 
 ALGORITHMS = {"pdqn": "P-DQN", "spdqn": "SP-DQN", "mpdqn": "MP-DQN"}
@@ -112,11 +113,24 @@ class Cell:
 
 @dataclass(frozen=True)
 class Section:
-    """All cells of one environment, by algorithm and strategy."""
+    """All cells of one environment.
+
+    Attributes:
+      environment: its name in the study.
+      facts: its entry of `environments.json`.
+      cells: by algorithm and strategy.
+      animation: the bytes of a GIF of its best policy, if there is one.
+    """
 
     environment: str
     facts: Mapping[str, Any]
     cells: Mapping[tuple[str, str], Cell]
+    animation: bytes | None
+
+    @property
+    def published(self) -> tuple[Published, ...]:
+        """What others report on this environment."""
+        return PUBLISHED.get(self.facts.get("id", ""), ())
 
     @property
     def label(self) -> str:
@@ -160,12 +174,10 @@ class Study:
     Attributes:
       sections: one for each environment.
       versions: package to version.
-      animation: the bytes of a GIF of the best policy, if there is one.
     """
 
     sections: tuple[Section, ...]
     versions: Mapping[str, str]
-    animation: bytes | None
 
     @property
     def cells(self) -> list[Cell]:
@@ -203,15 +215,11 @@ def read_study(root: Path) -> Study:
             environment,
             facts.get(environment, {}),
             {(c.algorithm, c.strategy): c for c in cells if c.environment == environment},
+            _bytes(root / f"metrics/report/{environment}-best.gif"),
         )
         for environment in sorted({cell.environment for cell in cells})
     )
-    animation = root / "metrics/report/best.gif"
-    return Study(
-        sections,
-        _read(root, "setup/versions.json", read_json)["packages"],
-        animation.read_bytes() if animation.exists() else None,
-    )
+    return Study(sections, _read(root, "setup/versions.json", read_json)["packages"])
 
 
 def _read_cell(
@@ -231,6 +239,10 @@ def _read(root: Path, name: str, reader: Callable[[Path], Any]) -> Any:
         raise FileNotFoundError(
             f"the report needs metrics/{name}, which is missing: run `dvc repro {stage}`"
         ) from error
+
+
+def _bytes(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
 
 
 def _shapes(path: Path) -> dict[str, tuple[int, ...]]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from pamdp.reporting.data import ALGORITHMS, Cell, Section, Study, label
+from pamdp.reporting.published import NOTES
 from pamdp.statistics import REFERENCE_ALGORITHM, REFERENCE_STRATEGIES
 
 Verdict = Literal["better", "worse", "open"]
@@ -16,13 +17,6 @@ VERDICT_NOTE = (
     "Better and worse mean that the 95 % bootstrap interval of the probability of improvement lies "
     "wholly on one side of 0.5. The probability tells how often a seed of the one beats a seed of "
     "the other, ties counted half, not by how much: read it beside the returns."
-)
-PUBLISHED = {"platform": {"pdqn": "0.964 ± 0.068", "mpdqn": "0.987 ± 0.039"}}
-PUBLISHED_SOURCE = "Bester et al. 2019"
-PUBLISHED_NOTE = (
-    "Published figures are context, not a comparison: they are from Bester, James and Konidaris "
-    "2019 (arXiv 1905.04388), whose code trains for 20,000 episodes with inverting gradients and "
-    "hand-set initial parameters."
 )
 
 
@@ -171,6 +165,13 @@ def random_line(section: Section) -> str:
         f"The random policy returns {random['return_mean']:.3f} on {section.label} (standard "
         f"deviation {random['return_std']:.3f} over {random['episodes']:,} episodes)."
     )
+
+
+def published_note(section: Section) -> str:
+    """What to know about the published figures of an environment, if there are any."""
+    sources = [published.source for published in section.published]
+    notes = [NOTES[source] for source in dict.fromkeys(sources)]
+    return " ".join(["Published figures are context, not a comparison.", *notes]) if notes else ""
 
 
 def describe(cell: Cell) -> str:

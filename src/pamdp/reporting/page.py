@@ -56,8 +56,8 @@ def write_report(root: Path) -> None:
     """Writes `metrics/report/` from the outputs of the other stages.
 
     Files: `index.html`, `results.md`, `metrics.json`, `plots/returns.csv`, `plots/curves.csv` and
-    the figures as SVG. A GIF `best.gif` that is there already becomes part of the page. Equal
-    inputs give equal bytes.
+    the figures as SVG. GIFs `<environment>-best.gif` that are there already become part of the
+    page. Equal inputs give equal bytes.
 
     Args:
       root: the project's root, which holds `metrics/`.
@@ -108,11 +108,10 @@ def render(template: str, study: Study, pictures: dict[str, list[Picture]]) -> s
         keep_trailing_newline=True,
     )
     environment.filters["inline"] = inline
-    animation = base64.b64encode(study.animation).decode() if study.animation else None
+    environment.filters["base64"] = lambda data: base64.b64encode(data).decode()
     return environment.get_template(template).render(
         study=study,
         pictures=pictures,
-        animation=animation,
         findings=findings,
         tables=tables,
         label=label,

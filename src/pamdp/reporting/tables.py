@@ -6,9 +6,11 @@ from typing import Any
 
 from pamdp.records import Scalar
 from pamdp.reporting.data import COMPARISONS, Cell, Section, Study, label
-from pamdp.reporting.findings import PUBLISHED, PUBLISHED_SOURCE, verdict
+from pamdp.reporting.findings import verdict
+from pamdp.reporting.published import Measure
 
 MISSING = "–"
+MAX_ACTIONS = 20  # listed
 RULES = {
     "plain": "g as it is",
     "zeroing": "g where x is within its bounds, else 0",
@@ -47,24 +49,35 @@ class Table:
         )
 
 
-def returns_table(section: Section) -> Table:
-    """Mean return with its interval: a row for each strategy, a column for each algorithm."""
+def score_tables(section: Section) -> list[Table]:
+    """Mean returns, and shares of successes where others report these."""
+    measures: list[Measure] = ["return"]
+    if any(published.measure == "success" for published in section.published):
+        measures.append("success")
+    return [score_table(section, measure) for measure in measures]
+
+
+def score_table(section: Section, measure: Measure) -> Table:
+    """A score with its interval: a row for each strategy, a column for each algorithm."""
     best = {
-        max(section.of(algorithm), key=lambda cell: cell.summary["return"]["mean"]).name
+        max(section.of(algorithm), key=lambda cell: _score(cell, measure)[0]).name
         for algorithm in section.algorithms
     }
     rows = []
     for strategy in section.strategies:
-        texts = [_mean_return(cell, best) if cell else MISSING for cell in section.row(strategy)]
+        cells = section.row(strategy)
+        texts = [_score_text(cell, measure, best) if cell else MISSING for cell in cells]
         rows.append((f"`{strategy}`", *texts))
-    published = PUBLISHED.get(section.environment, {})
-    if any(algorithm in published for algorithm in section.algorithms):
-        texts = [published.get(algorithm, MISSING) for algorithm in section.algorithms]
-        rows.append((f"published ({PUBLISHED_SOURCE})", *texts))
-    random = number(section.best.summary["random_policy"]["mean"])
-    rows.append(("random policy", *[random] * len(section.algorithms)))
+    for published in section.published:
+        texts = [published.figures.get(algorithm, MISSING) for algorithm in section.algorithms]
+        if published.measure == measure and set(texts) != {MISSING}:
+            rows.append((f"published ({published.source})", *texts))
+    if measure == "return":
+        random = number(section.best.summary["random_policy"]["mean"])
+        rows.append(("random policy", *[random] * len(section.algorithms)))
+    what = {"return": "Mean greedy return", "success": "Share of successful greedy episodes"}
     return Table(
-        f"Mean greedy return on {section.label} with its 95 % bootstrap interval over seeds. "
+        f"{what[measure]} on {section.label} with its 95 % bootstrap interval over seeds. "
         "Bold: the highest of an algorithm, which need not be a clear lead.",
         ("Strategy", *map(label, section.algorithms)),
         tuple(rows),
@@ -117,11 +130,13 @@ def comparisons_table(section: Section) -> Table:
 
 def actions_table(section: Section) -> Table:
     """The discrete actions of an environment with the bounds of their parameters."""
-    rows = []
-    for action in section.facts.get("actions", []):
+    actions, rows = section.facts.get("actions", []), []
+    for action in actions[:MAX_ACTIONS]:
         bounds = zip(action["low"], action["high"], strict=True)
         texts = [f"[{low:g}, {high:g}]" for low, high in bounds]
         rows.append((f"`{action['name']}`", ", ".join(texts) or "no parameter"))
+    if len(actions) > MAX_ACTIONS:
+        rows.append((f"and {len(actions) - MAX_ACTIONS:,} more", "likewise"))
     return Table(
         f"Actions of {section.label} with the bounds of their parameters.",
         ("Action", "Parameters"),
@@ -227,13 +242,21 @@ def _details(cell: Cell) -> tuple[str, ...]:
     )
 
 
-def _mean_return(cell: Cell, best: set[str]) -> str:
-    value, low, high = _interval(cell.summary["return"], "mean")
+def _score(cell: Cell, measure: Measure) -> tuple[float, float | None, float | None]:
+    """Mean over seeds and interval."""
+    if measure == "return":
+        return _interval(cell.summary["return"], "mean")
+    success = cell.summary["success"]
+    return success["mean"], success["low"], success["high"]
+
+
+def _score_text(cell: Cell, measure: Measure, best: set[str]) -> str:
+    value, low, high = _score(cell, measure)
     text = number(value)
     return f"{f'**{text}**' if cell.name in best else text} [{number(low)}, {number(high)}]"
 
 
-def _interval(summary: Mapping[str, Any], name: str) -> tuple[float | None, ...]:
+def _interval(summary: Mapping[str, Any], name: str) -> tuple[float, float | None, float | None]:
     return summary[name], summary[f"{name}_low"], summary[f"{name}_high"]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pamdp.export import ExportError
-from pamdp.settings import SettingsError
+from pamdp.problems import EnvironmentFailure, SettingsError
 from pamdp.training import TrainingError
 
 WORK = ".work"  # what can be resumed and caches; no output of any stage
@@ -29,9 +29,6 @@ def stage(function: Callable[..., None]) -> None:
     # In quotes, because the path may have spaces.
     os.environ.setdefault("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory='{cache}'")
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # results of a study are those of the CPU
-    # TensorFlow would import Keras, and that pandas, Matplotlib and scikit-learn: half of the time,
-    # for nothing that a stage needs. In a user's own process it stays.
-    sys.modules.setdefault("keras", None)  # pyright: ignore[reportArgumentType]
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     without_keras()
     try:
@@ -42,7 +39,7 @@ def stage(function: Callable[..., None]) -> None:
         function(*sys.argv[1:])
     except FileNotFoundError as error:
         sys.exit(f"error: {error}; what earlier stages write, `dvc repro` makes")
-    except (SettingsError, TrainingError, ExportError, OSError) as error:
+    except (SettingsError, EnvironmentFailure, TrainingError, ExportError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted; the same command goes on from the last checkpoint")

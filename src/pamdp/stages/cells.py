@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pamdp import checkpoint
+from pamdp.agents.policy import Weights
 from pamdp.cells import Cell, fingerprint
 from pamdp.engines import workers
 from pamdp.engines.threads import interleave
@@ -30,8 +31,8 @@ def tuned(cell: Cell, root: Path) -> Cell:
     return cell.replace(read_json(root / "metrics" / "tune" / cell.name / "best.json")["values"])
 
 
-def trained(cell: Cell, root: Path) -> dict[int, tuple]:
-    """The weights of (parameter network, Q-network) that training gave, by seed."""
+def trained(cell: Cell, root: Path) -> dict[int, Weights]:
+    """The weights that training gave, by seed."""
     loop = loop_of(cell)
     like = loop.weights(loop.initial(0))
     return checkpoint.load_weights(root / "metrics" / "train" / cell.name / "weights.npz", like)
@@ -39,7 +40,8 @@ def trained(cell: Cell, root: Path) -> dict[int, tuple]:
 
 def train_cell(settings: Settings, name: str, root: Path) -> None:
     """Trains all seeds of a cell and writes `metrics/train/<cell>/`."""
-    cell, training = tuned(settings.cell(name), root), settings.training
+    cell = tuned(settings.cell(name), root)
+    training = settings.environments[cell.environment].training
     mark = fingerprint(cell, training, versions(root))
     work = root / WORK / "train" / name
     results: dict[int, TrainResult] = {}
@@ -56,7 +58,8 @@ def train_cell(settings: Settings, name: str, root: Path) -> None:
             steps = point.step - (curve[-1].step if curve else 0)
             curve.append(point)
             latest = [c[-1].metrics["eval/return"] for c in curves.values() if c]
-            progress.update(steps, **{"mean return": sum(latest) / len(latest)})
+            count = progress.resumed if point.earlier else progress.update
+            count(steps, mean_return=sum(latest) / len(latest))
             tracker.put(training_run(cell, training, mark, {s: [*curves[s]] for s in seeds}))
         record = training_run(cell, training, mark, curves)
         folder = root / "metrics" / "train" / name

@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pamdp import export
+from pamdp.agents.policy import Weights
 from pamdp.engines import workers
+from pamdp.progress import Progress
 from pamdp.records import read_json, write_json
 from pamdp.settings import Cell, Settings
 from pamdp.stages.cells import trained, tuned
@@ -28,7 +30,7 @@ class Job(NamedTuple):
 
     cell: Cell
     seed: int
-    weights: tuple[tuple, tuple]
+    weights: Weights
     folder: Path
 
 
@@ -42,15 +44,17 @@ def export_study(settings: Settings, root: Path) -> None:
     context.set_forkserver_preload(["pamdp.stages.preloaded"])
     with ProcessPoolExecutor(workers(), context, max_tasks_per_child=1) as pool:
         list(pool.map(_save, [job._replace(cell=job.cell.model_dump()) for job in jobs]))
-    observations = [_observations(job.cell) for job in jobs]
+    observations = [_observations(job) for job in jobs]
     with tempfile.TemporaryDirectory() as scratch:
         answers = export.answers_of([job.folder for job in jobs], observations, Path(scratch))
-    for job, rows, answer in zip(jobs, observations, answers, strict=True):
-        gap = export.check(job.cell, job.weights, rows, answer)
-        played = export.play(job.cell, job.folder, job.seed, settings.evaluation.episodes)
-        evaluated = _seed_summary(summary[job.cell.name], job.seed)
-        export.check_return(job.cell, evaluated["mean"], played)
-        _describe(job, evaluated, gap, settings)
+    with Progress("export", len(jobs), "model") as progress:
+        for job, rows, answer in zip(jobs, observations, answers, strict=True):
+            gap = export.check(job.cell, job.weights, rows, answer)
+            played = export.play(job.cell, job.folder, job.seed, settings.evaluation.episodes)
+            evaluated = _seed_summary(summary[job.cell.name], job.seed)
+            export.check_return(job.cell, evaluated["mean"], played)
+            _describe(job, evaluated, gap, settings)
+            progress.update(1)
     with Tracker(settings.study.name, root) as tracker:
         for job in jobs:
             tracker.log_model(job.cell.name, export.signature(job.cell))
@@ -67,11 +71,15 @@ def _save(job: Job) -> None:
     export.save(Cell.model_validate(job.cell), job.weights, job.folder)
 
 
-def _observations(cell: Cell) -> np.ndarray:
-    """[1000, S] raw observations, uniform over their bounds."""
-    low, high = cell.task.observation_low, cell.task.observation_high
+def _observations(job: Job) -> np.ndarray:
+    """[1000, S] raw observations, uniform over their bounds, or over what training met with."""
+    low, high = job.cell.task.observation_low, job.cell.task.observation_high
+    if observed := job.weights.observed:
+        spread = 3 * np.sqrt(observed.squares / observed.count)
+        low = np.where(np.isfinite(low), low, observed.mean - spread)
+        high = np.where(np.isfinite(high), high, observed.mean + spread)
     draws = np.random.default_rng(0).random((NUM_OBSERVATIONS, len(low)), np.float32)
-    return low + draws * (high - low)
+    return (low + draws * (high - low)).astype(np.float32)
 
 
 def _seed_summary(summary: dict[str, Any], seed: int) -> dict[str, Any]:
@@ -97,7 +105,7 @@ def _describe(job: Job, evaluated: dict[str, Any], gap: float, settings: Setting
             cell=cell,
             seed=job.seed,
             start=initial_parameters(cell),
-            steps=settings.training.steps,
+            steps=settings.environments[cell.environment].training.steps,
             episodes=settings.evaluation.episodes,
             num_seeds=len(settings.study.seeds),
             mean=evaluated["mean"],
@@ -147,7 +155,7 @@ environment units, clipped to their bounds and padded with zeros to the longest 
 ## Checks
 
 Loaded in a fresh process without `pamdp`, the model took the trained policy's action on each of
-{observations:,} observations drawn uniformly over their bounds; the largest difference of a
+{observations:,} observations drawn uniformly over their range; the largest difference of a
 parameter was {gap:.2g} of its range. In the environment it earned the evaluated return.
 
 ## Settings

@@ -10,12 +10,12 @@ import numpy as np
 
 from pamdp.cells import Cell
 from pamdp.records import Run, read_json
-from pamdp.settings import Training, Tuning
+from pamdp.settings import Training
 from pamdp.structure import Component, leaves
 from pamdp.training import Point
 
 if TYPE_CHECKING:
-    from pamdp.tuning import Trial
+    from pamdp.tuning import CellStudy, Trial
 
 
 def initial_parameters(cell: Cell) -> str:
@@ -40,8 +40,9 @@ def tags(cell: Cell, stage: str) -> dict[str, str]:
     }
 
 
-def tuning_run(cell: Cell, tuning: Tuning, fingerprint: str, trials: Sequence[Trial]) -> Run:
+def tuning_run(study: CellStudy, trials: Sequence[Trial]) -> Run:
     """The record of a study: one child for each trial told so far."""
+    cell, fingerprint = study.cell, study.fingerprint
     key, labels = f"tune/{cell.name}", tags(cell, "tune")
     children = [
         Run(
@@ -49,7 +50,7 @@ def tuning_run(cell: Cell, tuning: Tuning, fingerprint: str, trials: Sequence[Tr
             fingerprint=fingerprint,
             tags={**labels, "trial": str(trial.number)},
             parameters=dict(trial.values),
-            metrics=_score(trial, tuning),
+            metrics=_score(trial, study.training),
         )
         for trial in trials
     ]
@@ -57,7 +58,11 @@ def tuning_run(cell: Cell, tuning: Tuning, fingerprint: str, trials: Sequence[Tr
         key=key,
         fingerprint=fingerprint,
         tags=labels,
-        parameters={**cell.flattened(), **_prefixed("tuning", tuning)},
+        parameters={
+            **cell.flattened(),
+            **_prefixed("tuning", study.tuning),
+            **_prefixed("training", study.training),
+        },
         children=children,
     )
 
@@ -87,8 +92,8 @@ def training_run(
     )
 
 
-def _score(trial: Trial, tuning: Tuning) -> dict[str, list[tuple[int, float]]]:
-    return {} if trial.score is None else {"score": [(tuning.training.steps, trial.score)]}
+def _score(trial: Trial, training: Training) -> dict[str, list[tuple[int, float]]]:
+    return {} if trial.score is None else {"score": [(training.steps, trial.score)]}
 
 
 def _prefixed(name: str, component: Component) -> dict[str, Any]:

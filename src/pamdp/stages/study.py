@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import shutil
-import warnings
 import zlib
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -13,15 +11,16 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
-from gymnasium.utils.env_checker import check_env
 from packaging.requirements import Requirement
 
 from pamdp import statistics
+from pamdp.cells import code_of
+from pamdp.envs.gymnasium import Gymnasium
 from pamdp.evaluation import Episodes
-from pamdp.host import make
 from pamdp.loops import random_episodes
+from pamdp.problems import EnvironmentFailure
+from pamdp.progress import Progress
 from pamdp.records import Run, read_json, write_json
 from pamdp.settings import Benchmark, Settings, SettingsError
 from pamdp.stages.cells import evaluate_cell, trained, tuned
@@ -43,7 +42,7 @@ def set_up(settings: Settings, root: Path) -> None:
     _forget_old_cells(settings, root)
     folder = root / "metrics" / "setup"
     write_json(folder / "versions.json", {"packages": {n: version(n) for n in RESULT_PACKAGES}})
-    environments = {name: _accepted(name, b) for name, b in settings.environments.items()}
+    environments = {n: _accepted(n, settings.environments[n]) for n in settings.study.environments}
     write_json(folder / "environments.json", environments)
     ensure_experiment(settings.study.name, root)
 
@@ -94,31 +93,28 @@ def _pinned(lock: Path) -> Iterator[Requirement]:
 def _accepted(name: str, benchmark: Benchmark) -> dict[str, Any]:
     try:
         return describe(benchmark)
-    except SettingsError as error:
-        raise SettingsError(f"environments.{name}.task: {error}") from None
-    except (AssertionError, ImportError, TypeError, ValueError, gymnasium.error.Error) as error:
-        raise SettingsError(
-            f"environments.{name}.task: expected an environment that passes Gymnasium's check_env, "
-            f"received {type(error).__name__}: {error}"
-        ) from error
+    except (SettingsError, EnvironmentFailure) as error:
+        raise SettingsError(f"environments.{name}.task: {error}") from error
 
 
 def describe(benchmark: Benchmark) -> dict[str, Any]:
     """Builds and checks an environment: its spaces, its code, and what random actions earn."""
     task = benchmark.task
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # advice on style; what is wrong is raised
-        check_env(make(task).unwrapped, skip_render_check=True)
+    code = code_of(task)
+    if isinstance(task, Gymnasium):
+        task.check()
+        code += task.source_files.values()
+    limit = task.time_limit if isinstance(task, Gymnasium) else task.max_episode_steps
     random = random_episodes(task)
-    source = Path(inspect.getfile(type(task)))
     return {
-        "kind": task.kind,
-        "source": hashlib.sha256(source.read_bytes()).hexdigest(),
-        "max_episode_steps": task.max_episode_steps,
+        "id": task.id if isinstance(task, Gymnasium) else task.gymnasium_id,
+        "source": hashlib.sha256(b"".join(f.read_bytes() for f in code)).hexdigest(),
+        "distributions": task.distributions if isinstance(task, Gymnasium) else {},
+        "max_episode_steps": limit,
         "observation": {
             "shape": [len(task.observation_low)],
-            "low": task.observation_low.tolist(),
-            "high": task.observation_high.tolist(),
+            "low": _ends(task.observation_low),
+            "high": _ends(task.observation_high),
         },
         "actions": [
             {"name": a.name, "low": list(a.low), "high": list(a.high)} for a in task.actions.actions
@@ -133,10 +129,19 @@ def describe(benchmark: Benchmark) -> dict[str, Any]:
     }
 
 
+def _ends(values: np.ndarray) -> list[float | None]:
+    """Bounds, null where there are none, which JSON cannot write."""
+    return [value if np.isfinite(value) else None for value in values.tolist()]
+
+
 def evaluate_study(settings: Settings, root: Path) -> None:
     """Evaluates all seeds of all cells and writes `metrics/evaluate/`."""
     environments = read_json(root / "metrics" / "setup" / "environments.json")
-    episodes = {cell.name: evaluate_cell(settings, cell.name, root) for cell in settings.cells}
+    episodes = {}
+    with Progress("evaluate", len(settings.cells), "cell") as progress:
+        for cell in settings.cells:
+            episodes[cell.name] = evaluate_cell(settings, cell.name, root)
+            progress.update(1)
     returns = {name: _stacked(seeds, "returns") for name, seeds in episodes.items()}
     summary, comparisons = {}, {}
     for cell in settings.cells:
@@ -148,7 +153,7 @@ def evaluate_study(settings: Settings, root: Path) -> None:
             lengths=_stacked(seeds, "lengths"),
             successes=_stacked(seeds, "successes"),
             curves=[child.metrics["eval/return"] for child in record.children],
-            threshold=settings.evaluation.return_threshold,
+            threshold=settings.environments[cell.environment].return_threshold,
             clipped_share=float(np.mean([e.clipped_share for e in seeds.values()])),
             near_bound_share=float(np.mean([e.near_bound_share for e in seeds.values()])),
             random_return=environments[cell.environment]["random_policy"]["return_mean"],
@@ -165,12 +170,15 @@ def evaluate_study(settings: Settings, root: Path) -> None:
 
 
 def film_best(settings: Settings, root: Path) -> None:
-    """Writes `metrics/report/best.gif`: an episode of the best seed of the best cell."""
+    """Writes `metrics/report/<environment>-best.gif`: an episode of its best cell's best seed."""
     summary = read_json(root / "metrics" / "evaluate" / "summary.json")
-    best = max(settings.cells, key=lambda cell: summary[cell.name]["return"]["mean"])
-    seed = max(summary[best.name]["per_seed"], key=itemgetter("mean"))["seed"]
-    cell = tuned(best, root)
-    film(cell, trained(cell, root)[seed], seed, root / "metrics" / "report" / "best.gif")
+    for name in settings.study.environments:
+        cells = [cell for cell in settings.cells if cell.environment == name]
+        best = max(cells, key=lambda cell: summary[cell.name]["return"]["mean"])
+        seed = max(summary[best.name]["per_seed"], key=itemgetter("mean"))["seed"]
+        cell = tuned(best, root)
+        path = root / "metrics" / "report" / f"{name}-best.gif"
+        film(cell, trained(cell, root)[seed], seed, path)
 
 
 def track(settings: Settings, root: Path) -> None:

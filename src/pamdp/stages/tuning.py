@@ -23,15 +23,19 @@ def tune_cell(settings: Settings, name: str, root: Path) -> None:
     cell, tuning = settings.cell(name), settings.tuning
     # The database outlives changes of code and versions; its studies must not.
     code = Path(inspect.getfile(CellStudy)).read_text()
-    study = CellStudy(cell, tuning, fingerprint(cell, tuning, versions(root), code), root)
+    training = tuning.training(settings.environments[cell.environment].training)
+    mark = fingerprint(cell, tuning, training, versions(root), code)
+    study = CellStudy(cell, tuning, training, mark, root)
     trials: list[Trial] = []
     progress = Progress(f"tune {name}", tuning.trials, "trial")
     with Tracker(settings.study.name, root) as tracker, progress:
         for trial in study.run(workers()):
             trials.append(trial)
-            tracker.put(tuning_run(cell, tuning, study.fingerprint, trials))
-            progress.update(1, score=trial.score or 0.0)
-        record = tuning_run(cell, tuning, study.fingerprint, trials)
+            tracker.put(tuning_run(study, trials))
+            best = study.best(trials)
+            count = progress.resumed if trial.earlier else progress.update
+            count(1, **({"best_score": best.score} if best and best.score is not None else {}))
+        record = tuning_run(study, trials)
         best, paths = study.best(trials), sorted(study.distributions)
         found = {"values": best.values, "score": best.score} if best else NOTHING_FOUND
         rows = [[t.number, t.score, *(t.values[path] for path in paths)] for t in trials]

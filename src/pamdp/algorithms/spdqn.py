@@ -1,0 +1,46 @@
+"""SP-DQN (Bester, James, Konidaris 2019, arXiv 1905.04388)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from pamdp import seeding
+from pamdp.algorithms.base import QFunction
+from pamdp.lazy import tf
+
+
+class SPDQN(QFunction):
+    """K separate Q-networks: network k sees the state and the parameters of action k alone.
+
+    The networks are kept as stacks [K, ...] and computed side by side; the first layer's weights
+    of the parameters are [P, H], each row its owner's.
+    """
+
+    def initial(self, key: tf.Tensor, features: int) -> tuple:
+        """Initial weights, each network's as if it were alone."""
+        network, num_actions = self.network, self.spec.num_actions
+        width = network.hidden[0]
+        keys = [seeding.fold(key, index) for index in range(len(network.hidden) + 2)]
+        # fan_in differs between the networks, so it is put in afterwards.
+        spread = (features + np.asarray(self.spec.sizes, np.float32)) ** -0.5
+        of_s = network.hidden_kernel(keys[0], [num_actions, features, width], 1)
+        of_x = network.hidden_kernel(keys[1], [self.spec.num_parameters, width], 1)
+        of_s *= spread[:, None, None]
+        of_x *= np.repeat(spread, self.spec.sizes)[:, None]
+        layers: list[tuple] = [(of_s, of_x, tf.zeros([num_actions, 1, width]))]
+        for layer_key, (fan_in, fan_out) in zip(keys[2:], pairwise(network.hidden), strict=False):
+            kernel = network.hidden_kernel(layer_key, [num_actions, fan_in, fan_out], fan_in)
+            layers.append((kernel, tf.zeros([num_actions, 1, fan_out])))
+        last = network.output_kernel(keys[-1], [num_actions, network.hidden[-1]])
+        return (*layers, (last, tf.zeros([num_actions])))
+
+    def values(self, weights: tuple, s: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+        """[B, K], entry k of network k."""
+        (of_s, of_x, bias), *middle, (last_kernel, last_bias) = weights
+        own = self.own_products(x, of_x)
+        hidden = self.network.activate(s @ of_s + own + bias)  # [K, B, H]
+        for kernel, layer_bias in middle:
+            hidden = self.network.activate(hidden @ kernel + layer_bias)
+        return tf.transpose(tf.linalg.matvec(hidden, last_kernel)) + last_bias

@@ -1,0 +1,132 @@
+"""Frames, and the films and windows that show them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from pamdp.problems import SettingsError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+GIF_COLOURS = 64
+MP4_QUALITY = 7  # of 1 to 10
+
+
+class Frame(NamedTuple):
+    """A picture, [height, width, 3] uint8, and for how many seconds it is seen."""
+
+    picture: np.ndarray
+    seconds: float
+
+
+def output(file: Path | None, title: str) -> Callable[[Iterable[Frame]], None]:
+    """What shows frames: a film, or without a file a window.
+
+    Args:
+      file: ends with one of `WRITERS`.
+      title: of the window.
+
+    Raises:
+      SettingsError: no film is written to such a file, or there is no screen.
+    """
+    if file is None:
+        return partial(_play, _window(title))
+    if file.suffix not in WRITERS:
+        raise SettingsError(
+            f"file: expected a name that ends with {' or '.join(WRITERS)}, received {file}"
+        )
+    return partial(WRITERS[file.suffix], path=file)
+
+
+def write_gif(frames: Iterable[Frame], path: Path) -> None:
+    """Writes frames of one size as an animated GIF that repeats."""
+    pictures, seconds = zip(*frames, strict=True)
+    # One palette for all, so that what does not move costs nothing. Eight pictures tell it; without
+    # refinement (k-means) it blends rare colours with others.
+    sample = np.concatenate(pictures[:: max(1, len(pictures) // 8)])
+    palette = Image.fromarray(sample).quantize(GIF_COLOURS, kmeans=1)
+    first, *others = [
+        Image.fromarray(picture).quantize(palette=palette, dither=Image.Dither.NONE)
+        for picture in pictures
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    durations = [round(1000 * second) for second in seconds]
+    first.save(path, save_all=True, append_images=others, duration=durations, loop=0)
+
+
+def write_mp4(frames: Iterable[Frame], path: Path) -> None:
+    """Writes frames of one size as an MP4 (H.264), as they come."""
+    import imageio_ffmpeg
+
+    frames = iter(frames)
+    first = next(frames)
+    height, width, _ = first.picture.shape
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = imageio_ffmpeg.write_frames(
+        path,
+        (width, height),
+        fps=1 / first.seconds,  # pyright: ignore[reportArgumentType]
+        codec="libx264",
+        quality=MP4_QUALITY,
+        macro_block_size=2,  # sizes are even, or a row is added
+        ffmpeg_log_level="error",
+    )
+    with closing(writer):
+        writer.send(None)
+        for frame in chain([first], frames):
+            for _ in range(round(frame.seconds / first.seconds)):
+                writer.send(np.ascontiguousarray(frame.picture))
+
+
+WRITERS = {".gif": write_gif, ".mp4": write_mp4}
+
+
+def _window(title: str) -> Figure:
+    """A window that is not seen yet."""
+    import matplotlib.pyplot as plt
+
+    reason = "neither a screen nor a toolkit such as Tk was found"
+    try:
+        with plt.rc_context({"toolbar": "None"}):
+            figure = plt.figure(title)
+        if figure.canvas.required_interactive_framework:
+            return figure
+        plt.close(figure)
+    except ImportError as error:  # a toolkit that was asked for by name
+        reason = str(error)
+    raise SettingsError(
+        f"file: expected the name of a film, such as film.mp4 or film.gif, because no window can "
+        f"be opened here ({reason}); received none"
+    )
+
+
+def _play(figure: Figure, frames: Iterable[Frame]) -> None:
+    """Shows frames in their time, until they end or the window is closed."""
+    import matplotlib.pyplot as plt
+
+    axes = figure.add_axes((0, 0, 1, 1), frame_on=False, xticks=[], yticks=[])
+    image, since = None, time.monotonic()
+    for frame in frames:
+        if image is None:
+            height, width, _ = frame.picture.shape
+            figure.set_size_inches(width / figure.dpi, height / figure.dpi)
+            image = axes.imshow(frame.picture)
+            figure.show()
+        image.set_data(frame.picture)
+        figure.canvas.draw_idle()
+        # What it took to play and to draw is part of the time.
+        figure.canvas.start_event_loop(max(0.001, since + frame.seconds - time.monotonic()))
+        since = time.monotonic()
+        if not plt.fignum_exists(figure.number):
+            return
+    plt.close(figure)

@@ -1,0 +1,551 @@
+"""Goal against recorded trajectories, and on numbers worked by hand."""
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pamdp import seeding
+from pamdp.envs import goal, pitch, soccer
+from pamdp.envs.base import Outcome
+from pamdp.envs.goal import Goal
+from pamdp.envs.soccer import BALL, KEEPER, PLAYER, State
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "goal.json"
+KICK_TO, LEFT, RIGHT = 0, 1, 2
+QUIET = {v: Goal(kind="goal", version=v, noise=0.0) for v in ("v0", "v1")}
+both_versions = pytest.mark.parametrize("version", ["v0", "v1"])
+
+
+@cache
+def compiled(name: str, version: str, noise: float = 0.0) -> Callable[..., Any]:
+    """A function of the environment, compiled once for each dtype and batch size."""
+    function = getattr(Goal(kind="goal", version=version, noise=noise), name)
+    return tf.function(
+        lambda state, action, parameters: function(state, action, parameters, tf.constant([1, 2])),
+        jit_compile=True,
+        autograph=False,
+    )
+
+
+def recorded(values: list[float], dtype: tf.DType) -> State:
+    """The state with these 14 variables."""
+    row = tf.constant([values], dtype)
+    positions, velocities = (
+        tf.stack([row[:, i : i + 2] for i in starts], axis=1) for starts in ((0, 5, 10), (2, 7, 12))
+    )
+    none = tf.zeros([1], tf.int32)
+    return State(positions, velocities, tf.gather(row, [4, 9], axis=1), none, none)
+
+
+def at(**given: Any) -> State:
+    """A match at rest, bodies apart, but for what is given."""
+    values = {
+        "player": (0.0, 0.0),
+        "keeper": (14.5, 0.0),
+        "ball": (1.5, 0.0),
+        "player_velocity": (0.0, 0.0),
+        "keeper_velocity": (0.0, 0.0),
+        "ball_velocity": (0.0, 0.0),
+        "orientation": (0.0, 3.0),
+        "actions": 0,
+    } | given
+    return State(
+        position=tf.constant([[values[name] for name in ("player", "keeper", "ball")]]),
+        velocity=tf.constant(
+            [[values[f"{name}_velocity"] for name in ("player", "keeper", "ball")]]
+        ),
+        orientation=tf.constant([values["orientation"]]),
+        ticks=tf.constant([0]),
+        actions=tf.constant([values["actions"]]),
+    )
+
+
+def act(state: State, action: int, *parameters: float, version: str = "v0") -> Outcome:
+    padded = tf.constant([[*parameters, 0.0][:2]])
+    return compiled("transition", version)(state, tf.constant([action]), padded)
+
+
+def ticked(
+    state: State, target: tuple[float, float] = (20.4, 0.0), noise: tuple[float, ...] = (0.0,) * 6
+) -> State:
+    return soccer.tick(state, tf.constant([target]), tf.constant([noise]))
+
+
+def observed(state: State, version: str = "v0") -> np.ndarray:
+    return QUIET[version].observation(state)[0].numpy()
+
+
+# -- Recorded trajectories -------------------------------------------------------------------------
+
+
+def agrees(episode: dict, dtype: tf.DType, tolerance: float) -> bool:
+    """Whether a whole episode comes out as recorded."""
+    state = recorded(episode["initial_observation"], dtype)
+    for step in episode["steps"]:
+        parameters = tf.constant([[*step["parameter"], 0.0][:2]], dtype)
+        state, reward, terminated, success = compiled("transition", "v0")(
+            state, tf.constant([step["action"]]), parameters
+        )
+        distance = np.abs(soccer.features(state)[0] - step["observation"]).max()
+        if (
+            max(distance, abs(reward.numpy()[0] - step["reward"])) > tolerance
+            or terminated.numpy()[0] != step["terminated"]
+            or success.numpy()[0] != (step["reward"] == 50)
+            or state.ticks.numpy()[0] != step["ticks"]
+        ):
+            return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance", "share"),
+    [
+        pytest.param(tf.float64, 1e-9, 1.0, id="float64"),
+        # A threshold may fall the other way in a rare episode.
+        pytest.param(tf.float32, 1e-3, 0.97, id="float32"),
+    ],
+)
+def test_recorded_episodes(dtype: tf.DType, tolerance: float, share: float) -> None:
+    episodes = json.loads(GOLDEN.read_text())
+    assert len(episodes) == 54
+    assert sum(episode["steps"][-1]["reward"] == 50 for episode in episodes) == 22
+    assert np.mean([agrees(episode, dtype, tolerance) for episode in episodes]) >= share
+
+
+def test_kickoff_as_recorded() -> None:
+    episodes = json.loads(GOLDEN.read_text())
+    states = np.array([episode["initial_observation"] for episode in episodes])
+    ours = soccer.features(soccer.kickoff(tf.constant([1, 2]), 10_000)).numpy()
+    for found, tolerance in ((states, 1e-9), (ours, 1e-5)):
+        y = found[:, 1]
+        zero, distance = 0 * y, np.hypot(20, y)
+        unit = np.stack([20 / distance, -y / distance])
+        expected = [zero, y, zero, zero, np.arctan2(-y, 20), zero + 14.5, 5.5 / 20 * y, zero, zero]
+        expected += [np.arctan2(y, -20), 1.6 * unit[0], y + 1.6 * unit[1], zero, zero]
+        np.testing.assert_allclose(found, np.stack(expected, axis=1), rtol=0, atol=tolerance)
+    np.testing.assert_allclose([ours[:, 1].min(), ours[:, 1].max()], [-15, 15], atol=0.02)
+    assert ours[:, 1].mean() == pytest.approx(0, abs=4 * 30 / 12**0.5 / 100)
+
+
+def test_the_ball_can_be_kicked_at_the_kickoff() -> None:
+    # It is 1.6 away, rounded up or down, and 1.6 is the farthest that it can be kicked from.
+    state = soccer.kickoff(tf.constant([1, 2]), 100_000)
+    assert soccer.kickable(state).numpy().all()
+    farther = state.position + np.float32([[0, 0], [0, 0], [1e-3, 0]])
+    assert not soccer.kickable(state._replace(position=farther)).numpy().any()
+
+
+def test_random_policy_scores_as_recorded() -> None:
+    episodes, environment = 10_000, Goal(kind="goal")
+    spec = environment.actions
+
+    def step(t, state, over, total, length, goals):
+        key = seeding.stream(1, "policy", t)
+        action = seeding.integers(key, [episodes], 3)
+        units = 2 * seeding.uniform(seeding.fold(key, 1), [episodes, spec.num_parameters]) - 1
+        parameters = spec.take(spec.unscale(units), action)
+        outcome = environment.transition(
+            state, action, parameters, seeding.stream(1, "environment", t)
+        )
+        total += tf.where(over, 0.0, outcome.reward)
+        length += tf.where(over, 0.0, 1.0)
+        goals += tf.where(over, 0.0, tf.cast(outcome.success, tf.float32))
+        return t + 1, outcome.state, over | outcome.terminated, total, length, goals
+
+    @tf.function(jit_compile=True, autograph=False)
+    def rollout():
+        zeros = tf.zeros([episodes])
+        state = environment.initial(seeding.stream(1, "reset", 0), episodes)
+        begin = (0, state, zeros > 0, zeros, zeros, zeros)
+        return tf.while_loop(lambda t, s, over, *_: ~tf.reduce_all(over) & (t < 100), step, begin)
+
+    over, total, length, goals = (leaf.numpy().astype(np.float64) for leaf in rollout()[2:])
+    assert over.all()
+    for scores, mean in ((total, -8.156), (length, 1.040), (goals, 0.0005)):
+        assert scores.mean() == pytest.approx(mean, abs=4 * scores.std() / episodes**0.5)
+
+
+# -- One tick, by hand -----------------------------------------------------------------------------
+
+
+def test_kicking() -> None:
+    after = ticked(at(), target=(6.0, 9.0))
+    # 0.06 of the way from the player, then 6 % less.
+    np.testing.assert_allclose(after.position[0, BALL], [1.5 + 0.36, 0.54], rtol=1e-6)
+    np.testing.assert_allclose(after.velocity[0, BALL], [0.94 * 0.36, 0.94 * 0.54], rtol=1e-5)
+    np.testing.assert_array_equal(after.position[0, PLAYER], [0, 0])
+
+
+@pytest.mark.parametrize(
+    ("orientation", "quality"),
+    [(0.0, 0.75), (np.pi, 0.5), (-np.pi / 2, 0.625), (2 * np.pi, 0.75)],
+)
+def test_kicks_are_as_strong_as_the_player_stands(orientation: float, quality: float) -> None:
+    # The ball at 1.6 comes with a speed of 1; 1 + 0.06 * 20.4 would be needed.
+    state = at(ball=(1.6, 0.0), ball_velocity=(-1.0, 0.0), orientation=(orientation, 0.0))
+    speed = 0.94 * (-1 + 2.7 * quality)
+    np.testing.assert_allclose(ticked(state).velocity[0, BALL], [speed, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "ball", "speed", "expected"),
+    [
+        (np.pi / 2, (5.0, 0.0), 0.0, 0.0),
+        (np.pi / 2, (5.0, 0.0), 0.2, np.pi / 4),  # half of the turn, as 1 + 5 * 0.2 = 2
+        (3.0, (-5.0, -5.0), 0.0, 5 * np.pi / 4),  # the shorter way: through pi
+        (0.4, (5.0, 0.0), 0.0, 0.0),
+        (0.39, (5.0, 0.0), 0.0, 0.39),  # less than pi / 8 off: runs
+    ],
+)
+def test_turning(orientation: float, ball: tuple, speed: float, expected: float) -> None:
+    state = at(ball=ball, orientation=(orientation, 0.0), player_velocity=(0.0, speed))
+    after = ticked(state)
+    np.testing.assert_allclose(after.orientation[0, 0], expected, atol=1e-6)
+    runs = 0.06 if orientation == 0.39 else 0.0
+    np.testing.assert_allclose(after.position[0, PLAYER, 0], runs * np.cos(0.39), atol=1e-7)
+
+
+def test_running() -> None:
+    after = ticked(ticked(at(ball=(5.0, 0.0))))
+    # 0.06, then 0.4 * 0.06 + 0.06
+    np.testing.assert_allclose(after.position[0, PLAYER], [0.06 + 0.084, 0], atol=1e-7)
+    np.testing.assert_allclose(after.velocity[0, PLAYER], [0.4 * 0.084, 0], atol=1e-7)
+
+
+def test_keeper_runs_to_where_the_ball_stops() -> None:
+    # 8 + 0.12 / 0.06 = 10, and no shot: it stops before the goal.
+    after = ticked(at(ball=(8.0, 6.0), ball_velocity=(0.12, 0.0), keeper=(13.0, 2.0)))
+    np.testing.assert_allclose(after.orientation[0, 1], np.arctan2(4, -3), rtol=1e-6)
+    expected = [13 - 0.048 * 0.6, 2 + 0.048 * 0.8]
+    np.testing.assert_allclose(after.position[0, KEEPER], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("ball_y", "way", "push"),
+    [
+        # Passes y = 9 on the goal line, a shot. The foot on the line y = x - 11 is (16, 5).
+        (0.0, (2.0, -2.0), 0.12),
+        # Passes 9.1: none. It stops 0.8 / 0.06 = 40 / 3 farther on both axes.
+        (0.1, (11 + 40 / 3 - 14, 0.1 + 40 / 3 - 7), 0.048),
+    ],
+)
+def test_keeper_saves_shots(ball_y: float, way: tuple[float, float], push: float) -> None:
+    after = ticked(at(ball=(11.0, ball_y), ball_velocity=(0.8, 0.8), keeper=(14.0, 7.0)))
+    moved = push * np.array(way) / np.hypot(*way)
+    np.testing.assert_allclose(after.position[0, KEEPER], np.add((14, 7), moved), rtol=1e-6)
+    np.testing.assert_allclose(after.orientation[0, 1], np.arctan2(*way[::-1]), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("bodies", "size"), [((PLAYER, KEEPER), 1.8), ((PLAYER, BALL), 1.3), ((KEEPER, BALL), 1.3)]
+)
+def test_collisions(bodies: tuple[int, int], size: float) -> None:
+    places, speeds = np.full([3, 2], 50.0), np.full([3, 2], 0.5)
+    places[2] = 90
+    one, other = bodies
+    places[one], places[other] = (5, 5), (5 + 0.6 * (size - 0.2), 5 + 0.8 * (size - 0.2))
+    state = at()._replace(position=tf.constant(places[None]), velocity=tf.constant(speeds[None]))
+    after = soccer._collided(state, one, other)
+    moved, turned = np.zeros([3, 2]), np.ones([3, 1])
+    moved[one], moved[other] = (-0.06, -0.08), (0.06, 0.08)
+    turned[[one, other]] = -1
+    np.testing.assert_allclose(after.position[0], places + moved, atol=1e-12)
+    np.testing.assert_array_equal(after.velocity[0], speeds * turned)
+    places[other] = np.array([5, 5]) + np.array([0.6, 0.8]) * (size + 0.001)
+    apart = state._replace(position=tf.constant(places[None]))
+    np.testing.assert_array_equal(soccer._collided(apart, one, other).position, apart.position)
+
+
+def test_bodies_collide_with_others_only() -> None:
+    # The keeper runs into the player: both turn round, and the keeper's 0.048 * 0.4 with them.
+    state = at(player=(3.0, 0.0), keeper=(4.8, 0.0), ball=(1.0, 0.0), orientation=(np.pi, np.pi))
+    after = ticked(state)
+    overlap = 0.048 - 0.06  # the player runs away, faster
+    assert overlap < 0
+    np.testing.assert_allclose(after.position[0, :2], [[2.94, 0], [4.752, 0]], atol=1e-6)
+    after = ticked(state._replace(orientation=tf.constant([[0.0, np.pi]], tf.float32)))
+    np.testing.assert_allclose(after.position[0, :2], [[2.976, 0], [4.776, 0]], atol=1e-6)
+    np.testing.assert_allclose(after.velocity[0, 1], [0.4 * 0.048, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("noise", "position", "velocity"),
+    [
+        ((1.0, 0, 0), 0.06 * np.array([np.cos(1.1 * 0.3), np.sin(1.1 * 0.3)]), 0.0),
+        ((-1.0, 0, 0), 0.06 * np.array([np.cos(0.9 * 0.3), np.sin(0.9 * 0.3)]), 0.0),
+        # At rest nothing is shaken; at a speed of 0.5 it is by a tenth of that.
+        ((0, 1.0, -1.0), 0.06 * np.array([np.cos(0.3), np.sin(0.3)]), 0.0),
+        ((0, 1.0, -0.5), [0.35 + 0.06 * np.cos(0.3), 0.375 + 0.06 * np.sin(0.3)], 0.5),
+    ],
+)
+def test_noise(noise: tuple, position: list[float], velocity: float) -> None:
+    state = at(
+        ball=(5.0, 0.5),
+        orientation=(0.3, 0.0),
+        player_velocity=(0.6 * velocity, 0.8 * velocity),
+    )
+    after = ticked(state, noise=(*noise, 0.0, 0.0, 0.0))
+    np.testing.assert_allclose(after.position[0, PLAYER], position, rtol=1e-5)
+    quiet = ticked(state)
+    np.testing.assert_array_equal(after.position[0, 1:], quiet.position[0, 1:])
+
+
+def test_noise_of_the_keeper_and_of_a_kick() -> None:
+    state = at(keeper=(10.0, 2.0), ball_velocity=(0.0, 0.1))
+    quiet, noisy = ticked(state), ticked(state, noise=(1.0, 1.0, 1.0, 1.0, 1.0, 1.0))
+    # Kick: 5 % more of the angle and 5 % of the speed.
+    angle = 1.05 * np.arctan2(-0.1, 1.224)
+    expected = np.hypot(1.224, 0.1) * np.array([np.cos(angle), np.sin(angle)])
+    expected += [0.005, 0.1 + 0.005]
+    np.testing.assert_allclose(noisy.velocity[0, BALL], 0.94 * expected, atol=1e-6)
+    # Keeper: 10 % more of the angle.
+    (x, y), moved = (
+        (s.position[0, KEEPER] - state.position[0, KEEPER]).numpy() for s in (quiet, noisy)
+    )
+    angle = 1.1 * np.arctan2(y, x)
+    np.testing.assert_allclose(
+        moved, np.hypot(x, y) * np.array([np.cos(angle), np.sin(angle)]), atol=2e-6
+    )
+
+
+# -- Actions, by hand ------------------------------------------------------------------------------
+
+
+def first_tick(state: State, action: int, *parameters: float, version: str = "v0") -> State:
+    padded = tf.constant([[*parameters, 0.0][:2]])
+    path = compiled("path", version)(state, tf.constant([action]), padded)
+    return tf.nest.map_structure(lambda leaf: leaf[0], path.states)
+
+
+@pytest.mark.parametrize(
+    ("version", "action", "parameters", "target"),
+    [
+        ("v0", KICK_TO, (6.0, 9.0), (6.0, 6.0)),
+        ("v1", KICK_TO, (6.0, 9.0), (6.0, 9.0)),
+        ("v0", KICK_TO, (-5.0, 9.0), (0.0, 0.0)),
+        ("v1", KICK_TO, (-5.0, 99.0), (0.0, 15.0)),
+        ("v1", KICK_TO, (6.0, -99.0), (6.0, -15.0)),
+        ("v0", LEFT, (4.0,), (20.4, 4.0)),
+        ("v0", RIGHT, (4.0,), (20.4, 4.0)),
+        ("v1", RIGHT, (-9.0,), (20.4, -7.01)),
+        ("v0", LEFT, (9.0,), (20.4, 7.01)),
+    ],
+)
+def test_targets(version: str, action: int, parameters: tuple, target: tuple) -> None:
+    after = first_tick(at(), action, *parameters, version=version)
+    np.testing.assert_allclose(after.velocity[0, BALL], 0.94 * 0.06 * np.array(target), atol=1e-6)
+
+
+@both_versions
+def test_kicking_to_a_place(version: str) -> None:
+    outcome = act(at(), KICK_TO, 5.0, 5.0, version=version)
+    state = outcome.state
+    assert outcome.reward.numpy() == [0.0]
+    assert not outcome.terminated.numpy()[0]
+    assert not outcome.success.numpy()[0]
+    player, ball = state.position[0, PLAYER].numpy(), state.position[0, BALL].numpy()
+    # 16.7 times 0.06 of (5, 5); the player has come nearer by steps of 0.1.
+    assert np.hypot(*(ball - (6.5, 5))) < 0.1 / 0.06
+    assert 1.5 <= np.hypot(*(ball - player)) <= 1.6
+    assert np.hypot(*state.velocity[0, BALL]) <= 0.1
+
+
+@both_versions
+def test_an_action_takes_a_tick_at_least(version: str) -> None:
+    outcome = act(at(), KICK_TO, 0.0, 0.0, version=version)  # the ball is there already
+    assert outcome.state.ticks.numpy() == [1]
+    assert outcome.state.actions.numpy() == [1]
+
+
+@pytest.mark.parametrize(
+    ("ball", "velocity", "reward", "scored"),
+    [
+        ((19.9, 3.0), (0.5, 0.0), (50.0, 50.0), True),
+        ((19.9, -7.0), (0.1, 0.0), (50.0, 50.0), True),
+        # Through the net, which is 2.44 deep: the distance to the goal is 0.
+        ((19.9, 3.0), (2.6, 0.0), (0.0, 0.0), False),
+        # Over the goal line beside the goal: measured from the post, but as published below it.
+        ((19.9, 8.0), (0.5, 0.0), (-0.99, -0.99), False),
+        ((19.9, -8.0), (0.5, 0.0), (-15.01, -0.99), False),
+        # Over the other lines, to the nearer post.
+        ((10.0, 14.8), (0.0, 0.5), (-np.hypot(10, 15.3 - 7.01),) * 2, False),
+        ((10.0, -14.8), (0.0, -0.5), (-np.hypot(10, 15.3 - 7.01),) * 2, False),
+        ((0.3, 5.0), (-0.5, 0.0), (-20.2, -20.2), False),
+    ],
+)
+def test_ends(ball: tuple, velocity: tuple, reward: tuple[float, float], scored: bool) -> None:
+    state = at(ball=ball, ball_velocity=velocity, player=(5.0, 0.0), keeper=(14.5, 0.0))
+    for version, expected in zip(("v0", "v1"), reward, strict=True):
+        outcome = act(state, LEFT, 0.0, version=version)
+        assert outcome.state.ticks.numpy() == [1]
+        assert outcome.terminated.numpy()[0]
+        assert outcome.success.numpy()[0] == scored
+        np.testing.assert_allclose(outcome.reward, [expected], rtol=1e-5)
+
+
+@both_versions
+def test_the_keeper_catches_the_ball(version: str) -> None:
+    # It runs 0.048 in the first tick and 0.4 * 0.048 + 0.048 in the second: 2.1 - 0.1152 < 2.
+    outcome = act(at(ball=(12.0, 0.0), keeper=(14.1, 0.0)), RIGHT, 0.0, version=version)
+    assert outcome.state.ticks.numpy() == [2]
+    assert outcome.terminated.numpy()[0]
+    assert not outcome.success.numpy()[0]
+    np.testing.assert_allclose(outcome.reward, [-8.0], rtol=1e-6)
+
+
+def test_a_free_shot_scores() -> None:
+    state = at(player=(8.0, 1.0), ball=(9.5, 1.0), keeper=(2.0, 1.0))
+    outcome = act(state, LEFT, 5.0)
+    assert outcome.success.numpy()[0]
+    assert outcome.reward.numpy() == [50.0]
+    # 0.06 * (12.4, 4), 6 % less each tick: 9.5 + 0.744 * (1 - 0.94^n) / 0.06 is 20 after n = 31.
+    # The player runs after it and is too late to kick again.
+    assert outcome.state.ticks.numpy() == [31]
+    rolled = (1 - 0.94**31) / 0.06
+    expected = [9.5 + 0.744 * rolled, 1 + 0.24 * rolled]
+    np.testing.assert_allclose(outcome.state.position[0, BALL], expected, rtol=1e-5)
+
+
+def test_the_hundredth_action() -> None:
+    late, before = at(ball=(1.5, 9.0), actions=99), at(ball=(1.5, 9.0), actions=98)
+    for action in (KICK_TO, LEFT):
+        outcome = act(late, action, 5.0)
+        assert outcome.terminated.numpy()[0]
+        assert not outcome.success.numpy()[0]
+        np.testing.assert_allclose(outcome.reward, [-np.hypot(18.5, 1.99)], rtol=1e-6)
+        assert outcome.state.ticks.numpy() == [0]
+        np.testing.assert_array_equal(outcome.state.position, late.position)
+    for outcome in (act(before, KICK_TO, 1.0), act(late, KICK_TO, 1.0, version="v1")):
+        assert not outcome.terminated.numpy()[0]
+        assert outcome.reward.numpy() == [0.0]
+        assert outcome.state.ticks.numpy()[0] > 0
+    assert Goal(kind="goal").max_episode_steps == 100  # and the loops truncate v1 there
+
+
+def test_too_long_an_action_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(goal, "MAX_TICKS", 5)
+    arguments = (tf.constant([LEFT]), tf.constant([[0.0, 0.0]]), tf.constant([0, 0]))
+    outcome = QUIET["v0"].transition(at(), *arguments)
+    assert outcome.state.ticks.numpy() == [5]
+    assert not outcome.terminated.numpy()[0]
+    assert outcome.reward.numpy() == [0.0]
+    state = at()
+    for _ in range(5):
+        state = ticked(state)
+    for found, expected in zip(outcome.state[:3], state[:3], strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_rows_of_a_batch_are_independent() -> None:
+    actions = [(KICK_TO, 5.0), (LEFT, 6.0), (RIGHT, -6.0), (KICK_TO, 0.0)]
+    singles = [act(at(), *action) for action in actions]
+    batch = compiled("transition", "v0")(
+        tf.nest.map_structure(lambda leaf: tf.repeat(leaf, 4, axis=0), at()),
+        tf.constant([action for action, _ in actions]),
+        tf.constant([[parameter, 0.0] for _, parameter in actions]),
+    )
+    alone = tf.nest.map_structure(lambda *leaves: tf.concat(leaves, 0), *singles)
+    assert len(set(alone.state.ticks.numpy())) > 2
+    for found, expected in zip(tf.nest.flatten(batch), tf.nest.flatten(alone), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_noise_of_an_action() -> None:
+    @tf.function(jit_compile=True, autograph=False)
+    def shoot(noise: tf.Tensor) -> State:
+        environment, key = QUIET["v0"].model_copy(update={"noise": noise}), tf.constant([3, 4])
+        start = tf.nest.map_structure(lambda leaf: tf.repeat(leaf, 100, axis=0), at())
+        action, parameters = tf.fill([100], LEFT), tf.fill([100, 2], 5.0)
+        return environment.transition(start, action, parameters, key).state
+
+    quiet, noisy = shoot(tf.constant(0.0)), shoot(tf.constant(1.0))
+    assert np.ptp(quiet.position.numpy(), axis=0).max() == 0
+    assert len(np.unique(tf.reshape(noisy.position, [100, 6]), axis=0)) == 100
+    # 5 % of the angle of the kick, about 0.24, on a way of 11.
+    assert 0.2 < np.ptp(noisy.position[:, BALL, 1]) < 0.3
+
+
+@both_versions
+def test_path_leads_to_the_outcome(version: str) -> None:
+    path_of, transition = (compiled(name, version, 1.0) for name in ("path", "transition"))
+    for action, state in ((KICK_TO, at()), (LEFT, at()), (LEFT, at(actions=99))):
+        arguments = (state, tf.constant([action]), tf.constant([[5.0, 3.0]]))
+        path, outcome = path_of(*arguments), transition(*arguments)
+        length = int(path.length)
+        assert length == max(1, outcome.state.ticks.numpy()[0])
+        np.testing.assert_allclose(
+            path.states.position[length - 1], outcome.state.position, atol=1e-4
+        )
+        ticks = path.states.ticks.numpy()[:, 0]
+        if length > 1:
+            np.testing.assert_array_equal(ticks[:length], np.arange(1, length + 1))
+
+
+# -- Observation and picture -----------------------------------------------------------------------
+
+
+def test_observation() -> None:
+    state = recorded([float(n) / 10 for n in range(14)], tf.float32)
+    # From the keeper at (0.5, 0.6) to the ball at (1, 1.1): the diagonal, which meets 20 in 20.1.
+    expected = [n / 10 for n in range(14)] + [0.5**0.5, 0.5**0.5]
+    np.testing.assert_allclose(observed(state), [*expected, 14.02], rtol=1e-5)
+    np.testing.assert_allclose(observed(state, "v1"), [*expected, 7.01], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("keeper", "ball", "v0", "v1"),
+    [
+        ((15.0, 0.0), (16.0, 1.0), 5.0, 5.0),
+        ((15.0, 0.0), (14.0, 1.0), -5.0, -5.0),
+        ((15.0, 0.0), (16.0, 2.0), 10.0, 7.01),
+        ((15.0, 0.0), (16.0, -2.0), -7.01, -7.01),
+        ((15.0, 0.0), (16.0, 9.0), 14.02, 7.01),
+        ((15.0, 0.0), (15.0, 3.0), -7.01, -7.01),
+        ((15.0, 0.0), (15.0, -3.0), 7.01, 7.01),
+        ((15.0, 1.0), (15.0, 1.0), 7.01, 7.01),
+    ],
+)
+def test_projection(keeper: tuple, ball: tuple, v0: float, v1: float) -> None:
+    state = at(keeper=keeper, ball=ball)
+    found = [observed(state, version) for version in ("v0", "v1")]
+    np.testing.assert_allclose([found[0][16], found[1][16]], [v0, v1], rtol=1e-6)
+    assert np.isfinite(found).all()
+
+
+def test_observation_within_its_bounds() -> None:
+    state = at(
+        player=(-1.0, 16.0), ball=(22.0, -17.0), ball_velocity=(0, -2.7), orientation=(4.0, 3.0)
+    )
+    found = observed(state)
+    np.testing.assert_array_equal(found[[0, 1, 10, 11]], [0, 15, 20, -15])
+    np.testing.assert_allclose(found[[4, 9, 13]], [4 - 2 * np.pi, 3, -2.7], rtol=1e-6)
+    for version, upper in (("v0", 14.02), ("v1", 7.01)):
+        low, high = QUIET[version].observation_low, QUIET[version].observation_high
+        pi = np.float32(np.pi)
+        body = [20, 15, 1, 1, pi]
+        np.testing.assert_allclose(high, [*body, *body, 20, 15, 3, 3, 1, 1, upper])
+        body = [0, -15, -1, -1, -pi]
+        np.testing.assert_allclose(low, [*body, *body, 0, -15, -3, -3, -1, -1, -7.01])
+
+
+def test_picture() -> None:
+    state = at(ball=(3.0, 12.0), player=(5.0, -6.0), keeper=(15.0, 2.0))
+    picture = QUIET["v0"].picture(state)
+    left, _, right, top = pitch.VIEW
+    scale = picture.shape[1] / (right - left)
+
+    def pixel(x: float, y: float) -> tuple:
+        return tuple(picture[round((top - x) * scale), round((-y - left) * scale)])
+
+    # Bodies are where they are, and arrows point forwards: the player's upwards, along x.
+    assert pixel(3.0, 12.0) == pitch.WHITE
+    assert pixel(5.0 - 0.6, -6.0) == pitch.BLUE
+    assert pixel(5.0 + 0.4, -6.0) == pitch.WHITE
+    assert pixel(15.0, 2.6) == pitch.RED
+    assert pixel(15.6, 2.0) == pitch.RED

@@ -1,0 +1,129 @@
+"""What a study consists of, and what tuning makes of it."""
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pamdp.algorithms import ALGORITHMS
+from pamdp.lazy import tf
+from pamdp.loops import policy_of
+from pamdp.settings import Settings, Training
+from pamdp.structure import floats, structure
+from tests.helpers import changed, params, settings, undashed
+
+LEARNER = "environments__platform__learner"
+N_STEP = {"steps": 3, "beta": 0.5}
+
+
+def test_a_smaller_study_needs_no_smaller_space() -> None:
+    small = settings(study__strategies=["plain"], study__algorithms=["pdqn"])
+    assert [cell.name for cell in small.cells] == ["platform-pdqn-plain"]
+
+
+def test_without_trials_the_ranges_of_tuning_do_not_matter() -> None:
+    study = settings(**{f"{LEARNER}__q__learning_rate": 0.5, "tuning__trials": 0})
+    assert study.cells[0].learner.q.learning_rate == 0.5
+
+
+def test_chains_are_cells() -> None:
+    study = settings(study__chains=["reversal_inverting"], study__strategies=[])
+    assert [cell.strategy_name for cell in study.cells] == ["reversal_inverting"] * 2
+    assert floats(study.cells[0])["strategy.members.0.factor"] == 0.1
+
+
+def test_integers_are_numbers_and_become_floats() -> None:
+    gamma = settings(**{f"{LEARNER}__gamma": 1}).cells[0].learner.gamma
+    assert gamma == 1.0
+    assert isinstance(gamma, float)
+
+
+FAST = {"environments__fast__learner__q__learning_rate": 0.5}
+
+
+def with_a_second_environment(**changes: Any) -> Settings:
+    """Of whose cells none could be trial 0."""
+    values = params()
+    values["environments"]["fast"] = copy.deepcopy(values["environments"]["platform"])
+    return Settings.model_validate(changed(values, undashed(FAST | changes)))
+
+
+def test_cells_that_the_study_does_not_run_need_not_fit_the_ranges_of_tuning() -> None:
+    study = with_a_second_environment()
+    assert {cell.environment for cell in study.cells} == {"platform"}
+    said = r"tuning.space.0: expected a range around 0.5, with which fast-pdqn-plain starts"
+    with pytest.raises(ValueError, match=said):
+        with_a_second_environment(study__environments=["platform", "fast"])
+    with_a_second_environment(study__environments=["fast"], tuning__trials=0)
+
+
+BETA = {"path": "learner.n_step.beta", "low": 0.0, "high": 1.0}
+AHEAD = {"environments__fast__learner__n_step": N_STEP}
+
+
+def test_the_ends_of_a_range_have_to_be_allowed_in_the_cells_of_the_study() -> None:
+    beyond = AHEAD | {"tuning__space": [BETA | {"high": 1.5}]}
+    with_a_second_environment(**beyond)
+    said = r"tuning.space.0.high: .*to 1, as learner.n_step.beta has to be, received 1.5"
+    for trials in (0, 8):
+        with pytest.raises(ValueError, match=said):
+            with_a_second_environment(study__environments=["fast"], tuning__trials=trials, **beyond)
+
+
+def test_the_space_may_name_what_only_another_environment_has() -> None:
+    """So that a smaller study needs no smaller space, as with algorithms and strategies."""
+    study = with_a_second_environment(tuning__space=[BETA], **AHEAD)
+    assert "learner.n_step.beta" not in floats(study.cells[0])
+    with pytest.raises(ValueError, match=r"expected the path of a float of a cell, received '"):
+        settings(tuning__space=[BETA])
+
+
+@pytest.mark.parametrize(
+    ("share", "steps"), [(0.25, 250), (1.0, 1000), (1e-9, 1), (0.0006, 1), (0.3337, 334)]
+)
+def test_a_trial_is_a_share_of_the_training_of_its_environment(share, steps) -> None:
+    full = Training(steps=1000, report_every=100, evaluation_episodes=7)
+    tuning = settings(tuning__share=share).tuning
+    assert tuning.training(full) == Training(steps=steps, report_every=100, evaluation_episodes=7)
+    assert full.steps == 1000
+
+
+def test_n_step_targets_are_floats_and_structure() -> None:
+    path = f"{LEARNER}__n_step"
+    cell, other = (settings(**{path: {"steps": 3, "beta": beta}}).cells[0] for beta in (0.5, 0.25))
+    assert floats(cell)["learner.n_step.beta"] == 0.5
+    assert structure(cell) == structure(other)
+    assert structure(cell) != structure(settings(**{path: {"steps": 4, "beta": 0.5}}).cells[0])
+    assert structure(cell) != structure(settings().cells[0])
+
+
+def test_a_sparse_environment_is_a_task() -> None:
+    task = {"kind": "sparse", "task": {"kind": "platform", "version": "v0", "noise": 0.5}}
+    cell = settings(environments__platform__task=task).cells[0]
+    assert floats(cell)["task.task.noise"] == 0.5
+    assert cell.functional.gymnasium_id == "pamdp/SparsePlatform-v0"
+
+
+def test_every_environment_of_the_file_can_be_studied_as_it_stands() -> None:
+    """Naming it is enough: what tuning varies goes around what it starts with."""
+    names = list(params()["environments"])
+    study = settings(study__environments=names, study__algorithms=list(ALGORITHMS))
+    assert {cell.environment for cell in study.cells} == set(names)
+
+
+def test_goal_starts_from_the_published_parameters() -> None:
+    """In scaled units of the 17 scaled features."""
+    study = settings(study__environments=["goal"], tuning__trials=0)
+    cell = study.cell("goal-mpdqn-plain")
+    policy = policy_of(cell)
+    s = tf.random.stateless_uniform([20, 17], [1, 2], -1.0, 1.0)
+    nothing = tf.nest.map_structure(tf.zeros_like, policy.initial(tf.constant([1, 2])))
+    f = s.numpy().T
+    published = [
+        -0.375 + 0.5 * f[10] + 0.0625 * f[14],
+        0.83333 * f[11] + 0.11111 * f[15],
+        np.full(20, 0.857347),
+        np.full(20, -0.857347),
+    ]
+    np.testing.assert_allclose(policy.parameters(nothing, s).numpy().T, published, atol=1e-5)
