@@ -203,9 +203,12 @@ def test_separate_networks_start_like_networks_of_their_own_size() -> None:
         limit = 30**-0.5
         assert 0.8 * limit < np.max(np.abs(output[0])) <= limit
         assert not any(np.any(bias) for _, bias in (first, second, output))
-    kernels = [alone(weights, SPEC, k)[layer][0][:6, :30] for k in range(4) for layer in range(2)]
-    distinct = {np.asarray(kernel).tobytes() for kernel in kernels}
-    assert len(distinct) == 2 * 4
+    # Nothing is drawn twice, nor the same numbers with another spread.
+    kernels = [np.ravel(leaf) for leaf in tf.nest.flatten(weights) if np.any(leaf)]
+    assert len(kernels) == 4
+    assert len({np.sign(kernel[:100]).tobytes() for kernel in kernels}) == 4
+    rows = [row for kernel in kernels[:3] for row in kernel.reshape(-1, 30)]
+    assert len({row.tobytes() for row in rows}) == len(rows)
     normal = SPDQN(network((300,), std=1e-3), SPEC).initial(seeding.stream(tf.constant(1), "w"), 6)
     assert np.std(normal[-1][0]) == pytest.approx(1e-3, rel=0.1)
     assert np.max(np.abs(normal[-1][0])) > 2e-3

@@ -17,7 +17,7 @@ PLATFORM = "environments.platform"
 TASK = f"{PLATFORM}.task"
 LEARNER = f"{PLATFORM}.learner"
 CHAIN = "gradients.reversal_inverting"
-N_STEP = {"steps": 3, "beta": 0.5}
+AHEAD, N_STEP = f"{LEARNER}.n_step", {"steps": 3, "beta": 0.5}
 NOTHING = ...  # as a value, deletes the key
 
 
@@ -68,7 +68,7 @@ MISTAKES: list[tuple[str, str, Any, str]] = [
     (f"{LEARNER}.exploration.theta", f"{LEARNER}.exploration.theta", 0.1, "expected one of kind"),
     ("gradients.reversal.fctor", "gradients.reversal.fctor", 1.0, "did you mean 'factor'"),
     (f"{CHAIN}.0.fctor", f"{CHAIN}.0.fctor", 1.0, "did you mean 'factor'"),
-    (f"{LEARNER}.n_step.step", f"{LEARNER}.n_step", N_STEP | {"step": 1}, "mean 'steps'"),
+    (f"{AHEAD}.step", AHEAD, N_STEP | {"step": 1}, "mean 'steps'"),
     ("tuning.training", "tuning.training", {"steps": 1}, "unknown key; expected one of trials"),
     ("evaluation.return_threshold", "evaluation.return_threshold", 0.9, "expected one of episodes"),
     ("tuning.space.0.lo", "tuning.space.0.lo", 1.0, "did you mean 'log'|did you mean 'low'"),
@@ -96,9 +96,9 @@ MISTAKES: list[tuple[str, str, Any, str]] = [
     (f"{LEARNER}.gamma", f"{LEARNER}.gamma", {"a": 1}, "a valid number, received {'a': 1}"),
     (f"{LEARNER}.gamma", f"{LEARNER}.gamma", NOTHING, "expected a value, received none"),
     (f"{LEARNER}", f"{LEARNER}", NOTHING, "expected a value, received none"),
-    (f"{LEARNER}.n_step", f"{LEARNER}.n_step", NOTHING, "expected a value, received none"),
-    (f"{LEARNER}.n_step", f"{LEARNER}.n_step", 3, "expected keys with values, received 3"),
-    (f"{LEARNER}.n_step.beta", f"{LEARNER}.n_step", {"steps": 3}, "a value, received none"),
+    (AHEAD, AHEAD, NOTHING, "expected a value, received none"),
+    (AHEAD, AHEAD, 3, "expected keys with values, received 3"),
+    (f"{AHEAD}.beta", AHEAD, {"steps": 3}, "a value, received none"),
     (f"{PLATFORM}.training", f"{PLATFORM}.training", NOTHING, "expected a value, received none"),
     (f"{PLATFORM}.return_threshold", f"{PLATFORM}.return_threshold", None, "number, received null"),
     ("tuning.share", "tuning.share", NOTHING, "expected a value, received none"),
@@ -126,18 +126,8 @@ MISTAKES: list[tuple[str, str, Any, str]] = [
     (f"{LEARNER}.q.hidden", f"{LEARNER}.q.hidden", [], r"list of at least 1, received \[\]"),
     (f"{LEARNER}.batch_size", f"{LEARNER}.batch_size", 0, "greater than or equal to 1"),
     (f"{PLATFORM}.task.noise", f"{PLATFORM}.task.noise", -1.0, "greater than or equal to 0"),
-    (
-        f"{LEARNER}.n_step.steps",
-        f"{LEARNER}.n_step",
-        N_STEP | {"steps": 1},
-        "greater than or equal to 2, received 1",
-    ),
-    (
-        f"{LEARNER}.n_step.beta",
-        f"{LEARNER}.n_step",
-        N_STEP | {"beta": 1.5},
-        "less than or equal to 1, received 1.5",
-    ),
+    (f"{AHEAD}.steps", AHEAD, N_STEP | {"steps": 1}, "greater than or equal to 2, received 1"),
+    (f"{AHEAD}.beta", AHEAD, N_STEP | {"beta": 1.5}, "less than or equal to 1, received 1.5"),
     (f"{PLATFORM}.training.steps", f"{PLATFORM}.training.steps", 0, "equal to 1, received 0"),
     ("tuning.share", "tuning.share", 0.0, "greater than 0, received 0.0"),
     ("tuning.share", "tuning.share", 1.01, "less than or equal to 1, received 1.01"),

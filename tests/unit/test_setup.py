@@ -86,10 +86,12 @@ def test_a_described_environment():
     facts = study.describe(benchmark)
     random = facts.pop("random_policy")
     folder = Path(platform.__file__).parent
-    code = [folder / "base.py", folder / "platform.py", folder.parent / "structure.py"]
+    code = [folder / f"{name}.py" for name in ("base", "canvas", "platform")]
+    code.append(folder.parent / "structure.py")
     assert facts == {
         "id": "pamdp/Platform-v0",
         "source": hashlib.sha256(b"".join(file.read_bytes() for file in code)).hexdigest(),
+        "distributions": {},
         "max_episode_steps": 200,
         "observation": {
             "shape": [9],
@@ -112,8 +114,8 @@ def test_a_described_environment():
 @pytest.mark.parametrize(
     ("identifier", "expected"),
     [
-        ("nonsense", "check_env, received NameNotFound: Environment `nonsense` doesn't exist"),
-        ("nomodule:X-v0", "received ModuleNotFoundError: No module named 'nomodule'"),
+        ("nonsense", "failed in make:\ngymnasium.error.NameNotFound: Environment `nonsense`"),
+        ("nomodule:X-v0", "failed in make:\nModuleNotFoundError: No module named 'nomodule'"),
         ("CartPole-v1", "CartPole-v1: expected the action space Tuple"),
     ],
 )

@@ -30,7 +30,7 @@ class NStep(Component):
     end of the episode, so do the published P-DQN scripts: n at least the length of an episode.
 
     Attributes:
-      steps: n.
+      steps: n, how many steps of the episode are looked at.
       beta: the share of the n-step return; 1 is plain n-step learning.
     """
 
