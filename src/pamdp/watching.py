@@ -155,7 +155,7 @@ def frames(
     """
     if player.shape != shape_of(task):
         raise SettingsError(
-            f"{task}: expected {player.shape}, for which the policy was trained, received "
+            f"{name_of(task)}: expected {player.shape}, for which the policy was trained, received "
             f"{shape_of(task)}; choose another environment or another policy"
         )
     with closing(_foreign(task, lambda: host.make(task, "rgb_array"))) as environment:
@@ -176,13 +176,18 @@ def frames(
             yield shown[-1]._replace(seconds=END_SECONDS)
 
 
+def name_of(task: Environment | Gymnasium) -> str:
+    """The id of an environment, for messages."""
+    return task.id if isinstance(task, Gymnasium) else task.gymnasium_id
+
+
 def _foreign(task: Environment | Gymnasium, draw: Callable[[], Drawn]) -> Drawn:
     try:
         return draw()
     except Exception as error:  # another's code: any error of it means the same here
         raise UndrawableError(
-            f"{task}: expected an environment that draws with the render mode rgb_array, received "
-            f"{type(error).__name__}: {error}"
+            f"{name_of(task)}: expected an environment that draws with the render mode rgb_array, "
+            f"received {type(error).__name__}: {error}"
         ) from error
 
 
@@ -195,8 +200,8 @@ def _drawing(
         return lambda: [Frame(picture, FRAME_SECONDS) for picture in raw.frames(EVERY_TICKS)]
     if "rgb_array" not in modes:
         raise UndrawableError(
-            f"{task}: expected an environment with the render mode rgb_array, for pictures, "
-            f"received one with {modes}"
+            f"{name_of(task)}: expected an environment with the render mode rgb_array, for "
+            f"pictures, received one with {modes}"
         )
     rate = environment.metadata.get("render_fps")
 
@@ -204,7 +209,7 @@ def _drawing(
         picture: Any = _foreign(task, environment.render)
         if not isinstance(picture, np.ndarray) or picture.shape[2:] != (3,):
             raise UndrawableError(
-                f"{task}: expected pictures [height, width, 3] from render(), received "
+                f"{name_of(task)}: expected pictures [height, width, 3] from render(), received "
                 f"{getattr(picture, 'shape', picture)}"
             )
         return [Frame(picture.astype(np.uint8), 1 / rate if rate else FRAME_SECONDS)]

@@ -39,8 +39,8 @@ NOWHERE = "http://127.0.0.1:9"
 STARTED = re.compile(r"^Running stage '(.*)':$", re.MULTILINE)
 DVC_LINES = ("Generating lock file 'dvc.lock'", "Updating lock file 'dvc.lock'", "")
 PROGRESS = re.compile(
-    r"(tune|train) [\w-]+: [\d,]+ of [\d,]+ (trials|steps)( in \d[\w. ]*)?(, \d.*)?, "
-    r"(mean return|best score) -?\d\.\d{3}"
+    r"(tune|train|evaluate|export)( [\w-]+)?: [\d,]+ of [\d,]+ (trials|steps|cells|models)"
+    r"( in \d[\w. ]*)?(, \d.*)?(, (mean return|best score) -?\d\.\d{3})?"
 )
 
 # Runs a script that ends like a machine without power, right after it has written its third

@@ -46,7 +46,8 @@ def test_stages_print_progress_and_nothing_else(study):
     lines = printed(study, "first.stderr", "rest.stderr").splitlines()
     assert [line for line in lines if line not in DVC_LINES and not PROGRESS.fullmatch(line)] == []
     shown = {line.split(":")[0] for line in lines if PROGRESS.fullmatch(line)}
-    assert shown == {f"{kind} {cell}" for kind in ("tune", "train") for cell in CELLS}
+    of_cells = {f"{kind} {cell}" for kind in ("tune", "train") for cell in CELLS}
+    assert shown == of_cells | {"evaluate", "export"}
     total = len(SEEDS) * small.STEPS
     assert f"train {CELL}: {total:,} of {total:,} steps" in "\n".join(lines)
 
