@@ -16,7 +16,7 @@ from pamdp.envs.gymnasium import Gymnasium
 from pamdp.films import Frame
 from pamdp.lazy import tf
 from pamdp.loops import loop_of, policy_of
-from pamdp.problems import SettingsError
+from pamdp.problems import EnvironmentFailure, SettingsError
 from pamdp.watching import Played, Player, Shape, UndrawableError
 from tests.helpers import cell
 from tests.unit.test_films import read_gif
@@ -236,7 +236,7 @@ def test_what_an_environment_raises_while_it_is_played_is_its_own(toy):
     def step(self, action: Any) -> None:
         raise ZeroDivisionError("theirs")
 
-    with pytest.raises(ZeroDivisionError, match="theirs"):
+    with pytest.raises(EnvironmentFailure, match="ZeroDivisionError: theirs"):
         watch(toy(step=step), PLAYER)
 
 
