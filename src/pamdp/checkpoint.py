@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import zipfile
@@ -64,8 +65,21 @@ def save_weights(path: Path, weights: Mapping[int, Any]) -> None:
         for seed, nest in weights.items()
         for index, leaf in enumerate(tf.nest.flatten(nest))
     }
+    save_arrays(path, arrays)
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes named arrays as an .npz file whose bytes depend on them alone.
+
+    `np.savez` does not know the sizes beforehand, and how a zip file says that varies between
+    releases of Python.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, allow_pickle=False, **arrays)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in arrays.items():
+            content = io.BytesIO()
+            np.lib.format.write_array(content, np.asarray(array), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getvalue())
 
 
 def load_weights(path: Path, like: Any) -> dict[int, Any]:

@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 
 from pamdp import statistics
 from pamdp.cells import code_of
+from pamdp.checkpoint import save_arrays
 from pamdp.envs.gymnasium import Gymnasium
 from pamdp.evaluation import Episodes
 from pamdp.loops import random_episodes
@@ -165,7 +166,7 @@ def evaluate_study(settings: Settings, root: Path) -> None:
     folder = root / "metrics" / "evaluate"
     write_json(folder / "summary.json", summary)
     write_json(folder / "comparisons.json", comparisons)
-    np.savez(folder / "episodes.npz", allow_pickle=False, **returns)
+    save_arrays(folder / "episodes.npz", returns)
     track(settings, root)
 
 
