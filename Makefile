@@ -33,6 +33,8 @@ study: .venv/.installed ## run the whole study of params.yaml, or what of it is 
 	$(VENV) dvc repro $(ARGS)
 
 watch: .venv/.installed ## watch a policy: make watch CELL=platform-mpdqn-inverting [FILE=film.mp4]
+	@test -n "$(CELL)" || { echo >&2 "error: expected a cell, received none: make watch \
+	CELL=platform-mpdqn-inverting"; exit 1; }
 	$(VENV) python pipeline/watch.py $(CELL) $(if $(FILE),--file "$(FILE)") $(ARGS)
 
 test: .venv/.installed ## run all tests (ARGS="-k name" for some)

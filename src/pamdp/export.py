@@ -189,12 +189,15 @@ def _play_on_host(task: Gymnasium, serve: Any, seed: int, num_episodes: int) -> 
 def check_return(cell: Cell, evaluated: float, played: Episodes) -> None:
     """Compares the greedy return of a saved model with the evaluated one, on the same episodes.
 
+    The model's sums run in another order. Where the environment is chaotic the last bit grows, and
+    episodes with the same random numbers part: then the means are those of different episodes.
+
     Raises:
-      ExportError: the means differ by more than one standard error, where they should by nothing.
+      ExportError: the means differ by more than four standard errors.
     """
     returns = played.returns
     error = float(returns.std() / len(returns) ** 0.5)
-    if abs(float(returns.mean()) - evaluated) > max(error, 1e-6):
+    if abs(float(returns.mean()) - evaluated) > max(4 * error, 1e-6):
         raise ExportError(
             f"{cell.name}: expected the exported model to earn the evaluated mean return "
             f"{evaluated:.4f}, received {float(returns.mean()):.4f}"
