@@ -1,9 +1,11 @@
 """The tables of the report as plain text cells, for Markdown and HTML alike."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pamdp.gradients import STRATEGIES
 from pamdp.records import Scalar
 from pamdp.reporting.data import COMPARISONS, Cell, Section, Study, label
 from pamdp.reporting.findings import verdict
@@ -11,15 +13,6 @@ from pamdp.reporting.published import Measure
 
 MISSING = "–"
 MAX_ACTIONS = 20  # listed
-RULES = {
-    "plain": "g as it is",
-    "zeroing": "g where x is within its bounds, else 0",
-    "squashing": "g as it is; x is bounded by a tanh",
-    "inverting": "g scaled by the room left in its direction, turned round outside the bounds",
-    "reversal": "a small part of -g where δ is negative, else g; sampled action only",
-    "selective": "g where δ exceeds a threshold, else 0; sampled action only",
-    "pseudo_inverse": "g scaled by x, a little more where δ is positive; sampled action only",
-}
 
 
 @dataclass(frozen=True)
@@ -146,13 +139,18 @@ def actions_table(section: Section) -> Table:
 
 
 def strategies_table(study: Study) -> Table:
-    """What the strategies of the study do, for those that are not chains."""
+    """What the strategies of the study do, for those that are not chains, in their own words."""
     names = {cell.strategy for cell in study.cells}
+    rules = {member.__module__.split(".")[-1]: inspect.getdoc(member) for member in STRATEGIES}
     return Table(
         "What each does with the ascent direction g of the action parameters x, before it enters "
-        "the parameter network; δ is the TD error of the sample. The factors are settings.",
+        "the parameter network. Factors and thresholds are settings, which the search may change.",
         ("Strategy", "Rule"),
-        tuple((f"`{name}`", rule) for name, rule in RULES.items() if name in names),
+        tuple(
+            (f"`{name}`", " ".join((rule or "").split("\n\n")[0].split()))
+            for name, rule in rules.items()
+            if name in names
+        ),
         numeric=False,
     )
 
@@ -167,7 +165,8 @@ def tuning_table(section: Section) -> Table:
         texts = [MISSING if value is None else f"{value:.3g}" for value in values]
         rows.append((f"`{cell.name}`", number(cell.best["score"]), *texts))
     return Table(
-        f"Values used on {section.label}, as the search found them; a dash is the default.",
+        f"Values used on {section.label}, as the search found them. A dash: the cell has no such "
+        "value.",
         ("Cell", "Score", *(f"`{path}`" for path in paths)),
         tuple(rows),
     )
