@@ -195,7 +195,7 @@ def test_a_setting_reruns_what_depends_on_it(complete, path):
 
 
 SOURCES = {
-    "gradients/reversal.py": stages_of("reversal"),
+    "gradients/reversal.py": {"report"} | stages_of("reversal"),  # which quotes its sentence
     "algorithms/mpdqn.py": stages_of(*FEW, algorithms=["mpdqn"]),
     "algorithms/spdqn.py": stages_of(*FEW, algorithms=["spdqn"]),
     "agents/learner.py": CELLS,
