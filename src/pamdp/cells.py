@@ -133,6 +133,8 @@ SHARED_SOURCES = (
     "host.py",
     "loops.py",
     "networks.py",
+    "packing.py",
+    "programs.py",
     "seeding.py",
     "spaces.py",
     "structure.py",

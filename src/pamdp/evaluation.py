@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from pamdp import seeding
-from pamdp.agents.policy import NEAR, Decision, Policy, Weights, send
-from pamdp.envs.base import Environment
+from pamdp.agents.policy import NEAR, Policy, Weights, send
+from pamdp.envs.base import Environment, where
 from pamdp.lazy import tf
 from pamdp.spaces import ActionSpec
 
@@ -23,31 +23,42 @@ class Episodes(NamedTuple):
     near_bound_share: tf.Tensor  # [] parameters within 1 % of a bound, or outside
 
 
-def where(condition: tf.Tensor, new: Any, old: Any) -> Any:
-    """Rows of `new` where the condition [B] holds, of `old` elsewhere; nests of [B, ...]."""
+class Sent(NamedTuple):
+    """Actions on their way out, one for each of [N] copies of an environment.
 
-    def select(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-        return tf.where(tf.reshape(condition, [-1] + [1] * (a.shape.rank - 1)), a, b)
+    Attributes:
+      action: [N] int32, their indices.
+      parameters: [N, m] their parameters in environment units, padded.
+      scaled: [N, P] all scaled parameters, before clipping.
+    """
 
-    return tf.nest.map_structure(select, new, old)
+    action: Any
+    parameters: Any
+    scaled: Any
 
 
-def greedy(policy: Policy, weights: Weights, observation: tf.Tensor, key: tf.Tensor) -> Decision:
+def sent(spec: ActionSpec, action: tf.Tensor, scaled: tf.Tensor) -> Sent:
+    """What is sent to the environment for actions [N] with scaled parameters [N, P]."""
+    return Sent(action, send(spec, scaled, action), scaled)
+
+
+def greedy(policy: Policy, weights: Weights, observation: tf.Tensor, key: tf.Tensor) -> Sent:
     """The greedy decisions of a policy; partially applied, what `rollout` takes."""
     del key
-    return policy.greedy(weights, observation)
+    decision = policy.greedy(weights, observation)
+    return sent(policy.q_function.spec, decision.action, decision.parameters)
 
 
-def uniform(spec: ActionSpec, observation: tf.Tensor, key: tf.Tensor) -> Decision:
+def uniform(spec: ActionSpec, observation: tf.Tensor, key: tf.Tensor) -> Sent:
     """Uniformly random actions and parameters; partially applied, what `rollout` takes."""
     batch = observation.shape[0]
     action = seeding.integers(seeding.fold(key, 0), (batch,), spec.num_actions)
     draws = seeding.uniform(seeding.fold(key, 1), [batch, spec.num_parameters])
-    return Decision(action, 2 * draws - 1)
+    return sent(spec, action, 2 * draws - 1)
 
 
 def rollout(
-    decide: Callable[[tf.Tensor, tf.Tensor], Decision],
+    decide: Callable[[tf.Tensor, tf.Tensor], Sent],
     task: Environment,
     key: tf.Tensor,
     num_episodes: int,
@@ -55,21 +66,19 @@ def rollout(
     """Plays episodes from fresh starts.
 
     Args:
-      decide: maps raw observations [N, S] and a key [2] to decisions.
+      decide: maps raw observations [N, S] and a key [2] to what is sent.
       task: the environment.
       key: [2] int32, the rollout's random numbers.
       num_episodes: N, played side by side.
     """
-    spec = task.actions
     initial = partial(task.initial, seeding.fold(key, 0), num_episodes)
     zeros = tf.zeros([num_episodes])
 
     def step(t: tf.Tensor, state: Any, running: tf.Tensor, sums: Episodes) -> tuple:
-        decision = decide(task.observation(state), seeding.fold(key, 2 + 2 * t))
-        sent = send(spec, decision.parameters, decision.action)
-        outcome = task.transition(state, decision.action, sent, seeding.fold(key, 1 + 2 * t))
+        action, parameters, scaled = decide(task.observation(state), seeding.fold(key, 2 + 2 * t))
+        outcome = task.transition(state, action, parameters, seeding.fold(key, 1 + 2 * t))
         live = tf.cast(running, tf.float32)
-        size = tf.abs(decision.parameters)
+        size = tf.abs(scaled)
         sums = Episodes(
             returns=sums.returns + live * outcome.reward,
             lengths=sums.lengths + live,

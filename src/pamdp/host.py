@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import gymnasium
 import numpy as np
@@ -13,25 +12,10 @@ from pamdp.agents.policy import NEAR
 from pamdp.envs.adapter import FunctionalEnv
 from pamdp.envs.base import Environment
 from pamdp.envs.gymnasium import Gymnasium
-from pamdp.evaluation import Episodes
+from pamdp.evaluation import Episodes, Sent
 from pamdp.spaces import ActionSpec
 
-
-class Sent(NamedTuple):
-    """Actions on their way out, one for each of N copies of an environment.
-
-    Attributes:
-      action: [N] their indices.
-      parameters: [N, m] their parameters in environment units, padded.
-      scaled: [N, P] all scaled parameters, before clipping.
-    """
-
-    action: np.ndarray
-    parameters: np.ndarray
-    scaled: np.ndarray
-
-
-Decide = Callable[[np.ndarray], Sent]  # from raw observations [N, S]
+Decide = Callable[[np.ndarray], Sent]  # from raw observations [N, S]; arrays
 
 
 def make(task: Environment | Gymnasium, render_mode: str | None = None) -> gymnasium.Env:

@@ -2,185 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 
 from pamdp import host, seeding
-from pamdp.agents.learner import Learner
-from pamdp.agents.policy import Policy, Weights, send
-from pamdp.agents.state import Choice, LearnerState, Transition
-from pamdp.algorithms import ALGORITHMS
+from pamdp.agents.policy import Weights
 from pamdp.envs.base import Environment
 from pamdp.envs.gymnasium import Gymnasium
-from pamdp.evaluation import Episodes, greedy, rollout, uniform, where
+from pamdp.evaluation import Episodes, Sent, rollout, uniform
 from pamdp.lazy import tf
+from pamdp.packing import pack, unpack
+from pamdp.programs import LoopState, Program, learner_of
 from pamdp.settings import Cell
-from pamdp.structure import floats, structure, with_floats
-
-
-class LoopState(NamedTuple):
-    """A training run at a step: one nest of tensors.
-
-    Attributes:
-      environment: state of the environment, [1, ...].
-      elapsed: [1] int32 actions since the episode began.
-      learner: state of the learner.
-    """
-
-    environment: Any
-    elapsed: tf.Tensor
-    learner: LearnerState
-
-
-def policy_of(cell: Cell) -> Policy:
-    """The forward passes of a cell."""
-    task, learner = cell.task, cell.learner
-    return Policy(
-        learner.parameters,
-        cell.strategy,
-        ALGORITHMS[cell.algorithm](learner.q, task.actions),
-        task.observation_low,
-        task.observation_high,
-        cell.initial_parameters,
-    )
-
-
-def learner_of(cell: Cell) -> Learner:
-    """The learner of a cell."""
-    return Learner(cell.learner, policy_of(cell))
-
-
-def _compiled(function: Callable) -> Any:
-    return tf.function(function, jit_compile=True, autograph=False)
-
-
-class Program:
-    """The compiled functions of all cells of one structure; every float is an input.
-
-    Attributes:
-      traces: how often each function was traced, by name. One each is what is wanted.
-    """
-
-    _programs: ClassVar[dict[str, Program]] = {}
-
-    def __init__(self, cell: Cell) -> None:
-        """Use `Program.of`, which compiles once for each structure."""
-        self._cell = cell
-        self._names = tuple(floats(cell))
-        self.traces: dict[str, int] = {}
-        self.start = _compiled(self._start)  # (values, seed) -> (environment's state, observation)
-        self.run = _compiled(self._run)  # (values, state, num_steps) -> state
-        self.evaluate = _compiled(self._evaluate)  # (..., num_episodes) -> Episodes
-        # The host loop's: one step of the learner, what a choice sends, a greedy decision.
-        self.advance = _compiled(self._advance)  # (values, state, transition) -> (state, sent)
-        self.sent = _compiled(self._sent)  # (values, choice) -> sent
-        self.decide = _compiled(self._decide)  # (values, weights, observation) -> (a, sent, x)
-
-    @classmethod
-    def of(cls, cell: Cell) -> Program:
-        """The program of a cell's structure."""
-        return cls._programs.setdefault(structure(cell), cls(cell))
-
-    @staticmethod
-    def inputs(cell: Cell) -> tf.Tensor:
-        """[F] float32, the floats of a cell."""
-        return tf.constant(list(floats(cell).values()), tf.float32)
-
-    def _start(self, values: tf.Tensor, seed: tf.Tensor) -> tuple[Any, tf.Tensor]:
-        self._count("start")
-        task = self._bound(values).functional
-        state = task.initial(seeding.stream(seed, "reset", 0), 1)
-        return state, task.observation(state)[0]
-
-    def _run(self, values: tf.Tensor, state: LoopState, num_steps: tf.Tensor) -> LoopState:
-        self._count("run")
-
-        def step(i: tf.Tensor, state: LoopState) -> tuple[tf.Tensor, LoopState]:
-            # In here, because invariants of a loop enter the program in an order that varies
-            # between processes: with many of them the compilation cache would miss.
-            return i + 1, _step(self._bound(values), state)
-
-        return tf.while_loop(lambda i, _: i < num_steps, step, (tf.constant(0), state))[1]
-
-    def _evaluate(
-        self,
-        values: tf.Tensor,
-        weights: Weights,
-        seed: tf.Tensor,
-        number: tf.Tensor,
-        num_episodes: int,
-    ) -> Episodes:
-        self._count("evaluate")
-        cell = self._bound(values)
-        key = seeding.stream(seed, "evaluation", number)
-        return rollout(
-            partial(greedy, policy_of(cell), weights), cell.functional, key, num_episodes
-        )
-
-    def _advance(
-        self, values: tf.Tensor, state: LearnerState, transition: Transition
-    ) -> tuple[LearnerState, tf.Tensor]:
-        self._count("advance")
-        learner = learner_of(self._bound(values))
-        state = learner.advance(state, transition)
-        return state, _sent(learner.policy, state.choice)
-
-    def _sent(self, values: tf.Tensor, choice: Choice) -> tf.Tensor:
-        self._count("sent")
-        return _sent(policy_of(self._bound(values)), choice)
-
-    def _decide(
-        self, values: tf.Tensor, weights: Weights, observation: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        self._count("decide")
-        policy = policy_of(self._bound(values))
-        decision = policy.greedy(weights, observation)
-        sent = send(policy.q_function.spec, decision.parameters, decision.action)
-        return decision.action, sent, decision.parameters
-
-    def _count(self, name: str) -> None:
-        """Counts a trace of a function."""
-        self.traces[name] = self.traces.get(name, 0) + 1
-
-    def _bound(self, values: tf.Tensor) -> Cell:
-        """The cell with tensors for floats, for use within a trace."""
-        return with_floats(self._cell, dict(zip(self._names, tf.unstack(values), strict=True)))
-
-
-def _sent(policy: Policy, choice: Choice) -> tf.Tensor:
-    """[m] what a choice sends to the environment."""
-    return send(policy.q_function.spec, choice.parameters[None], choice.action[None])[0]
-
-
-def _step(cell: Cell, state: LoopState) -> LoopState:
-    """One action in the environment and one step of the learner."""
-    learner = learner_of(cell)
-    task, seed, number = cell.functional, state.learner.seed, state.learner.step
-    choice = state.learner.choice
-    action = choice.action[None]
-    outcome = task.transition(
-        state.environment,
-        action,
-        send(task.actions, choice.parameters[None], action),
-        seeding.stream(seed, "environment", number),
-    )
-    elapsed = state.elapsed + 1
-    ended = outcome.terminated | (elapsed >= task.max_episode_steps)
-    fresh = task.initial(seeding.stream(seed, "reset", number + 1), 1)
-    following = where(ended, fresh, outcome.state)
-    transition = Transition(
-        reward=outcome.reward[0],
-        terminated=outcome.terminated[0],
-        ended=ended[0],
-        next_observation=task.observation(outcome.state)[0],
-        observation=task.observation(following)[0],
-    )
-    return LoopState(
-        following, tf.where(ended, 0, elapsed), learner.advance(state.learner, transition)
-    )
 
 
 class Loop:
@@ -230,8 +65,9 @@ class CompiledLoop(Loop):
 class HostLoop(Loop):
     """Training in any Gymnasium environment: one compiled call per step.
 
-    In its `LoopState` the environment is represented by what is sent to it next, [m]. The
-    environment's own state is not a value: a run that is interrupted starts anew.
+    In its `LoopState` the environment is represented by the answer that it gets next, [1 + m]: the
+    action and its parameters. The environment's own state is not a value: a run that is interrupted
+    starts anew.
     """
 
     resumable: ClassVar[bool] = False
@@ -247,36 +83,42 @@ class HostLoop(Loop):
         """The state before the first step; the environment is seeded."""
         observation, _ = self.environment.reset(seed=seed)
         learner = learner_of(self.cell).initial(tf.constant(seed), tf.constant(observation))
-        sent = self.program.sent(self.values, learner.choice)
-        return LoopState(sent, tf.zeros([1], tf.int32), learner)
+        answer = self.program.answer(self.values, pack(learner._replace(replay=())))
+        return LoopState(answer, tf.zeros([1], tf.int32), learner)
 
     def run(self, state: LoopState, num_steps: int) -> LoopState:
         """The state some steps later."""
-        sent, _, learner = state
+        answer, elapsed, learner = state
+        # A variable, as it is written in place; a tensor would be copied at each step.
+        replay, packed = tf.Variable(learner.replay), pack(learner._replace(replay=()))
+        shape = tf.TensorSpec([3 + 2 * learner.observation.shape[0]], tf.float32)
+        advance = self.program.advance.get_concrete_function(self.values, packed, replay, shape)
         for _ in range(num_steps):
-            action = int(learner.choice.action)
-            transition = self._transition(self.task.actions.element(action, np.asarray(sent)))
-            learner, sent = self.program.advance(self.values, learner, transition)
-        return state._replace(environment=sent, learner=learner)
+            transition = tf.constant(self._transition(answer.numpy()))
+            packed, answer = advance(self.values, packed, replay, transition)
+        learner = unpack(packed, self.program.like)._replace(replay=replay.read_value())
+        return LoopState(answer, elapsed, learner)
 
-    def _transition(self, action: tuple) -> Transition:
+    def _transition(self, answer: np.ndarray) -> np.ndarray:
+        """[3 + 2 S] float32: reward, terminated, ended, what followed, what to act on next."""
+        action = self.task.actions.element(int(answer[0]), answer[1:])
         following, reward, terminated, truncated, _ = self.environment.step(action)
-        ended = bool(terminated or truncated)
+        ended = terminated or truncated
         observation = self.environment.reset()[0] if ended else following
-        return Transition(
-            tf.constant(reward, tf.float32),
-            tf.constant(bool(terminated)),
-            tf.constant(ended),
-            tf.constant(following, tf.float32),
-            tf.constant(observation, tf.float32),
+        return np.concatenate(
+            [np.array([reward, terminated, ended], np.float32), following, observation]
         )
 
     def evaluate(self, weights: Weights, seed: int, number: int, num_episodes: int) -> Episodes:
         """Greedy episodes in other copies of the environment."""
+        packed = pack(weights)
 
-        def decide(observations: np.ndarray) -> host.Sent:
-            answers = self.program.decide(self.values, weights, tf.constant(observations))
-            return host.Sent(*(np.asarray(part) for part in answers))
+        shape = tf.TensorSpec([len(self.copies), len(self.task.observation_low)], tf.float32)
+        greedy = self.program.decide.get_concrete_function(self.values, packed, shape)
+
+        def decide(observations: np.ndarray) -> Sent:
+            answers = greedy(self.values, packed, tf.constant(observations))
+            return Sent(*(np.asarray(part) for part in answers))
 
         seeds = host.episode_seeds(seed, number, num_episodes)
         return host.episodes(self.copies, self.task.actions, decide, seeds)

@@ -18,8 +18,8 @@ from pamdp.envs.base import Environment
 from pamdp.envs.gymnasium import Gymnasium
 from pamdp.films import Frame, write_gif
 from pamdp.lazy import tf
-from pamdp.loops import policy_of
 from pamdp.problems import SettingsError
+from pamdp.programs import policy_of
 from pamdp.settings import Cell
 from pamdp.spaces import ActionSpec
 

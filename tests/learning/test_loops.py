@@ -251,7 +251,7 @@ def test_both_loops_agree_bit_for_bit(subject) -> None:
     assert int(one.episodes) > 20
     assert float(one.statistics.updates) == 240 - 16 + 1
     traces = host.program.traces
-    assert (traces["advance"], traces["sent"]) == (1, 1)
+    assert (traces["advance"], traces["answer"]) == (1, 1)
 
 
 def test_greedy_episodes_agree_between_the_loops(subject) -> None:

@@ -52,13 +52,16 @@ def make(folder: Path, changes: Mapping[str, Any] | None = None) -> Path:
     return folder
 
 
+def settings(folder: Path) -> dict[str, Any]:
+    """The content of params.yaml."""
+    return YAML(typ="safe", pure=True).load(folder / "params.yaml")
+
+
 def change(folder: Path, changes: Mapping[str, Any]) -> None:
     """Changes values of params.yaml, by dotted path."""
-    yaml = YAML(typ="safe", pure=True)
-    path = folder / "params.yaml"
-    values = changed(yaml.load(path), dict(changes))
-    with path.open("w") as file:
-        yaml.dump(values, file)
+    values = changed(settings(folder), dict(changes))
+    with (folder / "params.yaml").open("w") as file:
+        YAML(typ="safe", pure=True).dump(values, file)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pytest
 
 from pamdp.algorithms import ALGORITHMS
 from pamdp.lazy import tf
-from pamdp.loops import policy_of
+from pamdp.programs import policy_of
 from pamdp.settings import Settings, Training
 from pamdp.structure import floats, structure
 from tests.helpers import changed, params, settings, undashed

@@ -15,8 +15,9 @@ from pamdp import export, host, watching
 from pamdp.envs.gymnasium import Gymnasium
 from pamdp.films import Frame
 from pamdp.lazy import tf
-from pamdp.loops import loop_of, policy_of
+from pamdp.loops import loop_of
 from pamdp.problems import EnvironmentFailure, SettingsError
+from pamdp.programs import policy_of
 from pamdp.watching import Played, Player, Shape, UndrawableError
 from tests.helpers import cell
 from tests.unit.test_films import read_gif

@@ -39,7 +39,7 @@ class NStep(Component):
 
 
 class LearnerSettings(Component):
-    """Hyper-parameters of the learner; the defaults are those published for Platform.
+    """Hyper-parameters of the learner.
 
     Attributes:
       gamma: discount.

@@ -7,17 +7,20 @@ loop: transition t draws from `stream(seed, "environment", t)` and a reset after
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from functools import cached_property
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
 
 from pamdp import seeding
 from pamdp.envs import ENVIRONMENTS
-from pamdp.envs.base import Environment, Outcome, Path
+from pamdp.envs.base import Environment, Path
 from pamdp.lazy import tf
+from pamdp.packing import pack, unpack
 from pamdp.spaces import ActionSpec
 from pamdp.structure import floats, structure, with_floats
 
@@ -27,47 +30,83 @@ ActionTuple = tuple[int, tuple[np.ndarray, ...]]
 
 
 class _Programs:
-    """The compiled functions of all environments of one structure; their floats are inputs."""
+    """The compiled functions of all environments of one structure; their floats are inputs.
+
+    States are packed, see `packing`. `numbers` are [3] int32: the seed, the transitions since
+    seeding, and the action, or for a reset the resets since the last transition.
+    """
 
     def __init__(self, environment: Environment) -> None:
-        def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-            def program(values: dict[str, tf.Tensor], *arguments: Any) -> Any:
-                return function(with_floats(environment, values), *arguments)
+        self._environment = environment
 
-            return tf.function(program, jit_compile=True, autograph=False)
+    @cached_property
+    def like(self) -> Any:
+        """Shapes and types of a state."""
+        initial = tf.function(lambda key: self._environment.initial(key, 1), autograph=False)
+        return initial.get_concrete_function(tf.TensorSpec([2], tf.int32)).structured_outputs
 
-        self.reset, self.step, self.path = compiled(_reset), compiled(_step), compiled(_path)
+    @cached_property
+    def reset(self) -> Callable[..., Any]:
+        """(values, numbers) to the packed state and the observation."""
+        return self._compiled(self._reset, *self._inputs)
 
+    @cached_property
+    def step(self) -> Callable[..., Any]:
+        """(values, numbers, state, parameters) to the packed state and an answer, see `_step`."""
+        return self._compiled(self._step, *self._inputs, *self._taken_inputs)
 
-class _Taken(NamedTuple):
-    """An action about to be carried out."""
+    @cached_property
+    def path(self) -> Callable[..., Any]:
+        """(values, numbers, state, parameters) to the states on the way."""
+        return self._compiled(self._path, *self._inputs, *self._taken_inputs)
 
-    state: Any
-    action: tf.Tensor  # [1] int32
-    parameters: tf.Tensor  # [1, m]
-    seed: tf.Tensor
-    count: tf.Tensor  # transitions since seeding
+    @property
+    def _inputs(self) -> tuple[tf.TensorSpec, ...]:
+        count = len(floats(self._environment))
+        return tf.TensorSpec([count], tf.float32), tf.TensorSpec([3], tf.int32)
 
-    def of(self, function: Callable[..., Any]) -> Any:
-        key = seeding.stream(self.seed, "environment", self.count)
-        return function(self.state, self.action, self.parameters, key)
+    @property
+    def _taken_inputs(self) -> tuple[tf.TensorSpec, ...]:
+        size = sum(math.prod(leaf.shape) for leaf in tf.nest.flatten(self.like))
+        longest = self._environment.actions.max_size
+        return tf.TensorSpec([size], tf.float32), tf.TensorSpec([1, longest], tf.float32)
 
+    @staticmethod
+    def _compiled(function: Callable[..., Any], *inputs: tf.TensorSpec) -> Callable[..., Any]:
+        # Concrete: looking up which trace fits takes as long as the call.
+        program = tf.function(function, jit_compile=True, autograph=False)
+        return program.get_concrete_function(*inputs)
 
-def _reset(
-    environment: Environment, seed: tf.Tensor, count: tf.Tensor, repeat: tf.Tensor
-) -> tuple[Any, tf.Tensor]:
-    key = seeding.stream(seed, "reset", count)
-    state = environment.initial(tf.where(repeat > 0, seeding.fold(key, repeat), key), 1)
-    return state, environment.observation(state)[0]
+    def _reset(self, values: tf.Tensor, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        environment, (seed, count, repeat) = self._bound(values), tf.unstack(numbers)
+        key = seeding.stream(seed, "reset", count)
+        state = environment.initial(tf.where(repeat > 0, seeding.fold(key, repeat), key), 1)
+        return pack(state), environment.observation(state)[0]
 
+    def _step(
+        self, values: tf.Tensor, numbers: tf.Tensor, state: tf.Tensor, parameters: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The next state, and [3 + S]: reward, terminated, success and the observation."""
+        environment = self._bound(values)
+        outcome = environment.transition(*self._taken(numbers, state, parameters))
+        facts = [tf.cast(fact, tf.float32) for fact in outcome[1:]]
+        observation = environment.observation(outcome.state)
+        return pack(outcome.state), tf.concat([*facts, observation[0]], axis=0)
 
-def _step(environment: Environment, taken: _Taken) -> tuple[Outcome, tf.Tensor]:
-    outcome = taken.of(environment.transition)
-    return outcome, environment.observation(outcome.state)[0]
+    def _path(
+        self, values: tf.Tensor, numbers: tf.Tensor, state: tf.Tensor, parameters: tf.Tensor
+    ) -> Path:
+        return self._bound(values).path(*self._taken(numbers, state, parameters))
 
+    def _taken(self, numbers: tf.Tensor, state: tf.Tensor, parameters: tf.Tensor) -> tuple:
+        """The arguments of a transition."""
+        seed, count, action = tf.unstack(numbers)
+        key = seeding.stream(seed, "environment", count)
+        return unpack(state, self.like), action[None], parameters, key
 
-def _path(environment: Environment, taken: _Taken) -> Path:
-    return taken.of(environment.path)
+    def _bound(self, values: tf.Tensor) -> Environment:
+        names = floats(self._environment)
+        return with_floats(self._environment, dict(zip(names, tf.unstack(values), strict=True)))
 
 
 _programs: dict[tuple[type[Environment], str], _Programs] = {}
@@ -100,14 +139,14 @@ class FunctionalEnv(gymnasium.Env[np.ndarray, ActionTuple]):
         self.observation_space = gymnasium.spaces.Box(
             environment.observation_low, environment.observation_high, dtype=np.float32
         )
-        self._floats = {path: tf.constant(v, tf.float32) for path, v in floats(environment).items()}
+        self._values = tf.constant([*floats(environment).values()], tf.float32)
         key = (type(environment), structure(environment))
         self._programs = _programs.setdefault(key, _Programs(environment))
         self._seed: int | None = None
         self._count = 0  # transitions since seeding
         self._repeat = 0  # resets since the last transition
-        self._state: Any = None
-        self._taken: _Taken | None = None  # what led to the state
+        self._state: tf.Tensor | None = None  # packed
+        self._taken: tuple[tf.Tensor, ...] | None = None  # what led to the state
         self._caption = ""
         self._over = True
 
@@ -128,8 +167,8 @@ class FunctionalEnv(gymnasium.Env[np.ndarray, ActionTuple]):
             drawn = self.np_random.integers(SEEDS) if seed is None else seed
             self._seed, self._count, self._repeat = int(drawn) % SEEDS, 0, 0
         # Resets with no transition in between differ; the first one is the compiled loop's.
-        numbers = [tf.constant(n) for n in (self._seed, self._count, self._repeat)]
-        self._state, observation = self._programs.reset(self._floats, *numbers)
+        numbers = tf.constant([self._seed, self._count, self._repeat])
+        self._state, observation = self._programs.reset(self._values, numbers)
         self._repeat += 1
         self._taken, self._caption, self._over = None, "", False
         return np.array(observation), {}
@@ -150,15 +189,14 @@ class FunctionalEnv(gymnasium.Env[np.ndarray, ActionTuple]):
         index, parameters = _parsed(spec, action)
         padded = np.zeros([1, spec.max_size], np.float32)
         padded[0, : len(parameters)] = parameters
-        numbers = [tf.constant(n) for n in (self._seed, self._count)]
-        self._taken = _Taken(self._state, tf.constant([index]), tf.constant(padded), *numbers)
-        outcome, observation = self._programs.step(self._floats, self._taken)
+        numbers = tf.constant([self._seed, self._count, index])
+        self._taken = self._values, numbers, self._state, tf.constant(padded)
+        self._state, answer = self._programs.step(*self._taken)
         self._count, self._repeat = self._count + 1, 0
-        self._state, self._over = outcome.state, bool(outcome.terminated.numpy()[0])
+        reward, terminated, success = (facts := answer.numpy())[:3].tolist()
+        self._over = terminated > 0
         self._caption = " ".join([spec.actions[index].name, *(f"{v:.4g}" for v in parameters)])
-        info = {"success": bool(outcome.success.numpy()[0])}
-        reward = float(outcome.reward.numpy()[0])
-        return np.array(observation), reward, self._over, False, info
+        return facts[3:], reward, self._over, False, {"success": success > 0}
 
     def render(self) -> np.ndarray | None:
         """The picture of the state, [height, width, 3] uint8; None without a render mode."""
@@ -168,7 +206,7 @@ class FunctionalEnv(gymnasium.Env[np.ndarray, ActionTuple]):
                 "None; nothing is drawn"
             )
             return None
-        return self._picture(self._state)
+        return self._now()
 
     def frames(self, every: int = 4) -> list[np.ndarray]:
         """Pictures of the last action: of every `every`-th tick within it, and of its end.
@@ -176,17 +214,20 @@ class FunctionalEnv(gymnasium.Env[np.ndarray, ActionTuple]):
         After a reset there is one, of the start. So the frames of all steps are a film.
         """
         if self._taken is None:
-            return [self._picture(self._state)]
-        path = self._programs.path(self._floats, self._taken)
+            return [self._now()]
+        path = self._programs.path(*self._taken)
         states, last = tf.nest.map_structure(np.asarray, path.states), int(path.length) - 1
         return [
             self._picture(tf.nest.map_structure(operator.itemgetter(index), states))
             for index in [*range(every - 1, last, every), last]
         ]
 
-    def _picture(self, state: Any) -> np.ndarray:
-        if state is None:
+    def _now(self) -> np.ndarray:
+        if self._state is None:
             raise gymnasium.error.ResetNeeded("render: no episode has begun; call reset first")
+        return self._picture(unpack(self._state, self._programs.like))
+
+    def _picture(self, state: Any) -> np.ndarray:
         return self.environment.picture(state, self._caption)
 
 

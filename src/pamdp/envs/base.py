@@ -27,6 +27,15 @@ class Path(NamedTuple):
     length: tf.Tensor  # [] int32, how many of the T states count; the last one is the outcome's
 
 
+def where(condition: tf.Tensor, new: Any, old: Any) -> Any:
+    """Rows of `new` where the condition [B] holds, of `old` elsewhere; nests of [B, ...]."""
+
+    def select(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+        return tf.where(tf.reshape(condition, [-1] + [1] * (a.shape.rank - 1)), a, b)
+
+    return tf.nest.map_structure(select, new, old)
+
+
 class Environment(Component):
     """An environment as pure functions of (state, action, key).
 

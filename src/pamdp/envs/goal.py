@@ -10,7 +10,7 @@ import numpy as np
 
 from pamdp import seeding
 from pamdp.envs import pitch, soccer
-from pamdp.envs.base import Environment, Outcome, Path
+from pamdp.envs.base import Environment, Outcome, Path, where
 from pamdp.envs.soccer import BALL, HALF_GOAL, HALF_WIDTH, KEEPER, LENGTH, State
 from pamdp.lazy import tf
 from pamdp.spaces import Action, ActionSpec
@@ -149,8 +149,7 @@ class Goal(Environment):
             # for all of these would take several times longer than the action.
             draws = 2 * seeding.uniform(seeding.fold(key, number), [batch, soccer.DRAWS]) - 1
             moved = soccer.tick(now.state, target, tf.cast(self.noise * draws, dtype))
-            pairs = zip(moved, now.state, strict=True)
-            new = State(*(_select(now.running, one, other) for one, other in pairs))
+            new = where(now.running, moved, now.state)
             ended, settled = soccer.over(new), kick_to & soccer.settled(new)
             return Progress(
                 new,
@@ -197,7 +196,3 @@ class Goal(Environment):
     def _upper(self) -> float:
         """The upper bound of the projection."""
         return 2 * HALF_GOAL if self.version == "v0" else HALF_GOAL
-
-
-def _select(condition: tf.Tensor, new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
-    return tf.where(tf.reshape(condition, [-1] + [1] * (new.shape.rank - 1)), new, old)

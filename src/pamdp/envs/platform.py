@@ -12,7 +12,7 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 
 from pamdp import seeding
-from pamdp.envs.base import Environment, Outcome, Path
+from pamdp.envs.base import Environment, Outcome, Path, where
 from pamdp.envs.canvas import Canvas, Colour
 from pamdp.lazy import tf
 from pamdp.spaces import Action, ActionSpec
@@ -166,8 +166,7 @@ class Platform(Environment):
     def _tick(self, now: Progress, drive: Drive) -> Progress:
         number = tf.minimum(1 + tf.reduce_max(now.state.ticks), MAX_TICKS)
         moved = self._moved(now.state, drive, drive.noise[number])
-        pairs = zip(moved, now.state, strict=True)
-        state = State(*(_select(now.running, new, old) for new, old in pairs))
+        state = where(now.running, moved, now.state)
         ended = (state.y < TOP) | (state.x >= FINISH) | _hit(state)
         landed = tf.where(drive.action == RUN, state.ticks >= RUN_TICKS, _standing(state))
         return Progress(
@@ -220,10 +219,6 @@ class Platform(Environment):
         speed = tf.clip_by_value(speed + noise[:, None] * (0.5 * DT), -MAX_ENEMY, MAX_ENEMY)
         enemy = tf.clip_by_value(state.enemy + speed * DT, left, right)
         return tf.where(active, enemy, state.enemy), tf.where(active, speed, state.enemy_speed)
-
-
-def _select(condition: tf.Tensor, new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
-    return tf.where(tf.reshape(condition, [-1] + [1] * (new.shape.rank - 1)), new, old)
 
 
 def _standing(state: State) -> tf.Tensor:

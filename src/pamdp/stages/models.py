@@ -15,6 +15,7 @@ import numpy as np
 from pamdp import export
 from pamdp.agents.policy import Weights
 from pamdp.engines import workers
+from pamdp.evaluation import Episodes
 from pamdp.progress import Progress
 from pamdp.records import read_json, write_json
 from pamdp.settings import Cell, Settings
@@ -50,10 +51,10 @@ def export_study(settings: Settings, root: Path) -> None:
     with Progress("export", len(jobs), "model") as progress:
         for job, rows, answer in zip(jobs, observations, answers, strict=True):
             gap = export.check(job.cell, job.weights, rows, answer)
-            played = export.play(job.cell, job.folder, job.seed, settings.evaluation.episodes)
+            num_episodes = settings.evaluation.episodes
+            played = export.play(job.cell, job.weights, job.folder, job.seed, num_episodes)
             evaluated = _seed_summary(summary[job.cell.name], job.seed)
-            export.check_return(job.cell, evaluated["mean"], played)
-            _describe(job, evaluated, gap, settings)
+            _describe(job, evaluated, gap, played, settings)
             progress.update(1)
     with Tracker(settings.study.name, root) as tracker:
         for job in jobs:
@@ -86,7 +87,9 @@ def _seed_summary(summary: dict[str, Any], seed: int) -> dict[str, Any]:
     return next(entry for entry in summary["per_seed"] if entry["seed"] == seed)
 
 
-def _describe(job: Job, evaluated: dict[str, Any], gap: float, settings: Settings) -> None:
+def _describe(
+    job: Job, evaluated: dict[str, Any], gap: float, played: Episodes, settings: Settings
+) -> None:
     """Writes the signature, for machines, and the model card."""
     cell, signature = job.cell, export.signature(job.cell)
     write_json(job.folder / "signature.json", signature)
@@ -112,6 +115,8 @@ def _describe(job: Job, evaluated: dict[str, Any], gap: float, settings: Setting
             std=evaluated["std"] or 0.0,
             observations=NUM_OBSERVATIONS,
             gap=gap,
+            decisions=int(played.lengths.sum()),
+            earned=float(played.returns.mean()),
             bounds=bounds,
             tensors=tensors,
             values=values,
@@ -156,7 +161,8 @@ environment units, clipped to their bounds and padded with zeros to the longest 
 
 Loaded in a fresh process without `pamdp`, the model took the trained policy's action on each of
 {observations:,} observations drawn uniformly over their range; the largest difference of a
-parameter was {gap:.2g} of its range. In the environment it earned the evaluated return.
+parameter was {gap:.2g} of its range. In the environment it took the policy's action each of
+{decisions:,} times and earned a mean return of {earned:.4f}.
 
 ## Settings
 
