@@ -23,7 +23,7 @@ export DVC_NO_ANALYTICS = true
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = true
 
 .DEFAULT_GOAL := help
-.PHONY: help study watch test check ui schema lock
+.PHONY: help study watch test check bench ui schema lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -46,6 +46,9 @@ check: .venv/.installed ## what CI runs: style, types, import contracts, tests
 	$(VENV) pyright
 	$(VENV) lint-imports
 	$(TEST)
+
+bench: .venv/.installed ## measure speed and memory, some 20 minutes (PyTorch's with `pip install torch`)
+	$(VENV) python -m benchmarks.run $(ARGS)
 
 ui: .venv/.installed ## browse the runs in MLflow (PORT=5000)
 	@echo "The runs: http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning"
