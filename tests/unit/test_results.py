@@ -159,7 +159,8 @@ def test_a_model_card_says_what_the_model_is_and_how_it_was_checked(tmp_path):
     values = small(environments__platform__initial_parameters={"bias": [3.0, 10.0, 400.0]})
     trained = values.cell(INVERTING).replace({"learner.q.learning_rate": 0.00123})
     job = models.Job(trained, 2, Weights((), (), ()), tmp_path / INVERTING)
-    models._describe(job, {"mean": 0.98765, "std": None}, 2.34e-7, values)
+    played = Episodes(np.array([1.0, 0.5]), np.array([7.0, 8.0]), np.ones(2), 0.0, 0.0)
+    models._describe(job, {"mean": 0.98765, "std": None}, 2.34e-7, played, values)
     card = (tmp_path / INVERTING / "README.md").read_text()
     for text in (
         f"# {INVERTING}\n",
@@ -171,6 +172,7 @@ def test_a_model_card_says_what_the_model_is_and_how_it_was_checked(tmp_path):
         "| input | `observation` | float32 | [-1, 9] |",
         "| 2 | leap | [0.0] | [430.0] |",
         "was 2.3e-07 of its range",
+        "took the policy's action each of\n15 times and earned a mean return of 0.7500.",
         "- `learner.q.learning_rate`: 0.00123\n",
     ):
         assert text in card, text

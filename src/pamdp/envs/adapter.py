@@ -7,7 +7,6 @@ loop: transition t draws from `stream(seed, "environment", t)` and a reset after
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable
 from functools import cached_property
@@ -20,7 +19,6 @@ from pamdp import seeding
 from pamdp.envs import ENVIRONMENTS
 from pamdp.envs.base import Environment, Path
 from pamdp.lazy import tf
-from pamdp.packing import pack, unpack
 from pamdp.spaces import ActionSpec
 from pamdp.structure import floats, structure, with_floats
 
@@ -32,7 +30,7 @@ ActionTuple = tuple[int, tuple[np.ndarray, ...]]
 class _Programs:
     """The compiled functions of all environments of one structure; their floats are inputs.
 
-    States are packed, see `packing`. `numbers` are [3] int32: the seed, the transitions since
+    `numbers` are [3] int32: the seed, the transitions since
     seeding, and the action, or for a reset the resets since the last transition.
     """
 
@@ -40,19 +38,13 @@ class _Programs:
         self._environment = environment
 
     @cached_property
-    def like(self) -> Any:
-        """Shapes and types of a state."""
-        initial = tf.function(lambda key: self._environment.initial(key, 1), autograph=False)
-        return initial.get_concrete_function(tf.TensorSpec([2], tf.int32)).structured_outputs
-
-    @cached_property
     def reset(self) -> Callable[..., Any]:
-        """(values, numbers) to the packed state and the observation."""
+        """(values, numbers) to the state and the observation."""
         return self._compiled(self._reset, *self._inputs)
 
     @cached_property
     def step(self) -> Callable[..., Any]:
-        """(values, numbers, state, parameters) to the packed state and an answer, see `_step`."""
+        """(values, numbers, state, parameters) to what `_step` tells."""
         return self._compiled(self._step, *self._inputs, *self._taken_inputs)
 
     @cached_property
@@ -66,43 +58,45 @@ class _Programs:
         return tf.TensorSpec([count], tf.float32), tf.TensorSpec([3], tf.int32)
 
     @property
-    def _taken_inputs(self) -> tuple[tf.TensorSpec, ...]:
-        size = sum(math.prod(leaf.shape) for leaf in tf.nest.flatten(self.like))
+    def _taken_inputs(self) -> tuple[Any, tf.TensorSpec]:
+        initial = tf.function(lambda key: self._environment.initial(key, 1), autograph=False)
+        state = initial.get_concrete_function(tf.TensorSpec([2], tf.int32)).structured_outputs
         longest = self._environment.actions.max_size
-        return tf.TensorSpec([size], tf.float32), tf.TensorSpec([1, longest], tf.float32)
+        return state, tf.TensorSpec([1, longest], tf.float32)
 
     @staticmethod
-    def _compiled(function: Callable[..., Any], *inputs: tf.TensorSpec) -> Callable[..., Any]:
+    def _compiled(function: Callable[..., Any], *inputs: Any) -> Callable[..., Any]:
         # Concrete: looking up which trace fits takes as long as the call.
         program = tf.function(function, jit_compile=True, autograph=False)
         return program.get_concrete_function(*inputs)
 
-    def _reset(self, values: tf.Tensor, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _reset(self, values: tf.Tensor, numbers: tf.Tensor) -> tuple[Any, tf.Tensor]:
         environment, (seed, count, repeat) = self._bound(values), tf.unstack(numbers)
         key = seeding.stream(seed, "reset", count)
         state = environment.initial(tf.where(repeat > 0, seeding.fold(key, repeat), key), 1)
-        return pack(state), environment.observation(state)[0]
+        return state, environment.observation(state)[0]
 
     def _step(
-        self, values: tf.Tensor, numbers: tf.Tensor, state: tf.Tensor, parameters: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The next state, and [3 + S]: reward, terminated, success and the observation."""
+        self, values: tf.Tensor, numbers: tf.Tensor, state: Any, parameters: tf.Tensor
+    ) -> tuple[Any, tf.Tensor, tf.Tensor]:
+        """The next state; [3] reward, terminated and success; the observation [S]."""
         environment = self._bound(values)
         outcome = environment.transition(*self._taken(numbers, state, parameters))
-        facts = [tf.cast(fact, tf.float32) for fact in outcome[1:]]
-        observation = environment.observation(outcome.state)
-        return pack(outcome.state), tf.concat([*facts, observation[0]], axis=0)
+        facts = tf.concat([tf.cast(fact, tf.float32) for fact in outcome[1:]], axis=0)
+        # State and observation are no parts of a vector: the last bit of what a compiler fuses into
+        # one would not be that of the compiled loop.
+        return outcome.state, facts, environment.observation(outcome.state)[0]
 
     def _path(
-        self, values: tf.Tensor, numbers: tf.Tensor, state: tf.Tensor, parameters: tf.Tensor
+        self, values: tf.Tensor, numbers: tf.Tensor, state: Any, parameters: tf.Tensor
     ) -> Path:
         return self._bound(values).path(*self._taken(numbers, state, parameters))
 
-    def _taken(self, numbers: tf.Tensor, state: tf.Tensor, parameters: tf.Tensor) -> tuple:
+    def _taken(self, numbers: tf.Tensor, state: Any, parameters: tf.Tensor) -> tuple:
         """The arguments of a transition."""
         seed, count, action = tf.unstack(numbers)
         key = seeding.stream(seed, "environment", count)
-        return unpack(state, self.like), action[None], parameters, key
+        return state, action[None], parameters, key
 
     def _bound(self, values: tf.Tensor) -> Environment:
         names = floats(self._environment)
@@ -145,8 +139,8 @@ class FunctionalEnv(gymnasium.Env[np.ndarray, ActionTuple]):
         self._seed: int | None = None
         self._count = 0  # transitions since seeding
         self._repeat = 0  # resets since the last transition
-        self._state: tf.Tensor | None = None  # packed
-        self._taken: tuple[tf.Tensor, ...] | None = None  # what led to the state
+        self._state: Any = None
+        self._taken: tuple[Any, ...] | None = None  # what led to the state
         self._caption = ""
         self._over = True
 
@@ -191,12 +185,12 @@ class FunctionalEnv(gymnasium.Env[np.ndarray, ActionTuple]):
         padded[0, : len(parameters)] = parameters
         numbers = tf.constant([self._seed, self._count, index])
         self._taken = self._values, numbers, self._state, tf.constant(padded)
-        self._state, answer = self._programs.step(*self._taken)
+        self._state, facts, observation = self._programs.step(*self._taken)
         self._count, self._repeat = self._count + 1, 0
-        reward, terminated, success = (facts := answer.numpy())[:3].tolist()
+        reward, terminated, success = facts.numpy().tolist()
         self._over = terminated > 0
         self._caption = " ".join([spec.actions[index].name, *(f"{v:.4g}" for v in parameters)])
-        return facts[3:], reward, self._over, False, {"success": success > 0}
+        return np.array(observation), reward, self._over, False, {"success": success > 0}
 
     def render(self) -> np.ndarray | None:
         """The picture of the state, [height, width, 3] uint8; None without a render mode."""
@@ -225,7 +219,7 @@ class FunctionalEnv(gymnasium.Env[np.ndarray, ActionTuple]):
     def _now(self) -> np.ndarray:
         if self._state is None:
             raise gymnasium.error.ResetNeeded("render: no episode has begun; call reset first")
-        return self._picture(unpack(self._state, self._programs.like))
+        return self._picture(self._state)
 
     def _picture(self, state: Any) -> np.ndarray:
         return self.environment.picture(state, self._caption)
