@@ -21,7 +21,8 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks import report
-from benchmarks.cases import CASES, ROOT
+from benchmarks.cases import CASES
+from benchmarks.measures import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results.json"
 PACKAGES = ("tensorflow", "numpy", "gymnasium", "torch")

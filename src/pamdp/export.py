@@ -46,15 +46,15 @@ def save(cell: Cell, weights: Weights, folder: Path) -> None:
       folder: is created or replaced.
     """
     policy = policy_of(cell)
-    module = tf.Module()
-    module.weights = tf.nest.map_structure(tf.Variable, weights)
+    arrays = tf.nest.map_structure(np.asarray, weights)
     shape = tf.TensorSpec([None, policy.features], tf.float32, "observation")
 
     @tf.function(input_signature=[shape], autograph=False)
     def serve(observation: tf.Tensor) -> dict[str, tf.Tensor]:
-        values = tf.nest.map_structure(tf.convert_to_tensor, module.weights)
-        return _answers(policy, values, observation)
+        # Constants, not variables: all that follows from them alone is computed once, at loading.
+        return _answers(policy, tf.nest.map_structure(tf.constant, arrays), observation)
 
+    module = tf.Module()
     module.serve = serve
     tf.saved_model.save(module, str(folder), signatures={"serving_default": serve})
     # A random number, which nothing needs to load the model.
@@ -173,8 +173,7 @@ def play(cell: Cell, weights: Weights, folder: Path, seed: int, num_episodes: in
     Raises:
       ExportError: the model does not act as the policy.
     """
-    model = tf.saved_model.load(str(folder))  # owns the variables
-    serve, task = model.signatures["serving_default"], cell.task
+    serve, task = tf.saved_model.load(str(folder)).signatures["serving_default"], cell.task
     constants = tf.nest.map_structure(tf.constant, weights)
 
     def decide(observations: Any, key: tf.Tensor | None = None) -> Sent:

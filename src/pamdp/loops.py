@@ -13,7 +13,7 @@ from pamdp.envs.base import Environment
 from pamdp.envs.gymnasium import Gymnasium
 from pamdp.evaluation import Episodes, Sent, rollout, uniform
 from pamdp.lazy import tf
-from pamdp.packing import pack, unpack
+from pamdp.packing import pack
 from pamdp.programs import LoopState, Program, learner_of
 from pamdp.settings import Cell
 
@@ -33,6 +33,13 @@ class Loop:
         self.program = Program.of(cell)
         self.values = Program.inputs(cell)
 
+    def prepare(self, num_episodes: int) -> None:
+        """Traces what training calls, with evaluations of so many episodes.
+
+        Compiled programs are found again, by other processes too, under names that count what was
+        traced before. So this comes first of all, in one thread. The host loop has nothing to gain.
+        """
+
     def weights(self, state: LoopState) -> Weights:
         """The weights to evaluate and export."""
         return learner_of(self.cell).evaluated(state.learner)
@@ -40,6 +47,17 @@ class Loop:
 
 class CompiledLoop(Loop):
     """Training in an environment of pure functions: thousands of steps in one call."""
+
+    def prepare(self, num_episodes: int) -> None:  # noqa: D102
+        number, forward = tf.TensorSpec([], tf.int32), self.cell.forward
+        program = Program.of(forward)  # comes first, as cells of other strategies have it too
+        weights = learner_of(forward).evaluated(program.like)
+        values = Program.inputs(forward)
+        program.evaluate.get_concrete_function(values, weights, number, number, num_episodes)
+        start = self.program.start.get_concrete_function(self.values, number)
+        elapsed = tf.TensorSpec([1], tf.int32)
+        state = LoopState(start.structured_outputs[0], elapsed, self.program.like)
+        self.program.run.get_concrete_function(self.values, state, number)
 
     def initial(self, seed: int) -> LoopState:
         """The state before the first step."""
@@ -96,7 +114,7 @@ class HostLoop(Loop):
         for _ in range(num_steps):
             transition = tf.constant(self._transition(answer.numpy()))
             packed, answer = advance(self.values, packed, replay, transition)
-        learner = unpack(packed, self.program.like)._replace(replay=replay.read_value())
+        learner = self.program.unpacked(packed)._replace(replay=replay.read_value())
         return LoopState(answer, elapsed, learner)
 
     def _transition(self, answer: np.ndarray) -> np.ndarray:

@@ -120,7 +120,7 @@ class Program:
 
     @cached_property
     def like(self) -> LearnerState:
-        """Shapes and types of the learner's state without its memory, as `packing` needs them."""
+        """Shapes and types of the learner's state."""
 
         def initial(values: tf.Tensor, seed: tf.Tensor, observation: tf.Tensor) -> LearnerState:
             return learner_of(self._bound(values)).initial(seed, observation)
@@ -130,18 +130,22 @@ class Program:
         traced = tf.function(initial, autograph=False).get_concrete_function(
             *(tf.TensorSpec(shape, dtype) for shape, dtype in shapes)
         )
-        return traced.structured_outputs._replace(replay=())
+        return traced.structured_outputs
+
+    def unpacked(self, packed: tf.Tensor) -> LearnerState:
+        """The state of a learner without its replay memory, which is not packed."""
+        return unpack(packed, self.like._replace(replay=()))
 
     def _answer(self, values: tf.Tensor, packed: tf.Tensor) -> tf.Tensor:
         self._count("answer")
-        return _answer(policy_of(self._bound(values)), unpack(packed, self.like).choice)
+        return _answer(policy_of(self._bound(values)), self.unpacked(packed).choice)
 
     def _advance(
         self, values: tf.Tensor, packed: tf.Tensor, replay: tf.Variable, transition: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         self._count("advance")
         learner = learner_of(self._bound(values))
-        state = unpack(packed, self.like)._replace(replay=replay.read_value())
+        state = self.unpacked(packed)._replace(replay=replay.read_value())
         features = len(self._cell.task.observation_low)
         facts, following, observation = tf.split(transition, [3, features, features])
         reward, terminated, ended = tf.unstack(facts)

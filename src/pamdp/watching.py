@@ -104,9 +104,8 @@ def load_player(folder: Path) -> Player:
     Raises:
       SettingsError: the model has not the signature of an exported policy.
     """
-    model = tf.saved_model.load(str(folder))  # owns the variables
     try:
-        serve = model.signatures["serving_default"]
+        serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
         tensors = serve.structured_input_signature[1] | serve.structured_outputs
         named = [tensors[n] for n in ("observation", "q_values", "all_parameters")]
     except KeyError as error:
@@ -116,7 +115,6 @@ def load_player(folder: Path) -> Player:
         ) from None
 
     def act(observation: np.ndarray) -> tuple[int, np.ndarray]:
-        serve = model.signatures["serving_default"]
         answers = serve(observation=tf.constant(observation[None], tf.float32))
         size = int(answers["num_parameters"][0])
         return int(answers["action"][0]), answers["parameters"][0].numpy()[:size]

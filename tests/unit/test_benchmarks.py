@@ -7,7 +7,8 @@ import pytest
 
 from benchmarks import report
 from benchmarks.baseline import Baseline, Problem
-from benchmarks.cases import CASES, cell_of
+from benchmarks.cases import CASES
+from benchmarks.measures import cell_of
 from benchmarks.tensorflow_agent import TensorFlowAgent
 from pamdp.lazy import tf
 from pamdp.programs import learner_of

@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator, Sequence
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
+Done = tuple[int, str, Any]  # index of a task, what happened (item, end or error), and with what
 
 
 def interleave(
@@ -29,37 +30,50 @@ def interleave(
       Whatever a task raises; the others are stopped after their current step.
     """
     waiting: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-    done: queue.SimpleQueue[tuple[int, str, Any]] = queue.SimpleQueue()
+    done: queue.SimpleQueue[Done] = queue.SimpleQueue()
     stopped = threading.Event()
-
-    def work() -> None:
-        while (index := waiting.get()) is not None and not stopped.is_set():
-            try:
-                done.put((index, "item", next(tasks[index])))
-                waiting.put(index)
-            except StopIteration:
-                done.put((index, "end", None))
-            except BaseException as error:  # it is raised again where the results are read
-                done.put((index, "error", error))
-
     for index in range(len(tasks)):
         waiting.put(index)
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(num_workers)]
+    arguments = tasks, waiting, done, stopped
+    threads = [
+        threading.Thread(target=_work, args=arguments, daemon=True) for _ in range(num_workers)
+    ]
     for thread in threads:
         thread.start()
     try:
-        running = len(tasks)
-        while running:
-            index, kind, value = done.get()
-            if kind == "error":
-                raise value
-            if kind == "end":
-                running -= 1
-            else:
-                yield index, value
+        yield from _results(done, len(tasks))
     finally:
         stopped.set()
         for _ in threads:
             waiting.put(None)
         for thread in threads:
             thread.join()
+
+
+def _work(
+    tasks: Sequence[Generator],
+    waiting: queue.SimpleQueue[int | None],
+    done: queue.SimpleQueue[Done],
+    stopped: threading.Event,
+) -> None:
+    """Takes a waiting task one step further, again and again; runs in a thread."""
+    while (index := waiting.get()) is not None and not stopped.is_set():
+        try:
+            done.put((index, "item", next(tasks[index])))
+            waiting.put(index)
+        except StopIteration:
+            done.put((index, "end", None))
+        except BaseException as error:  # it is raised again where the results are read
+            done.put((index, "error", error))
+
+
+def _results(done: queue.SimpleQueue[Done], running: int) -> Iterator[tuple[int, Any]]:
+    """What the tasks yield, until all of them have ended."""
+    while running:
+        index, kind, value = done.get()
+        if kind == "error":
+            raise value
+        if kind == "end":
+            running -= 1
+        else:
+            yield index, value

@@ -52,7 +52,9 @@ def train_cell(settings: Settings, name: str, root: Path) -> None:
         results[seed] = yield from train(cell, seed, training, work / mark / f"seed-{seed}.npz")
 
     progress = Progress(f"train {name}", training.steps * len(seeds))
+    loop_of(cell).prepare(training.evaluation_episodes)
     with Tracker(settings.study.name, root) as tracker, progress:
+        tracker.put(training_run(cell, training, mark, {}))
         for index, point in interleave([task(seed) for seed in seeds], workers()):
             curve = curves[seeds[index]]
             steps = point.step - (curve[-1].step if curve else 0)

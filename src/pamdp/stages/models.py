@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import shutil
-import tempfile
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from operator import itemgetter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,19 +46,28 @@ def export_study(settings: Settings, root: Path) -> None:
     with ProcessPoolExecutor(workers(), context, max_tasks_per_child=1) as pool:
         list(pool.map(_save, [job._replace(cell=job.cell.model_dump()) for job in jobs]))
     observations = [_observations(job) for job in jobs]
-    with tempfile.TemporaryDirectory() as scratch:
-        answers = export.answers_of([job.folder for job in jobs], observations, Path(scratch))
-    with Progress("export", len(jobs), "model") as progress:
-        for job, rows, answer in zip(jobs, observations, answers, strict=True):
-            gap = export.check(job.cell, job.weights, rows, answer)
-            num_episodes = settings.evaluation.episodes
-            played = export.play(job.cell, job.weights, job.folder, job.seed, num_episodes)
-            evaluated = _seed_summary(summary[job.cell.name], job.seed)
-            _describe(job, evaluated, gap, played, settings)
-            progress.update(1)
+    with TemporaryDirectory() as scratch, ThreadPoolExecutor(1) as beside:
+        folders = [job.folder for job in jobs]
+        answers = beside.submit(export.answers_of, folders, observations, Path(scratch))
+        played = _played(jobs, settings.evaluation.episodes)
     with Tracker(settings.study.name, root) as tracker:
-        for job in jobs:
+        for job, rows, answer, episodes in zip(
+            jobs, observations, answers.result(), played, strict=True
+        ):
+            gap = export.check(job.cell, job.weights, rows, answer)
+            evaluated = _seed_summary(summary[job.cell.name], job.seed)
+            _describe(job, evaluated, gap, episodes, settings)
             tracker.log_model(job.cell.name, export.signature(job.cell))
+
+
+def _played(jobs: list[Job], num_episodes: int) -> list[Episodes]:
+    played = []
+    with Progress("export", len(jobs), "model") as progress:
+        for job in jobs:
+            episodes = export.play(job.cell, job.weights, job.folder, job.seed, num_episodes)
+            played.append(episodes)
+            progress.update(1)
+    return played
 
 
 def _job(cell: Cell, summary: dict[str, Any], root: Path) -> Job:

@@ -15,7 +15,7 @@ import numpy as np
 from packaging.requirements import Requirement
 
 from pamdp import statistics
-from pamdp.cells import code_of
+from pamdp.cells import Cell, code_of
 from pamdp.checkpoint import save_arrays
 from pamdp.envs.gymnasium import Gymnasium
 from pamdp.evaluation import Episodes
@@ -139,15 +139,19 @@ def evaluate_study(settings: Settings, root: Path) -> None:
     """Evaluates all seeds of all cells and writes `metrics/evaluate/`."""
     environments = read_json(root / "metrics" / "setup" / "environments.json")
     episodes = {}
-    with Progress("evaluate", len(settings.cells), "cell") as progress:
+    with (
+        Tracker(settings.study.name, root) as tracker,
+        Progress("evaluate", len(settings.cells), "cell") as progress,
+    ):
         for cell in settings.cells:
             episodes[cell.name] = evaluate_cell(settings, cell.name, root)
             progress.update(1)
+            # MLflow, which takes seconds to load, gets ready meanwhile.
+            tracker.put(_training(cell, root), final=True)
     returns = {name: _stacked(seeds, "returns") for name, seeds in episodes.items()}
     summary, comparisons = {}, {}
     for cell in settings.cells:
-        record = Run.read(root / "metrics" / "train" / cell.name / "record.json")
-        seeds = episodes[cell.name]
+        record, seeds = _training(cell, root), episodes[cell.name]
         measured = statistics.Evaluation(
             seeds=list(seeds),
             returns=returns[cell.name],
@@ -168,6 +172,11 @@ def evaluate_study(settings: Settings, root: Path) -> None:
     write_json(folder / "comparisons.json", comparisons)
     save_arrays(folder / "episodes.npz", returns)
     track(settings, root)
+
+
+def _training(cell: Cell, root: Path) -> Run:
+    """The record of a cell's training."""
+    return Run.read(root / "metrics" / "train" / cell.name / "record.json")
 
 
 def film_best(settings: Settings, root: Path) -> None:
