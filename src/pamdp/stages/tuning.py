@@ -29,7 +29,8 @@ def tune_cell(settings: Settings, name: str, root: Path) -> None:
     study = CellStudy(cell, tuning, training, mark, root)
     trials: list[Trial] = []
     progress = Progress(f"tune {name}", tuning.trials, "trial")
-    loop_of(cell).prepare(training.evaluation_episodes)
+    if tuning.trials:
+        loop_of(cell).prepare(training.evaluation_episodes)
     with Tracker(settings.study.name, root) as tracker, progress:
         tracker.put(tuning_run(study, trials))
         for trial in study.run(workers()):
