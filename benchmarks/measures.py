@@ -71,8 +71,8 @@ def compiled(
     states = [loop.run(loop.initial(seed), start) for seed in range(1, seeds + 1)]
 
     def run(index: int) -> None:
-        states[index] = loop.run(states[index], steps)
-        int(states[index].learner.step)  # waits for the result
+        # From the same state each time; reading a number waits for the result.
+        int(loop.run(states[index], steps).learner.step)
 
     def work() -> None:
         others = [threading.Thread(target=run, args=(index,)) for index in range(1, seeds)]
@@ -153,7 +153,7 @@ def floor(algorithm: str, environment: str = "platform", updates: int = 100) -> 
     def matrix(*shape: int) -> np.ndarray:
         return random.random(shape, np.float32)
 
-    s, w1x, w2x, hx = matrix(batch, s_size), matrix(s_size, units), matrix(units, x_size), None
+    s, w1x, w2x = matrix(batch, s_size), matrix(s_size, units), matrix(units, x_size)
     z, w1, w2 = matrix(rows, s_size + x_size), matrix(s_size + x_size, units), matrix(units, k)
     hx, h, g, gx = matrix(batch, units), matrix(rows, units), matrix(rows, k), matrix(batch, x_size)
 

@@ -34,11 +34,10 @@ class Worker:
     def __init__(self, name: str) -> None:
         self.name = name
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", name],
+            [sys.executable, "-m", "benchmarks.worker", name, str(CASES[name].cores)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
             text=True,
         )
         self.missing = self._answer().get("missing")
@@ -58,7 +57,7 @@ class Worker:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            sys.exit(f"{self.name} failed:\n{self.process.communicate()[1][-2000:]}")
+            sys.exit(f"error: {self.name} failed; its own words stand above")
         return json.loads(line)
 
 
@@ -119,11 +118,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="measurements of each case")
     options = parser.parse_args()
     if unknown := set(options.groups) - set(groups):
-        parser.error(f"expected some of {', '.join(groups)}, received {', '.join(unknown)}")
-    old = json.loads(RESULTS.read_text())["cases"] if RESULTS.is_file() else {}
+        parser.error(f"groups: expected some of {', '.join(groups)}, received {', '.join(unknown)}")
+    if options.rounds < 2:
+        parser.error(f"--rounds: expected at least 2, for a spread, received {options.rounds}")
+    old = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    # Numbers of another machine, or of other versions, do not belong beside these.
+    kept = old["cases"] if old.get("machine") == machine() else {}
     chosen = {g: [n for n, c in CASES.items() if c.group == g] for g in options.groups or groups}
     total = sum(len(names) for names in chosen.values()) * (2 + options.rounds)
-    cases = {name: old[name] for name in CASES if name in old}
+    cases = {name: kept[name] for name in CASES if name in kept}
     with tqdm(total=total, unit="measurement") as progress:
         for group, names in chosen.items():
             progress.set_description(group)

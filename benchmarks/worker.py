@@ -1,4 +1,4 @@
-"""Measures one case in a process of its own: `python -m benchmarks.worker CASE`.
+"""Measures one case in a process of its own: `python -m benchmarks.worker CASE CORES`.
 
 Says when it is ready, then measures once for each line that it reads.
 """
@@ -11,19 +11,19 @@ import os
 import resource
 import sys
 
-from benchmarks.cases import CASES
-
 
 def main() -> None:
-    case = CASES[sys.argv[1]]
+    name, cores = sys.argv[1], int(sys.argv[2])
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-case.cores :])
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-cores:])
+    from benchmarks.cases import CASES  # libraries count the cores when they are imported
+
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     # The answers are lines of their own on the real standard output; libraries may write as well.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     try:
-        measure = case.prepare()
+        measure = CASES[name].prepare()
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pamdp.lazy import tf
+from pamdp.problems import SettingsError
 
 # What reading raises if there is no file, or one that was cut short or overwritten.
 DAMAGED = (
@@ -83,12 +84,21 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def load_weights(path: Path, like: Any) -> dict[int, Any]:
-    """Reads what `save_weights` wrote: by seed, nests of the structure of `like`."""
+    """Reads what `save_weights` wrote: by seed, nests of the structure of `like`.
+
+    Raises:
+      SettingsError: what was written has other shapes.
+    """
     with np.load(path, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     seeds = dict.fromkeys(int(name.split("/")[0]) for name in arrays)
-    count = len(tf.nest.flatten(like))
+    shapes = [tuple(leaf.shape) for leaf in tf.nest.flatten(like)]
+    if [array.shape for array in arrays.values()] != shapes * len(seeds):
+        raise SettingsError(
+            f"{path}: expected weights of the networks that params.yaml describes, received those "
+            "of others; train anew with `dvc repro`"
+        )
     return {
-        seed: tf.nest.pack_sequence_as(like, [arrays[f"{seed}/{i}"] for i in range(count)])
+        seed: tf.nest.pack_sequence_as(like, [arrays[f"{seed}/{i}"] for i in range(len(shapes))])
         for seed in seeds
     }

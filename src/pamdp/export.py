@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -146,29 +147,42 @@ def check(cell: Cell, weights: Weights, observations: Any, answers: Mapping[str,
       The largest difference of a parameter, as a share of its range.
 
     Raises:
-      ExportError: another action, if the policy values it less, or a parameter beyond tolerance.
+      ExportError: another action, if the policy values it less, numbers beyond tolerance, or
+        outputs that contradict each other.
     """
     spec = cell.task.actions
-    expected = _answers(policy_of(cell), weights, tf.convert_to_tensor(observations))
-    q, action = expected["q_values"].numpy(), np.asarray(answers["action"])
-    lost = q.max(axis=-1) - np.take_along_axis(q, action[:, None], axis=-1)[:, 0]
-    different = int(np.sum(lost > VALUE_TOLERANCE * np.abs(q).max(axis=-1)))
-    gap = np.abs(expected["all_parameters"].numpy() - np.asarray(answers["all_parameters"]))
-    largest = float((gap / (spec.high - spec.low)).max())
-    if different or largest > PARAMETER_TOLERANCE:
+    policy = _answers(policy_of(cell), weights, tf.convert_to_tensor(observations))
+    expected = {name: tensor.numpy() for name, tensor in policy.items()}
+    served = {name: np.asarray(answers[name]) for name in expected}
+    action, q = served["action"], expected["q_values"]
+    size = np.abs(q).max(axis=-1, keepdims=True)
+    lost = q.max(axis=-1, keepdims=True) - np.take_along_axis(q, action[:, None], axis=-1)
+    gaps = np.abs(served["all_parameters"] - expected["all_parameters"]) / (spec.high - spec.low)
+    own = spec.take(tf.constant(served["all_parameters"]), tf.constant(action))
+    # Each in the positive, so that what is no number is wrong.
+    wrong = {
+        "other actions": ~(lost <= VALUE_TOLERANCE * size),
+        f"parameters that differ by up to {gaps.max():.2g} of their range": ~(
+            gaps <= PARAMETER_TOLERANCE
+        ),
+        "other action values": ~(np.abs(served["q_values"] - q) <= VALUE_TOLERANCE * size),
+        "`parameters` that are not the action's own": served["parameters"] != own.numpy(),
+        "other numbers of them": served["num_parameters"] != np.asarray(spec.sizes)[action],
+    }
+    if found := [f"{np.sum(those)} {what}" for what, those in wrong.items() if those.any()]:
         raise ExportError(
             f"{cell.name}: expected the exported model to act as the trained policy on "
-            f"{len(action)} observations, received {different} other actions and parameters "
-            f"that differ by up to {largest:.2g} of their range"
+            f"{len(action)} observations, received {', '.join(found)}"
         )
-    return largest
+    return float(gaps.max())
 
 
 def play(cell: Cell, weights: Weights, folder: Path, seed: int, num_episodes: int) -> Episodes:
     """Greedy episodes of a saved model, each decision of which is compared with the policy's.
 
     The random numbers are those of the final evaluation. The episodes need not be the same: where
-    an environment is chaotic, the last bit of a parameter decides how an episode ends.
+    an environment is chaotic, the last bit of a parameter decides how an episode ends. A model
+    clips its parameters, so the result's `clipped_share` tells nothing.
 
     Raises:
       ExportError: the model does not act as the policy.
@@ -184,9 +198,10 @@ def play(cell: Cell, weights: Weights, folder: Path, seed: int, num_episodes: in
         return Sent(answers["action"].numpy(), answers["parameters"].numpy(), scaled)
 
     if isinstance(task, Gymnasium):
-        copies = [task.make() for _ in range(task.copies)]
-        seeds = host.episode_seeds(seed, 0, num_episodes)
-        return host.episodes(copies, task.actions, decide, seeds)
+        with ExitStack() as stack:
+            copies = [stack.enter_context(closing(task.make())) for _ in range(task.copies)]
+            seeds = host.episode_seeds(seed, 0, num_episodes)
+            return host.episodes(copies, task.actions, decide, seeds)
     key = seeding.stream(tf.constant(seed), "evaluation", 0)
     episodes = rollout(decide, _compiled(task), key, num_episodes)  # pyright: ignore[reportArgumentType]
     return Episodes(*(np.asarray(field) for field in episodes))

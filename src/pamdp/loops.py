@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
+from contextlib import closing
+from functools import cached_property, partial
 from typing import ClassVar
 
 import numpy as np
@@ -11,6 +12,7 @@ from pamdp import host, seeding
 from pamdp.agents.policy import Weights
 from pamdp.envs.base import Environment
 from pamdp.envs.gymnasium import Gymnasium
+from pamdp.envs.parameterised import Parameterised
 from pamdp.evaluation import Episodes, Sent, rollout, uniform
 from pamdp.lazy import tf
 from pamdp.packing import pack
@@ -37,8 +39,11 @@ class Loop:
         """Traces what training calls, with evaluations of so many episodes.
 
         Compiled programs are found again, by other processes too, under names that count what was
-        traced before. So this comes first of all, in one thread. The host loop has nothing to gain.
+        traced before. So this comes first of all, in one thread. The host loop traces as it goes.
         """
+
+    def close(self) -> None:
+        """Frees the environments of the host loop."""
 
     def weights(self, state: LoopState) -> Weights:
         """The weights to evaluate and export."""
@@ -81,7 +86,7 @@ class CompiledLoop(Loop):
 
 
 class HostLoop(Loop):
-    """Training in any Gymnasium environment: one compiled call per step.
+    """Training in any Gymnasium environment: one compiled call per step. To be closed.
 
     In its `LoopState` the environment is represented by the answer that it gets next, [1 + m]: the
     action and its parameters. The environment's own state is not a value: a run that is interrupted
@@ -94,8 +99,25 @@ class HostLoop(Loop):
         """Makes the loop of a cell whose task is a Gymnasium environment."""
         super().__init__(cell)
         self.task = cell.hosted
-        self.environment = self.task.make()
-        self.copies = [self.task.make() for _ in range(self.task.copies)]
+        self._made: list[Parameterised] = []
+
+    @cached_property
+    def environment(self) -> Parameterised:
+        """The environment of training."""
+        return self._make()
+
+    @cached_property
+    def copies(self) -> list[Parameterised]:
+        """Those of evaluations."""
+        return [self._make() for _ in range(self.task.copies)]
+
+    def _make(self) -> Parameterised:
+        self._made.append(self.task.make())
+        return self._made[-1]
+
+    def close(self) -> None:  # noqa: D102
+        for environment in self._made:
+            environment.close()
 
     def initial(self, seed: int) -> LoopState:
         """The state before the first step; the environment is seeded."""
@@ -130,7 +152,6 @@ class HostLoop(Loop):
     def evaluate(self, weights: Weights, seed: int, number: int, num_episodes: int) -> Episodes:
         """Greedy episodes in other copies of the environment."""
         packed = pack(weights)
-
         shape = tf.TensorSpec([len(self.copies), len(self.task.observation_low)], tf.float32)
         greedy = self.program.decide.get_concrete_function(self.values, packed, shape)
 
@@ -152,7 +173,8 @@ def random_episodes(task: Environment | Gymnasium) -> Episodes:
     spec = task.actions
     if isinstance(task, Gymnasium):
         seeds = host.episode_seeds(0, 0, 200)
-        return host.episodes([task.make()], spec, host.random_decisions(spec, 0), seeds)
+        with closing(task.make()) as environment:
+            return host.episodes([environment], spec, host.random_decisions(spec, 0), seeds)
 
     @tf.function(jit_compile=True, autograph=False)
     def play() -> Episodes:

@@ -138,7 +138,7 @@ class Program:
 
     def _answer(self, values: tf.Tensor, packed: tf.Tensor) -> tf.Tensor:
         self._count("answer")
-        return _answer(policy_of(self._bound(values)), self.unpacked(packed).choice)
+        return _packed_choice(policy_of(self._bound(values)), self.unpacked(packed).choice)
 
     def _advance(
         self, values: tf.Tensor, packed: tf.Tensor, replay: tf.Variable, transition: tf.Tensor
@@ -153,7 +153,7 @@ class Program:
             state, Transition(reward, terminated > 0, ended > 0, following, observation)
         )
         replay.assign(state.replay)
-        return pack(state._replace(replay=())), _answer(learner.policy, state.choice)
+        return pack(state._replace(replay=())), _packed_choice(learner.policy, state.choice)
 
     def _decide(self, values: tf.Tensor, packed: tf.Tensor, observations: tf.Tensor) -> Sent:
         self._count("decide")
@@ -170,7 +170,7 @@ class Program:
         return with_floats(self._cell, dict(zip(self._names, tf.unstack(values), strict=True)))
 
 
-def _answer(policy: Policy, choice: Choice) -> tf.Tensor:
+def _packed_choice(policy: Policy, choice: Choice) -> tf.Tensor:
     """[1 + m] float32: the chosen action and what is sent with it."""
     action = choice.action[None]
     parameters = sent(policy.q_function.spec, action, choice.parameters[None]).parameters

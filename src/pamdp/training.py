@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from pamdp.agents.policy import Weights
 from pamdp.agents.state import LearnerState, Statistics
 from pamdp.evaluation import Episodes
 from pamdp.lazy import tf
-from pamdp.loops import LoopState, loop_of
+from pamdp.loops import CompiledLoop, HostLoop, LoopState, loop_of
 from pamdp.settings import Cell, Training
 
 CHECKPOINT_SECONDS = 10.0  # when to write, never what: results do not depend on it
@@ -65,10 +66,18 @@ def train(
     Raises:
       TrainingError: if a number is no longer finite.
     """
-    loop = loop_of(cell)
-    checkpoint_path = checkpoint_path if loop.resumable else None
+    with closing(loop_of(cell)) as loop:
+        path = checkpoint_path if loop.resumable else None
+        state, points = yield from _trained(loop, seed, training, path)
+        return TrainResult(seed, points, tf.nest.map_structure(np.asarray, loop.weights(state)))
+
+
+def _trained(
+    loop: CompiledLoop | HostLoop, seed: int, training: Training, path: Path | None
+) -> Generator[Point, None, tuple[LoopState, list[Point]]]:
+    """Runs a loop to its end; yields the points on the way."""
     state, points = loop.initial(seed), []
-    saved = checkpoint_path and checkpoint.restore(checkpoint_path, state)
+    saved = path and checkpoint.restore(path, state)
     if saved:
         state, points = saved[0], [Point(step, metrics) for step, metrics, _ in saved[1]]
         yield from (point._replace(earlier=True) for point in points)
@@ -77,14 +86,14 @@ def train(
         step = min(step + training.report_every, training.steps)
         state = loop.run(state, step - int(state.learner.step))
         episodes = loop.evaluate(loop.weights(state), seed, step, training.evaluation_episodes)
-        points.append(Point(step, _metrics(cell, state.learner, episodes)))
-        _check_finite(cell, seed, points[-1])
+        points.append(Point(step, _metrics(loop.cell, state.learner, episodes)))
+        _check_finite(loop.cell, seed, points[-1])
         state = _with_fresh_statistics(state)
-        if checkpoint_path and time.monotonic() - written > CHECKPOINT_SECONDS:
-            checkpoint.save(checkpoint_path, state, points)
+        if path and time.monotonic() - written > CHECKPOINT_SECONDS:
+            checkpoint.save(path, state, points)
             written = time.monotonic()
         yield points[-1]
-    return TrainResult(seed, points, tf.nest.map_structure(np.asarray, loop.weights(state)))
+    return state, points
 
 
 def _metrics(cell: Cell, state: LearnerState, episodes: Episodes) -> dict[str, float]:

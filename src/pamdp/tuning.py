@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import optuna
 
+from pamdp.loops import loop_of
 from pamdp.settings import Cell, Training, Tuning
 from pamdp.structure import floats
 from pamdp.training import TrainingError, train
@@ -56,6 +59,11 @@ class CellStudy:
     fingerprint: str
     root: Path
 
+    @cached_property
+    def database(self) -> optuna.Study:
+        """What is stored of it, in `DATABASE`."""
+        return open_database(self.root, f"{self.cell.name}-{self.fingerprint}")
+
     @property
     def distributions(self) -> dict[str, optuna.distributions.BaseDistribution]:
         """The dimensions that this cell has, by path."""
@@ -65,14 +73,19 @@ class CellStudy:
             if d.path in floats(self.cell)
         }
 
+    def prepare(self) -> None:
+        """Does what `Loop.prepare` says, if trials are missing."""
+        if len(self.database.trials) < self.tuning.trials:
+            with closing(loop_of(self.cell)) as loop:
+                loop.prepare(self.training.evaluation_episodes)
+
     def run(self, num_workers: int) -> Iterator[Trial]:
         """Runs what is missing of the study.
 
         Yields:
           Every trial, in the order of their numbers, those of an earlier run included.
         """
-        database = open_database(self.root, f"{self.cell.name}-{self.fingerprint}")
-        finished = [_read(trial) for trial in database.trials]
+        finished = [_read(trial) for trial in self.database.trials]
         yield from (trial._replace(earlier=True) for trial in finished)
         running: list[tuple[Trial, Future[float | None]]] = []
         with ThreadPoolExecutor(num_workers) as pool:
@@ -80,11 +93,11 @@ class CellStudy:
                 for number in range(len(finished), self.tuning.trials):
                     known = max(0, number - self.tuning.lag + 1)
                     while len(finished) < known:
-                        yield self._finish(database, finished, *running.pop(0))
+                        yield self._finish(finished, *running.pop(0))
                     values = self.suggest(finished[:known], number)
                     running.append((Trial(number, values, None), pool.submit(self._score, values)))
                 while running:
-                    yield self._finish(database, finished, *running.pop(0))
+                    yield self._finish(finished, *running.pop(0))
             finally:
                 pool.shutdown(cancel_futures=True)
 
@@ -107,15 +120,9 @@ class CellStudy:
         scored = [trial for trial in trials if trial.score is not None]
         return max(scored, key=lambda trial: (trial.score, -trial.number), default=None)
 
-    def _finish(
-        self,
-        database: optuna.Study,
-        finished: list[Trial],
-        trial: Trial,
-        future: Future[float | None],
-    ) -> Trial:
+    def _finish(self, finished: list[Trial], trial: Trial, future: Future[float | None]) -> Trial:
         trial = trial._replace(score=future.result())
-        database.add_trial(_frozen(trial, self.distributions))
+        self.database.add_trial(_frozen(trial, self.distributions))
         finished.append(trial)
         return trial
 

@@ -91,10 +91,12 @@ def test_the_model_acts_in_the_environment_as_it_was_evaluated(built) -> None:
     script = (sys.executable, "-c", ACT, f"models/{CELL}")
     done = checkout.succeed(built, *script, **importable(built))
     share = json.loads(done.stderr.splitlines()[-1])
-    seeds = read_json(built / "metrics/evaluate/summary.json")[CELL]["per_seed"]
+    summary = read_json(built / "metrics/evaluate/summary.json")[CELL]
+    seeds = summary["per_seed"]
     random = read_json(built / "metrics/setup/environments.json")["reach"]["random_policy"]
     assert max(entry["mean"] for entry in seeds) > random["return_mean"] + 0.5
-    assert share > 0.8
+    # The exported seed is the best of them; 100 episodes.
+    assert share > max(0.8, summary["success"]["mean"] - 0.15)
 
 
 def test_a_change_of_its_code_reruns_its_cells(built) -> None:

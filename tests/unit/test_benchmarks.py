@@ -1,4 +1,4 @@
-"""The baselines compute what this project computes, and the tables are those of the numbers."""
+"""The baselines value actions as the learner does, and learn; the page is that of the numbers."""
 
 from __future__ import annotations
 

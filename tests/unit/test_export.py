@@ -106,10 +106,12 @@ def test_another_action_is_noticed(trained, weights, rows, answers):
 
 def test_another_parameter_is_noticed_by_its_share_of_the_range(trained, weights, rows, answers):
     close = answers[0] | {"all_parameters": answers[0]["all_parameters"].copy()}
-    close["all_parameters"][0, 1] += 720 * 0.5e-4
+    row = np.flatnonzero(close["action"] != 1)[0]
+    close["all_parameters"][row, 1] += 720 * 0.5e-4
     assert export.check(trained, weights, rows, close) == pytest.approx(0.5e-4, rel=0.05)
-    close["all_parameters"][0, 1] += 720 * 1.5e-3
-    with pytest.raises(ExportError, match=r"0 other actions .* by up to 0\.0015 of their range"):
+    close["all_parameters"][row, 1] += 720 * 1.5e-3
+    message = r"received 1 parameters that differ by up to 0\.0015 of their range$"
+    with pytest.raises(ExportError, match=message):
         export.check(trained, weights, rows, close)
 
 
@@ -210,7 +212,6 @@ def test_a_model_plays_the_evaluated_episodes_of_any_gymnasium_environment(tmp_p
     evaluated = loop_of(hosted).evaluate(weights, 4, 0, 5)
     played = export.play(hosted, weights, tmp_path / "x", 4, 5)
     np.testing.assert_allclose(played.returns, evaluated.returns, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(played.clipped_share, evaluated.clipped_share)
 
 
 @pytest.mark.parametrize("task", [{"kind": "platform"}, HOSTED])
@@ -221,15 +222,33 @@ def test_another_decision_while_playing_is_noticed(weights, folder, task):
         export.play(other, initial(other, seed=2), folder, 4, 5)
 
 
+@pytest.mark.parametrize("name", ["all_parameters", "parameters", "q_values", "num_parameters"])
+def test_every_output_is_compared(trained, weights, rows, answers, name):
+    export.check(trained, weights, rows, answers[0])
+    for wrong in (answers[0][name] + 1, answers[0][name] * np.nan):
+        with pytest.raises(ExportError, match="expected the exported model to act as"):
+            export.check(trained, weights, rows, answers[0] | {name: wrong})
+
+
+def test_a_policy_that_is_no_number_is_refused(trained, weights, rows, answers):
+    broken = tf.nest.map_structure(lambda leaf: leaf * np.nan, weights)
+    with pytest.raises(ExportError, match="200 other actions"):
+        export.check(trained, broken, rows, answers[0])
+
+
 def test_of_actions_as_good_as_equal_either_is_right(trained, weights, rows, answers):
     """Where the policy itself hardly tells two actions apart, a sum in another order decides."""
     x, (*hidden, (kernel, _)), observed = weights
-    answers = answers[0] | {"action": np.zeros_like(answers[0]["action"])}
+    spec, first = trained.task.actions, np.zeros(len(rows), np.int32)
 
-    def with_gap(gap: float) -> Weights:
+    def check(gap: float) -> None:
         equal = np.array([1.0, 1.0 + gap, 0.5], np.float32)
-        return Weights(x, (*hidden, (np.zeros_like(kernel), equal)), observed)
+        own = spec.take(tf.constant(answers[0]["all_parameters"]), tf.constant(first)).numpy()
+        q = np.tile(equal, (len(rows), 1))
+        served = answers[0] | {"action": first, "parameters": own, "q_values": q}
+        weights = Weights(x, (*hidden, (np.zeros_like(kernel), equal)), observed)
+        export.check(trained, weights, rows, served)
 
-    export.check(trained, with_gap(0.5e-4), rows, answers)
-    with pytest.raises(ExportError, match="received 200 other actions"):
-        export.check(trained, with_gap(2e-4), rows, answers)
+    check(0.5e-4)
+    with pytest.raises(ExportError, match=r"received 200 other actions$"):
+        check(2e-4)

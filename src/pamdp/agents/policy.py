@@ -71,11 +71,11 @@ class Weights(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """Actions [B] int32, all scaled parameters [B, P], and the action values [B, K] if known."""
+    """Actions [B] int32, all scaled parameters [B, P], and the action values [B, K]."""
 
     action: tf.Tensor
     parameters: tf.Tensor
-    q: tf.Tensor | None = None
+    q: tf.Tensor
 
 
 def send(spec: ActionSpec, parameters: tf.Tensor, action: tf.Tensor) -> tf.Tensor:

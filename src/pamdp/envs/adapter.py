@@ -30,8 +30,8 @@ ActionTuple = tuple[int, tuple[np.ndarray, ...]]
 class _Programs:
     """The compiled functions of all environments of one structure; their floats are inputs.
 
-    `numbers` are [3] int32: the seed, the transitions since
-    seeding, and the action, or for a reset the resets since the last transition.
+    `numbers` are [3] int32: the seed, the transitions since seeding, and the action, or for a reset
+    the resets since the last transition.
     """
 
     def __init__(self, environment: Environment) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 from pamdp import checkpoint
@@ -17,6 +18,7 @@ from pamdp.engines import workers
 from pamdp.engines.threads import interleave
 from pamdp.evaluation import Episodes
 from pamdp.loops import loop_of
+from pamdp.programs import Program, learner_of
 from pamdp.progress import Progress
 from pamdp.records import read_json, write_csv
 from pamdp.settings import Settings
@@ -33,8 +35,7 @@ def tuned(cell: Cell, root: Path) -> Cell:
 
 def trained(cell: Cell, root: Path) -> dict[int, Weights]:
     """The weights that training gave, by seed."""
-    loop = loop_of(cell)
-    like = loop.weights(loop.initial(0))
+    like = learner_of(cell).evaluated(Program.of(cell).like)
     return checkpoint.load_weights(root / "metrics" / "train" / cell.name / "weights.npz", like)
 
 
@@ -80,7 +81,8 @@ def evaluate_cell(settings: Settings, name: str, root: Path) -> dict[int, Episod
 
     def task(seed: int) -> Episodes:
         # Evaluations during training are numbered by their step; this one is number 0.
-        return loop_of(cell).evaluate(weights[seed], seed, 0, settings.evaluation.episodes)
+        with closing(loop_of(cell)) as loop:
+            return loop.evaluate(weights[seed], seed, 0, settings.evaluation.episodes)
 
     with ThreadPoolExecutor(workers()) as pool:
         return dict(zip(weights, pool.map(task, weights), strict=True))

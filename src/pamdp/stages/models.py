@@ -50,13 +50,14 @@ def export_study(settings: Settings, root: Path) -> None:
         folders = [job.folder for job in jobs]
         answers = beside.submit(export.answers_of, folders, observations, Path(scratch))
         played = _played(jobs, settings.evaluation.episodes)
+    for job, rows, answer, episodes in zip(
+        jobs, observations, answers.result(), played, strict=True
+    ):
+        gap = export.check(job.cell, job.weights, rows, answer)
+        evaluated = _seed_summary(summary[job.cell.name], job.seed)
+        _describe(job, evaluated, gap, episodes, settings)
     with Tracker(settings.study.name, root) as tracker:
-        for job, rows, answer, episodes in zip(
-            jobs, observations, answers.result(), played, strict=True
-        ):
-            gap = export.check(job.cell, job.weights, rows, answer)
-            evaluated = _seed_summary(summary[job.cell.name], job.seed)
-            _describe(job, evaluated, gap, episodes, settings)
+        for job in jobs:
             tracker.log_model(job.cell.name, export.signature(job.cell))
 
 
@@ -124,6 +125,7 @@ def _describe(
             std=evaluated["std"] or 0.0,
             observations=NUM_OBSERVATIONS,
             gap=gap,
+            tie=export.VALUE_TOLERANCE,
             decisions=int(played.lengths.sum()),
             earned=float(played.returns.mean()),
             bounds=bounds,
@@ -168,10 +170,11 @@ environment units, clipped to their bounds and padded with zeros to the longest 
 
 ## Checks
 
-Loaded in a fresh process without `pamdp`, the model took the trained policy's action on each of
-{observations:,} observations drawn uniformly over their range; the largest difference of a
-parameter was {gap:.2g} of its range. In the environment it took the policy's action each of
-{decisions:,} times and earned a mean return of {earned:.4f}.
+Loaded in a fresh process without `pamdp`, the model took the trained policy's action, or one that
+the policy values as highly (to {tie:g} of the largest value), on each of {observations:,}
+observations drawn uniformly over their range; the largest difference of a parameter was {gap:.2g}
+of its range. So it did each of the {decisions:,} times that it acted in the environment, where it
+earned a mean return of {earned:.4f}.
 
 ## Settings
 

@@ -137,17 +137,21 @@ def _ends(values: np.ndarray) -> list[float | None]:
 
 def evaluate_study(settings: Settings, root: Path) -> None:
     """Evaluates all seeds of all cells and writes `metrics/evaluate/`."""
+    with Tracker(settings.study.name, root) as tracker:
+        episodes = {}
+        with Progress("evaluate", len(settings.cells), "cell") as progress:
+            for cell in settings.cells:
+                episodes[cell.name] = evaluate_cell(settings, cell.name, root)
+                progress.update(1)
+                # MLflow, which takes seconds to load, gets ready meanwhile.
+                tracker.put(_training(cell, root), final=True)
+        _summarise(settings, episodes, root)
+        _put_all(tracker, root)
+
+
+def _summarise(settings: Settings, episodes: dict[str, dict[int, Episodes]], root: Path) -> None:
+    """Writes `metrics/evaluate/` from the episodes of all cells and seeds."""
     environments = read_json(root / "metrics" / "setup" / "environments.json")
-    episodes = {}
-    with (
-        Tracker(settings.study.name, root) as tracker,
-        Progress("evaluate", len(settings.cells), "cell") as progress,
-    ):
-        for cell in settings.cells:
-            episodes[cell.name] = evaluate_cell(settings, cell.name, root)
-            progress.update(1)
-            # MLflow, which takes seconds to load, gets ready meanwhile.
-            tracker.put(_training(cell, root), final=True)
     returns = {name: _stacked(seeds, "returns") for name, seeds in episodes.items()}
     summary, comparisons = {}, {}
     for cell in settings.cells:
@@ -171,7 +175,6 @@ def evaluate_study(settings: Settings, root: Path) -> None:
     write_json(folder / "summary.json", summary)
     write_json(folder / "comparisons.json", comparisons)
     save_arrays(folder / "episodes.npz", returns)
-    track(settings, root)
 
 
 def _training(cell: Cell, root: Path) -> Run:
@@ -194,8 +197,12 @@ def film_best(settings: Settings, root: Path) -> None:
 def track(settings: Settings, root: Path) -> None:
     """Shows in MLflow what the records hold by now."""
     with Tracker(settings.study.name, root) as tracker:
-        for run in collect(root):
-            tracker.put(run, final=True)
+        _put_all(tracker, root)
+
+
+def _put_all(tracker: Tracker, root: Path) -> None:
+    for run in collect(root):
+        tracker.put(run, final=True)
 
 
 def _stacked(seeds: dict[int, Episodes], field: str) -> np.ndarray:

@@ -8,7 +8,6 @@ from typing import Any
 
 from pamdp.cells import fingerprint
 from pamdp.engines import workers
-from pamdp.loops import loop_of
 from pamdp.progress import Progress
 from pamdp.records import write_csv, write_json
 from pamdp.settings import Settings
@@ -29,8 +28,7 @@ def tune_cell(settings: Settings, name: str, root: Path) -> None:
     study = CellStudy(cell, tuning, training, mark, root)
     trials: list[Trial] = []
     progress = Progress(f"tune {name}", tuning.trials, "trial")
-    if tuning.trials:
-        loop_of(cell).prepare(training.evaluation_episodes)
+    study.prepare()
     with Tracker(settings.study.name, root) as tracker, progress:
         tracker.put(tuning_run(study, trials))
         for trial in study.run(workers()):
