@@ -47,7 +47,7 @@ check: .venv/.installed ## what CI runs: style, types, import contracts, tests
 	$(VENV) lint-imports
 	$(TEST)
 
-bench: .venv/.installed ## measure speed and memory, some 20 minutes (PyTorch's with `pip install torch`)
+bench: .venv/.installed ## measure speed and memory (PyTorch's too, with the extra `bench`)
 	$(VENV) python -m benchmarks.run $(ARGS)
 
 ui: .venv/.installed ## browse the runs in MLflow (PORT=5000)

@@ -33,28 +33,19 @@ def cell_of(environment: str, algorithm: str, **learner: Any) -> Any:
     """A cell with the settings of params.yaml and `inverting`, other hyper-parameters if given."""
     from ruamel.yaml import YAML
 
-    from pamdp.cells import Cell
+    from pamdp.settings import Settings
 
     values = YAML(typ="safe").load(ROOT / "params.yaml")
-    settings = values["environments"][environment]
     for path, value in learner.items():
         *folders, name = path.split("__")
-        place = settings["learner"]
+        place = values["environments"][environment]["learner"]
         for folder in folders:
             place = place[folder]
         place[name] = value
-    return Cell.model_validate(
-        {
-            "name": f"{environment}-{algorithm}-inverting",
-            "environment": environment,
-            "algorithm": algorithm,
-            "strategy_name": "inverting",
-            "task": settings["task"],
-            "initial_parameters": settings["initial_parameters"],
-            "learner": settings["learner"],
-            "strategy": {"kind": "inverting"},
-        }
-    )
+    chosen = {"environments": [environment], "algorithms": [algorithm], "strategies": ["inverting"]}
+    values["study"] |= chosen
+    values["tuning"]["trials"] = 0
+    return Settings.model_validate(values).cells[0]
 
 
 # -- The loops and the baselines -------------------------------------------------------------------
