@@ -19,6 +19,7 @@ from pamdp.agents.state import LearnerState
 from pamdp.algorithms import ALGORITHMS
 from pamdp.gradients import AnyStrategy
 from pamdp.lazy import tf
+from pamdp.loops import CompiledLoop, LoopState
 from pamdp.settings import Cell, Settings
 from pamdp.spaces import Action, ActionSpec
 
@@ -216,3 +217,15 @@ def differing(a: Any, b: Any) -> list[str]:
             )
         )
     ]
+
+
+def bytes_of(nest: Any) -> list[bytes]:
+    return [np.asarray(leaf).tobytes() for leaf in tf.nest.flatten(nest)]
+
+
+def after(subject: Cell, *chunks: int, seed: int = 1) -> LoopState:
+    loop = CompiledLoop(subject)
+    state = loop.initial(seed)
+    for chunk in chunks:
+        state = loop.run(state, chunk)
+    return state

@@ -1,21 +1,17 @@
 """Both loops: the same bytes for any chunks, interruptions and threads, and in either loop."""
 
 from pathlib import Path
-from typing import Any
 
-import gymnasium
 import numpy as np
 import pytest
 
-from pamdp import checkpoint, training
+from pamdp import training
 from pamdp.engines.threads import interleave
-from pamdp.envs.gymnasium import Gymnasium
-from pamdp.lazy import tf
-from pamdp.loops import CompiledLoop, HostLoop, LoopState, Program, loop_of
+from pamdp.loops import CompiledLoop, Program
 from pamdp.settings import Cell, Training
 from pamdp.structure import floats, structure
 from pamdp.training import TrainingError, TrainResult, train
-from tests.helpers import cell, differing
+from tests.helpers import after, bytes_of, cell, differing
 
 SHORT = Training(steps=250, report_every=100, evaluation_episodes=20)
 
@@ -25,18 +21,6 @@ def subject() -> Cell:
     """All tests here share its compiled program."""
     n_step = {"steps": 3, "beta": 0.5}
     return cell("mpdqn", "reversal", learner__parameters__output_std=0.1, learner__n_step=n_step)
-
-
-def bytes_of(nest: Any) -> list[bytes]:
-    return [np.asarray(leaf).tobytes() for leaf in tf.nest.flatten(nest)]
-
-
-def after(subject: Cell, *chunks: int, seed: int = 1) -> LoopState:
-    loop = CompiledLoop(subject)
-    state = loop.initial(seed)
-    for chunk in chunks:
-        state = loop.run(state, chunk)
-    return state
 
 
 def trained(subject: Cell, seed: int = 1, path: Path | None = None, stop: int | None = None):
@@ -223,82 +207,3 @@ def test_evaluations_are_numbered_and_repeatable(subject) -> None:
     assert bytes_of(one) != bytes_of(other)
     assert bytes_of(loop.evaluate(weights, 2, 7, 20)) != bytes_of(one)
     np.testing.assert_array_equal(one.successes, np.isclose(one.returns, 1, atol=1e-5))
-
-
-# -- The host loop -----------------------------------------------------------------------------
-
-
-def on_host(subject: Cell, environment: str = "pamdp/Platform-v0") -> Cell:
-    return subject.model_copy(update={"task": Gymnasium(kind="gymnasium", id=environment)})
-
-
-def test_both_loops_agree_bit_for_bit(subject) -> None:
-    """The same environment and seed: all that learning depends on, over episodes and updates.
-
-    Only the books of the scores may differ in the last bit: a compiler may keep more digits of a
-    reward that it adds at once than of one that has been a float in between.
-    """
-    compiled, host = CompiledLoop(subject), HostLoop(on_host(subject))
-    states = compiled.initial(1), host.initial(1)
-    assert differing(states[0].learner, states[1].learner) == []
-    for _ in range(3):
-        states = compiled.run(states[0], 80), host.run(states[1], 80)
-        one, two = (state.learner for state in states)
-        assert set(differing(one, two)) <= {"running_return", "statistics"}
-        for a, b in zip(one.statistics, two.statistics, strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-5)
-        np.testing.assert_allclose(one.running_return, two.running_return, atol=1e-5)
-    assert int(one.episodes) > 20
-    assert float(one.statistics.updates) == 240 - 16 + 1
-    traces = host.program.traces
-    assert (traces["advance"], traces["answer"]) == (1, 1)
-
-
-def test_greedy_episodes_agree_between_the_loops(subject) -> None:
-    """Without noise an episode is determined by its policy."""
-    gymnasium.register(
-        "pamdp-tests/Quiet-v0",
-        "pamdp.envs.adapter:RegisteredEnv",
-        max_episode_steps=200,
-        kwargs={"kind": "platform", "noise": 0.0},
-    )
-    quiet = subject.replace({"task.noise": 0.0})
-    compiled, host = CompiledLoop(quiet), HostLoop(on_host(quiet, "pamdp-tests/Quiet-v0"))
-    for steps in (20, 400):
-        weights = compiled.weights(after(subject, steps))
-        a, b = compiled.evaluate(weights, 1, 1, 20), host.evaluate(weights, 1, 1, 2)
-        np.testing.assert_allclose(a.returns[:2], b.returns, rtol=1e-4)
-        np.testing.assert_array_equal(a.lengths[:2], b.lengths)
-        np.testing.assert_array_equal(a.successes[:2], b.successes)
-        np.testing.assert_allclose(a.clipped_share, b.clipped_share, rtol=1e-5)
-        np.testing.assert_allclose(a.near_bound_share, b.near_bound_share, rtol=1e-5)
-
-
-def test_evaluations_on_the_host_are_numbered_and_repeatable(subject) -> None:
-    host = HostLoop(on_host(subject))
-    weights = host.weights(after(subject, 100))
-    one, again, other, seed = (
-        host.evaluate(weights, *draw, 3) for draw in ((1, 7), (1, 7), (1, 8), (2, 7))
-    )
-    assert bytes_of(one) == bytes_of(again)
-    assert bytes_of(one) != bytes_of(other)
-    assert bytes_of(one) != bytes_of(seed)
-
-
-def test_a_run_on_the_host_starts_anew(subject, tmp_path, monkeypatch) -> None:
-    """Its environment is no value that could be saved."""
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(checkpoint, "save", None)
-    short = Training(steps=20, report_every=10, evaluation_episodes=1)
-    points = list(train(on_host(subject), 1, short, tmp_path / "seed-1.npz"))
-    assert [point.step for point in points] == [10, 20]
-    assert points == list(train(on_host(subject), 1, short))
-
-
-def test_the_loop_follows_from_the_environment(subject) -> None:
-    assert type(loop_of(subject)) is CompiledLoop
-    assert type(loop_of(on_host(subject))) is HostLoop
-    with pytest.raises(TypeError, match=r"platform-mpdqn-reversal: expected `kind: gymnasium`"):
-        HostLoop(subject)
-    with pytest.raises(TypeError, match="expected a functional environment"):
-        CompiledLoop(on_host(subject)).initial(1)
