@@ -31,7 +31,7 @@ LEVELS = {PLAIN: 0.2, INVERTING: 0.6}
 @pytest.fixture
 def evaluated(tmp_path, monkeypatch):
     """Evaluates a study whose greedy episodes are invented; returns the summary, comparisons."""
-    monkeypatch.setattr(study, "track", lambda settings, root: None)
+    monkeypatch.setenv("PAMDP_TRACKING", "off")
 
     def evaluate_cell(values: Settings, name: str, root: Path) -> dict[int, Episodes]:
         draws = {seed: np.random.default_rng(seed).random(50) / 10 for seed in values.study.seeds}
@@ -171,8 +171,9 @@ def test_a_model_card_says_what_the_model_is_and_how_it_was_checked(tmp_path):
         "np.zeros([1, 9], np.float32)",
         "| input | `observation` | float32 | [-1, 9] |",
         "| 2 | leap | [0.0] | [430.0] |",
-        "was 2.3e-07 of its range",
-        "took the policy's action each of\n15 times and earned a mean return of 0.7500.",
+        "(to 0.0001 of the largest value), on each of 1,000\nobservations",
+        "was 2.3e-07\nof its range. So it did each of the 15 times that it acted",
+        "earned a mean return of 0.7500.",
         "- `learner.q.learning_rate`: 0.00123\n",
     ):
         assert text in card, text
