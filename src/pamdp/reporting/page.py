@@ -25,7 +25,8 @@ CAPTIONS = {
     "grey, the other strategies.",
     "bounds": "Shares of the policy's parameters that had to be clipped and that lay within 1 % of "
     "a bound.",
-    "tuning": "Line: the best score up to a trial. Dots: the trials.",
+    "tuning": "Line: the best score up to a trial. Dots: the trials. A trial trains for a share of "
+    "the steps, on few seeds of its own, so its score says little about the final mean.",
 }
 
 
