@@ -73,10 +73,10 @@ def pretend(stage: str, out: Path) -> None:
     """Writes an output that nothing computed."""
     if out.suffix:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps({"platform": {"source": "1"}}))
+        out.write_text("{}")
     else:
         out.mkdir(parents=True)
-        for name in ("best.json", "record.json", "summary.json"):
+        for name in ("best.json", "platform.json", "record.json", "summary.json"):
             (out / name).write_text(json.dumps(stage))
 
 
@@ -227,17 +227,18 @@ def test_what_results_do_not_depend_on_reruns_nothing(complete):
 def test_new_versions_rerun_the_setup_and_then_what_they_change(complete):
     with checkout.edited(complete / "requirements.lock"):
         assert status(complete) == {"setup"}
-    with checkout.edited(complete / "metrics/setup/versions.json", "{}"):
+    with checkout.edited(complete / "metrics/setup/versions.json", "[]"):
         assert status(complete) == {"setup", "report"} | CELLS
 
 
 def test_another_environment_code_reruns_its_cells_alone(complete):
-    path = complete / "metrics" / "setup" / "environments.json"
-    facts = json.loads(path.read_text())
-    with checkout.edited(path, json.dumps(facts | {"platform": {"source": "2"}})):
+    folder = complete / "metrics" / "setup" / "environments"
+    with checkout.edited(folder / "platform.json", json.dumps({"source": "2"})):
         assert status(complete) == {"setup", "evaluate", "report"} | CELLS
-    with checkout.edited(path, json.dumps(facts | {"other": {"source": "1"}})):
-        assert status(complete) == {"setup", "evaluate", "report"}
+    other = folder / "other.json"
+    other.write_text("{}")
+    assert status(complete) == {"setup", "evaluate", "report"}
+    other.unlink()
 
 
 def test_other_best_values_rerun_the_training_of_their_cell(complete):
@@ -270,8 +271,9 @@ def test_a_cell_depends_on_all_the_code_it_runs(stages, kind):
         own.discard(PACKAGE / "envs" / "base.py")
         needed -= {path.relative_to(ROOT).as_posix() for path in own}
         assert needed - reads(stage) == set(), stage.name
-        facts = [d for d in stage.deps if d.def_path == "metrics/setup/environments.json"]
-        assert [d.params for d in facts] == [[cell.environment]]
+        assert f"metrics/setup/environments/{cell.environment}.json" in {
+            dependency.def_path for dependency in stage.deps
+        }
 
 
 # What is imported on the way and does not change a number, or is one of several and named by cell.

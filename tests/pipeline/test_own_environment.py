@@ -93,7 +93,7 @@ def test_the_model_acts_in_the_environment_as_it_was_evaluated(built) -> None:
     share = json.loads(done.stderr.splitlines()[-1])
     summary = read_json(built / "metrics/evaluate/summary.json")[CELL]
     seeds = summary["per_seed"]
-    random = read_json(built / "metrics/setup/environments.json")["reach"]["random_policy"]
+    random = read_json(built / "metrics/setup/environments/reach.json")["random_policy"]
     assert max(entry["mean"] for entry in seeds) > random["return_mean"] + 0.5
     # The exported seed is the best of them; 100 episodes.
     assert share > max(0.8, summary["success"]["mean"] - 0.15)

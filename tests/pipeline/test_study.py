@@ -53,7 +53,7 @@ def test_stages_print_progress_and_nothing_else(study):
 
 
 def test_the_outputs_are_these(study):
-    expected = {"setup": {"environments.json", "versions.json"}}
+    expected = {"setup": {"environments", "versions.json"}}
     for cell in CELLS:
         expected[f"tune/{cell}"] = {"best.json", "record.json", "trials.csv"}
         expected[f"train/{cell}"] = {"curves.csv", "record.json", "weights.npz"}
@@ -157,7 +157,7 @@ def test_seeds_and_cells_learned_different_weights(study):
 def test_the_evaluation_is_of_all_cells_and_seeds(study):
     folder = study / "metrics" / "evaluate"
     summary, comparisons = (read_json(folder / f"{n}.json") for n in ("summary", "comparisons"))
-    random = read_json(study / "metrics/setup/environments.json")["platform"]["random_policy"]
+    random = read_json(study / "metrics/setup/environments/platform.json")["random_policy"]
     assert set(summary) == set(comparisons) == set(CELLS)
     with np.load(folder / "episodes.npz") as archive:
         returns = {cell: archive[cell] for cell in CELLS}

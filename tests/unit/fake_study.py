@@ -138,7 +138,8 @@ def _write_setup(metrics: Path, environments: set[str]) -> None:
             "length_std": 1.9,
         },
     }
-    described = {name: facts | {"id": f"pamdp/{name.title()}-v0"} for name in environments}
-    write_json(metrics / "setup/environments.json", described)
+    for name in environments:
+        described = facts | {"id": f"pamdp/{name.title()}-v0"}
+        write_json(metrics / f"setup/environments/{name}.json", described)
     packages = {"numpy": "2.4.6", "tensorflow": "2.21.0", "matplotlib": "3.11.2"}
     write_json(metrics / "setup/versions.json", {"packages": packages})

@@ -41,8 +41,8 @@ def evaluated(tmp_path, monkeypatch):
         }
 
     monkeypatch.setattr(study, "evaluate_cell", evaluate_cell)
-    facts = {"platform": {"random_policy": {"return_mean": 0.15}}}
-    write_json(tmp_path / "metrics" / "setup" / "environments.json", facts)
+    facts = {"random_policy": {"return_mean": 0.15}}
+    write_json(tmp_path / "metrics" / "setup" / "environments" / "platform.json", facts)
 
     def run(values: Settings) -> tuple[dict, dict]:
         for each in values.cells:

@@ -126,7 +126,7 @@ def test_a_refused_environment_is_named(tmp_path, monkeypatch, identifier, expec
         study.set_up(small(environments__platform__task=task), tmp_path)
     assert str(error.value).startswith("environments.platform.task: ")
     assert expected in str(error.value)
-    assert not list(tmp_path.glob("metrics/setup/environments.json"))
+    assert not list(tmp_path.glob("metrics/setup/environments/*"))
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def set_up(tmp_path, monkeypatch):
 def test_setup_writes_what_results_depend_on(tmp_path, set_up):
     set_up(small())
     folder = tmp_path / "metrics" / "setup"
-    assert read_json(folder / "environments.json") == {"platform": {"kind": "platform"}}
+    assert read_json(folder / "environments" / "platform.json") == {"kind": "platform"}
     packages = read_json(folder / "versions.json")["packages"]
     assert set(packages) == {"gymnasium", "numpy", "optuna", "tensorflow"}
     assert packages["numpy"] == np.__version__
@@ -153,9 +153,10 @@ def test_setup_describes_what_the_study_uses(tmp_path, set_up):
     block = changed(values["environments"]["platform"], {"task": task})
     values["environments"] |= {"paid_late": block, "unused": block}
     values["study"]["environments"] = ["paid_late"]
+    set_up(small())
     set_up(Settings.model_validate(values))
-    facts = read_json(tmp_path / "metrics" / "setup" / "environments.json")
-    assert facts == {"paid_late": {"kind": "sparse"}}
+    (only,) = (tmp_path / "metrics" / "setup" / "environments").iterdir()
+    assert (only.name, read_json(only)) == ("paid_late.json", {"kind": "sparse"})
 
 
 def test_setup_removes_cells_that_the_study_no_longer_has(tmp_path, set_up):

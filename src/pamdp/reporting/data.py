@@ -117,7 +117,7 @@ class Section:
 
     Attributes:
       environment: its name in the study.
-      facts: its entry of `environments.json`.
+      facts: what setup found out about it.
       cells: by algorithm and strategy.
       animation: the bytes of a GIF of its best policy, if there is one.
     """
@@ -204,7 +204,6 @@ def read_study(root: Path) -> Study:
     if not summary:
         raise ValueError("expected at least one cell in metrics/evaluate/summary.json, found none")
     comparisons = _read(root, "evaluate/comparisons.json", read_json)
-    facts = _read(root, "setup/environments.json", read_json)
     shapes = _read(root, "evaluate/episodes.npz", _shapes)
     cells = [
         _read_cell(root, name, shapes[name][1], entry, comparisons.get(name, {}))
@@ -213,7 +212,7 @@ def read_study(root: Path) -> Study:
     sections = tuple(
         Section(
             environment,
-            facts.get(environment, {}),
+            _read(root, f"setup/environments/{environment}.json", read_json),
             {(c.algorithm, c.strategy): c for c in cells if c.environment == environment},
             _bytes(root / f"metrics/report/{environment}-best.gif"),
         )

@@ -44,7 +44,9 @@ def set_up(settings: Settings, root: Path) -> None:
     folder = root / "metrics" / "setup"
     write_json(folder / "versions.json", {"packages": {n: version(n) for n in RESULT_PACKAGES}})
     environments = {n: _accepted(n, settings.environments[n]) for n in settings.study.environments}
-    write_json(folder / "environments.json", environments)
+    shutil.rmtree(folder / "environments", ignore_errors=True)
+    for name, description in environments.items():
+        write_json(folder / "environments" / f"{name}.json", description)
     ensure_experiment(settings.study.name, root)
 
 
@@ -151,7 +153,6 @@ def evaluate_study(settings: Settings, root: Path) -> None:
 
 def _summarise(settings: Settings, episodes: dict[str, dict[int, Episodes]], root: Path) -> None:
     """Writes `metrics/evaluate/` from the episodes of all cells and seeds."""
-    environments = read_json(root / "metrics" / "setup" / "environments.json")
     returns = {name: _stacked(seeds, "returns") for name, seeds in episodes.items()}
     summary, comparisons = {}, {}
     for cell in settings.cells:
@@ -165,7 +166,7 @@ def _summarise(settings: Settings, episodes: dict[str, dict[int, Episodes]], roo
             threshold=settings.environments[cell.environment].return_threshold,
             clipped_share=float(np.mean([e.clipped_share for e in seeds.values()])),
             near_bound_share=float(np.mean([e.near_bound_share for e in seeds.values()])),
-            random_return=environments[cell.environment]["random_policy"]["return_mean"],
+            random_return=_described(cell, root)["random_policy"]["return_mean"],
             initial_parameters=initial_parameters(cell),
         )
         # A generator for each cell: its intervals do not depend on which other cells there are.
@@ -180,6 +181,11 @@ def _summarise(settings: Settings, episodes: dict[str, dict[int, Episodes]], roo
 def _training(cell: Cell, root: Path) -> Run:
     """The record of a cell's training."""
     return Run.read(root / "metrics" / "train" / cell.name / "record.json")
+
+
+def _described(cell: Cell, root: Path) -> dict[str, Any]:
+    """What setup found out about a cell's environment."""
+    return read_json(root / "metrics" / "setup" / "environments" / f"{cell.environment}.json")
 
 
 def film_best(settings: Settings, root: Path) -> None:
