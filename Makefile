@@ -28,9 +28,10 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS = true
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
 
-study: .venv/.installed ## run the whole study of params.yaml, or what of it is out of date
+study: .venv/.installed ## run the study of params.yaml, or what of it is out of date (ARGS for dvc repro)
 	$(VENV) python pipeline/setup.py --check
 	$(VENV) dvc repro $(ARGS)
+	@echo "The report: metrics/report/index.html"
 
 watch: .venv/.installed ## watch a policy: make watch CELL=platform-mpdqn-inverting [FILE=film.mp4]
 	@test -n "$(CELL)" || { echo >&2 "error: expected a cell, received none: make watch \

@@ -52,6 +52,18 @@ def expected(detail: Mapping[str, Any]) -> str:
     return pattern.format(**detail.get("ctx", {}))
 
 
+def distinct_and_known(path: str, received: tuple, known: list) -> None:
+    """Raises ValueError if a list names something twice, or something unknown."""
+    for index, name in enumerate(received):
+        if name in received[:index]:
+            raise ValueError(f"{path}.{index}: expected each value once, received {name!r} again")
+        if name not in known:
+            raise ValueError(
+                f"{path}.{index}: expected one of {', '.join(map(str, known))}, received "
+                f"{name!r}{nearest(name, known)}"
+            )
+
+
 def nearest(name: Any, known: Iterable[Any]) -> str:
     """The end of a message about an unknown name: the known one that it resembles, if any."""
     close = difflib.get_close_matches(str(name), [str(k) for k in known], 1)

@@ -17,7 +17,7 @@ from pamdp.algorithms import ALGORITHMS
 from pamdp.cells import AnyEnvironment, Cell, fingerprint
 from pamdp.envs.gymnasium import Gymnasium
 from pamdp.gradients import STRATEGIES, AnyStrategy
-from pamdp.problems import SettingsError, expected, explained, nearest
+from pamdp.problems import SettingsError, distinct_and_known, expected, explained, nearest
 from pamdp.structure import Component, Count, Finite, Sequence, floats
 
 __all__ = ["Cell", "Settings", "SettingsError", "Training", "fingerprint", "load"]
@@ -171,12 +171,12 @@ class Settings(Component):
             "seeds": list(self.study.seeds),
         }
         for field, names in known.items():
-            _distinct_and_known(f"study.{field}", getattr(self.study, field), names)
+            distinct_and_known(f"study.{field}", getattr(self.study, field), names)
         if not self.study.strategies + self.study.chains:
             raise ValueError(
                 "study.strategies: expected at least one strategy or chain, received none"
             )
-        _distinct_and_known("tuning.seeds", self.tuning.seeds, list(self.tuning.seeds))
+        distinct_and_known("tuning.seeds", self.tuning.seeds, list(self.tuning.seeds))
         shared = set(self.study.seeds) & set(self.tuning.seeds)
         if shared:
             raise ValueError(
@@ -184,7 +184,22 @@ class Settings(Component):
                 "of seeds that were tuned on are too good"
             )
         self._check_space()
+        for name in self.study.environments:
+            self._check_lengths(name)
         return self
+
+    def _check_lengths(self, name: str) -> None:
+        """Runs too short to learn anything would look like any others."""
+        training, learner = self.environments[name].training, self.environments[name].learner
+        lengths = {f"environments.{name}.training.steps": training.steps}
+        if self.tuning.trials:
+            lengths["tuning.share"] = self.tuning.training(training).steps
+        for path, steps in lengths.items():
+            if steps < learner.learning_starts:
+                raise ValueError(
+                    f"{path}: expected runs of at least {learner.learning_starts} steps in {name}, "
+                    f"with which learning starts (learner.learning_starts), received {steps}"
+                )
 
     def _check_space(self) -> None:
         # Known is what the settings define, and not only what the study runs, so that a smaller
@@ -254,7 +269,7 @@ def load(path: Path = Path("params.yaml")) -> Settings:
             f"{path}: expected a settings file, received {error.strerror}"
         ) from None
     except YAMLError as error:
-        raise SettingsError(f"{path}: expected YAML 1.2, received: {_first(error)}") from None
+        raise SettingsError(f"{path}: expected valid YAML 1.2, received: {_first(error)}") from None
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
@@ -283,14 +298,3 @@ def _check_range(cell: Cell, dimension: Dimension, where: str, used: bool) -> No
             f"{where}: expected a range around {value}, with which {cell.name} starts, received "
             f"{low} to {high}"
         )
-
-
-def _distinct_and_known(path: str, received: tuple, known: list) -> None:
-    for index, name in enumerate(received):
-        if name in received[:index]:
-            raise ValueError(f"{path}.{index}: expected each name once, received {name!r} again")
-        if name not in known:
-            raise ValueError(
-                f"{path}.{index}: expected one of {', '.join(map(str, known))}, received "
-                f"{name!r}{nearest(name, known)}"
-            )

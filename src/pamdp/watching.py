@@ -156,6 +156,12 @@ def frames(
             f"{name_of(task)}: expected {player.shape}, for which the policy was trained, received "
             f"{shape_of(task)}; choose another environment or another policy"
         )
+    modes = task.render_modes if isinstance(task, Gymnasium) else ("rgb_array",)
+    if "rgb_array" not in modes:
+        raise UndrawableError(
+            f"{name_of(task)}: expected an environment with the render mode rgb_array, for "
+            f"pictures, received one with {list(modes)}"
+        )
     with closing(_foreign(task, lambda: host.make(task, "rgb_array"))) as environment:
         draw = _drawing(task, environment)
         for number in range(num_episodes):
@@ -193,14 +199,9 @@ def _drawing(
     task: Environment | Gymnasium, environment: gymnasium.Env
 ) -> Callable[[], list[Frame]]:
     """What draws the last action, or the start."""
-    raw, modes = environment.unwrapped, environment.metadata.get("render_modes", [])
+    raw = environment.unwrapped
     if isinstance(raw, FunctionalEnv):
         return lambda: [Frame(picture, FRAME_SECONDS) for picture in raw.frames(EVERY_TICKS)]
-    if "rgb_array" not in modes:
-        raise UndrawableError(
-            f"{name_of(task)}: expected an environment with the render mode rgb_array, for "
-            f"pictures, received one with {modes}"
-        )
     rate = environment.metadata.get("render_fps")
 
     def draw() -> list[Frame]:

@@ -122,7 +122,10 @@ def test_a_clear_winner_is_called_so(tmp_path: Path) -> None:
     assert findings.headline(section) == (
         "MP-DQN with `inverting` is the clear winner on Platform: mean return 0.976"
     )
-    assert "It is better than P-DQN with the same strategy and `plain`." in findings.lead(section)
+    assert (
+        "It is better than P-DQN with the same strategy and the same algorithm with `plain`."
+        in findings.lead(section)
+    )
     found = findings.differences(section)
     others = "`plain`, `zeroing`, `squashing`, `reversal`, `selective` and `pseudo_inverse`"
     assert f"With MP-DQN, against `inverting`: worse are {others}." in found

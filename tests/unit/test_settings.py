@@ -147,7 +147,7 @@ MISTAKES: list[tuple[str, str, Any, str]] = [
     ("study.algorithms.0", "study.algorithms", ["mpdqm"], "did you mean 'mpdqn'"),
     ("study.algorithms", "study.algorithms", [], "list of at least 1"),
     ("study.environments.0", "study.environments", ["platfrm"], "did you mean 'platform'"),
-    ("study.seeds.2", "study.seeds", [1, 2, 1], "each name once, received 1 again"),
+    ("study.seeds.2", "study.seeds", [1, 2, 1], "each value once, received 1 again"),
     # Chains.
     (CHAIN, CHAIN, [{"kind": "plain"}], "a list of at least 2"),
     (CHAIN, CHAIN, [{"kind": "squashing"}] * 2, "received squashing and squashing; remove one"),
@@ -241,9 +241,9 @@ TEXT = PARAMS.read_text()
         ("# nothing\n", "the file: expected keys with values, received null"),
         ("- 1\n", r"the file: expected keys with values, received \[1\]"),
         ("hello\n", "the file: expected keys with values, received 'hello'"),
-        ("a: [1\nb: 2", "expected YAML 1.2, received: .*flow sequence(.|\n)*line 1"),
-        ("a:\n\tb: 1", "expected YAML 1.2, received: (.|\n)*line 2"),
-        (TEXT + "\n---\na: 1\n", "expected YAML 1.2, received: expected a single document"),
+        ("a: [1\nb: 2", "expected valid YAML 1.2, received: .*flow sequence(.|\n)*line 1"),
+        ("a:\n\tb: 1", "expected valid YAML 1.2, received: (.|\n)*line 2"),
+        (TEXT + "\n---\na: 1\n", "expected valid YAML 1.2, received: expected a single document"),
         (TEXT.replace("noise: 1.0", "noise: !!python/name:os.system 1"), "could not determine"),
         (
             TEXT.replace("  name: platform", "  name: platform\n  name: other"),
@@ -273,7 +273,7 @@ def test_a_missing_file_and_a_folder(tmp_path) -> None:
 
 def test_a_file_that_is_not_text(tmp_path) -> None:
     (tmp_path / "a.yaml").write_bytes(b"\x80\x81\x00")
-    assert "expected YAML 1.2" in message_of(tmp_path / "a.yaml")
+    assert "expected valid YAML 1.2" in message_of(tmp_path / "a.yaml")
 
 
 def test_numbers_are_those_of_yaml_1_2(tmp_path) -> None:

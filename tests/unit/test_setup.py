@@ -171,3 +171,18 @@ def test_setup_removes_cells_that_the_study_no_longer_has(tmp_path, set_up):
         f"evaluate/{PLAIN}",
         "evaluate/platform-mpdqn-reversal",
     }
+
+
+def test_an_environment_whose_code_has_changed_is_described_anew(tmp_path):
+    task = {"kind": "gymnasium", "id": "tests.user_environment:Reach-v0"}
+    values = small(environments__platform__task=task)
+    path = tmp_path / "metrics" / "setup" / "environments" / "platform.json"
+    study.forget_changed(values, tmp_path)  # nothing is there yet
+    write_json(path, {"source": study._digest(values.environments["platform"].task)})
+    study.forget_changed(values, tmp_path)
+    assert path.is_file()
+    write_json(path, {"source": "that of other code"})
+    study.forget_changed(small(), tmp_path)  # another environment stands there now
+    assert path.is_file()
+    study.forget_changed(values, tmp_path)
+    assert not path.is_file()

@@ -84,9 +84,21 @@ def test_the_space_may_name_what_only_another_environment_has() -> None:
 )
 def test_a_trial_is_a_share_of_the_training_of_its_environment(share, steps) -> None:
     full = Training(steps=1000, report_every=100, evaluation_episodes=7)
-    tuning = settings(tuning__share=share).tuning
+    tuning = settings(tuning__share=share, tuning__trials=0).tuning
     assert tuning.training(full) == Training(steps=steps, report_every=100, evaluation_episodes=7)
     assert full.steps == 1000
+
+
+def test_runs_too_short_to_learn_are_refused() -> None:
+    training, start = (
+        "environments__platform__training__steps",
+        "expected runs of at least 500 steps",
+    )
+    with pytest.raises(ValueError, match=rf"platform\.training\.steps: {start}.*received 499"):
+        settings(**{training: 499}, tuning__trials=0)
+    settings(**{training: 500}, tuning__trials=0)
+    with pytest.raises(ValueError, match=rf"tuning\.share: {start} in platform.*received 400"):
+        settings(tuning__share=0.01)
 
 
 def test_n_step_targets_are_floats_and_structure() -> None:

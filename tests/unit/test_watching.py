@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -163,6 +163,7 @@ class Toy(gymnasium.Env):
         return np.full([4, 6, 3], 10 * self.number, np.uint8)
 
 
+NUMBERS = count(1)
 SHAPE = Shape(features=2, actions=2, parameters=3)
 PLAYER = Player(lambda observation: (1, np.array([0.5, -1.5], np.float32)), SHAPE)
 
@@ -170,7 +171,7 @@ PLAYER = Player(lambda observation: (1, np.array([0.5, -1.5], np.float32)), SHAP
 @pytest.fixture
 def toy():
     """Registers the environment with changes and gives the task."""
-    name = "watching/Toy-v0"
+    name = f"watching/Toy{next(NUMBERS)}-v0"  # what is known of an id is known once
 
     def made(**changes: Any) -> Gymnasium:
         gymnasium.register(name, type("Changed", (Toy,), changes), max_episode_steps=50)
@@ -216,7 +217,7 @@ def failing(self) -> None:
 )
 @pytest.mark.filterwarnings("ignore:.*render")  # Gymnasium sees it coming
 def test_an_environment_without_pictures_is_an_error_that_says_so(toy, changes, reason):
-    with pytest.raises(UndrawableError, match=rf"(?s)watching/Toy-v0.*{reason}"):
+    with pytest.raises(UndrawableError, match=rf"(?s)watching/Toy\d+-v0.*{reason}"):
         watch(toy(**changes), PLAYER)
 
 

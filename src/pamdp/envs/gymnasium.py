@@ -55,6 +55,7 @@ class _Facts(NamedTuple):
     actions: ActionSpec
     observations: Observations
     time_limit: int
+    render_modes: tuple[str, ...]
     source_files: dict[str, Path]
 
 
@@ -107,9 +108,14 @@ class Gymnasium(Component):
         Raises:
           EnvironmentFailure: it does not.
         """
-        with closing(self.make()) as made, theirs(self.id, "check_env"), warnings.catch_warnings():
+        with closing(self.make()) as made, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # advice on style
-            check_env(made.unwrapped, skip_render_check=True)
+            # One step first: the checker takes a number that is not finite for chance.
+            made.reset(seed=0)
+            made.action_space.seed(0)
+            made.step(made.action_space.sample())
+            with theirs(self.id, "check_env"):
+                check_env(made.unwrapped, skip_render_check=True)
 
     @property
     def actions(self) -> ActionSpec:
@@ -130,6 +136,11 @@ class Gymnasium(Component):
     def time_limit(self) -> int:
         """The time limit in actions, be it that of the settings or the registered one."""
         return self._facts.time_limit
+
+    @property
+    def render_modes(self) -> tuple[str, ...]:
+        """In which ways it says that it draws."""
+        return self._facts.render_modes
 
     @property
     def source_files(self) -> dict[str, Path]:
@@ -158,7 +169,10 @@ class Gymnasium(Component):
         if key not in _known:
             with closing(self.make()) as made:
                 files = _source_files(made.env, self.id)
-                _known[key] = _Facts(made.actions.spec, made.observations, made.time_limit, files)
+                modes = tuple(made.metadata.get("render_modes", ()))
+                _known[key] = _Facts(
+                    made.actions.spec, made.observations, made.time_limit, modes, files
+                )
         return _known[key]
 
 

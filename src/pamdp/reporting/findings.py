@@ -210,7 +210,9 @@ def _sentence(section: Section, algorithm: str, key: str, who: str, link: str = 
 
 def _reference_name(key: str) -> str:
     name = key.removeprefix("over_")
-    return f"{label(name)} with the same strategy" if name in ALGORITHMS else f"`{name}`"
+    if name in ALGORITHMS:
+        return f"{label(name)} with the same strategy"
+    return f"the same algorithm with `{name}`"
 
 
 def _span(values: Iterable[int | None], noun: str) -> str:

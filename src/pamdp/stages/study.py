@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from pamdp import statistics
 from pamdp.cells import Cell, code_of
 from pamdp.checkpoint import save_arrays
+from pamdp.envs.base import Environment
 from pamdp.envs.gymnasium import Gymnasium
 from pamdp.evaluation import Episodes
 from pamdp.loops import random_episodes
@@ -103,15 +104,13 @@ def _accepted(name: str, benchmark: Benchmark) -> dict[str, Any]:
 def describe(benchmark: Benchmark) -> dict[str, Any]:
     """Builds and checks an environment: its spaces, its code, and what random actions earn."""
     task = benchmark.task
-    code = code_of(task)
     if isinstance(task, Gymnasium):
         task.check()
-        code += task.source_files.values()
     limit = task.time_limit if isinstance(task, Gymnasium) else task.max_episode_steps
     random = random_episodes(task)
     return {
         "id": task.id if isinstance(task, Gymnasium) else task.gymnasium_id,
-        "source": hashlib.sha256(b"".join(f.read_bytes() for f in code)).hexdigest(),
+        "source": _digest(task),
         "distributions": task.distributions if isinstance(task, Gymnasium) else {},
         "max_episode_steps": limit,
         "observation": {
@@ -130,6 +129,28 @@ def describe(benchmark: Benchmark) -> dict[str, Any]:
             "length_std": float(random.lengths.std(ddof=1)),
         },
     }
+
+
+def _digest(task: Environment | Gymnasium) -> str:
+    """Hash of the code of an environment."""
+    code = code_of(task)
+    if isinstance(task, Gymnasium):
+        code += task.source_files.values()
+    return hashlib.sha256(b"".join(file.read_bytes() for file in code)).hexdigest()
+
+
+def forget_changed(settings: Settings, root: Path) -> None:
+    """Removes what setup wrote about environments of Gymnasium whose code has changed since.
+
+    DVC does not know their files. It misses the output, and has setup describe them anew.
+    """
+    for name in settings.study.environments:
+        path = root / "metrics" / "setup" / "environments" / f"{name}.json"
+        task = settings.environments[name].task
+        if not isinstance(task, Gymnasium) or not path.is_file():
+            continue
+        if read_json(path)["source"] != _digest(task):
+            path.unlink()
 
 
 def _ends(values: np.ndarray) -> list[float | None]:
