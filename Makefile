@@ -23,10 +23,12 @@ export DVC_NO_ANALYTICS = true
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = true
 
 .DEFAULT_GOAL := help
-.PHONY: help study watch test check bench ui schema lock
+.PHONY: help install study watch test check bench ui schema lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+install: .venv/.installed ## install all into .venv, which the other targets do by themselves
 
 study: .venv/.installed ## run the study of params.yaml, or what of it is out of date (ARGS for dvc repro)
 	$(VENV) python pipeline/setup.py --check
