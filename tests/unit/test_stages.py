@@ -193,17 +193,17 @@ def test_a_cell_is_tuned_and_trained_for_as_long_as_its_environment_says(tmp_pat
     for module in (tuning_module, cells):
         monkeypatch.setattr(module, "train", stopped)
     write_json(tmp_path / "metrics/setup/versions.json", {"packages": {}})
-    length = {"steps": 600, "report_every": 50, "evaluation_episodes": 3}
+    length = {"steps": 1200, "report_every": 50, "evaluation_episodes": 3}
     values = small(environments__platform__training=length, tuning__share=0.5)
     tune_cell(values, PLAIN, tmp_path)
     with pytest.raises(TrainingError):
         cells.train_cell(values, PLAIN, tmp_path)
     full = Training.model_validate(length)
-    half = Training.model_validate(length | {"steps": 300})
+    half = Training.model_validate(length | {"steps": 600})
     assert asked[:2] == [half] * 2  # a trial each
     assert set(asked[2:]) == {full}
     record = Run.read(tmp_path / "metrics/tune" / PLAIN / "record.json")
-    assert record.parameters["training.steps"] == 300
+    assert record.parameters["training.steps"] == 600
     assert record.parameters["tuning.share"] == 0.5
 
 
