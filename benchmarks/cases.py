@@ -66,7 +66,7 @@ for _environment in ("platform", "goal"):
 
 for _tracking in (True, False):
     CASES[f"training of 5 seeds, tracking {'on' if _tracking else 'off'}"] = Case(
-        partial(trained, _tracking), "s", 2, "study"
+        partial(trained, _tracking), "s", 2, "tracking"
     )
 CASES["training of 5 seeds, tracking off, 10 times the steps"] = Case(
     partial(trained, False, steps=100_000), "s", 2, "study"

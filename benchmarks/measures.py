@@ -163,7 +163,7 @@ def floor(algorithm: str, environment: str = "platform", updates: int = 100) -> 
 # -- Acting and evaluating -------------------------------------------------------------------------
 
 
-def served(batch: int, calls: int = 200) -> Measure:
+def served(batch: int, calls: int = 1000) -> Measure:
     """A call of the exported SavedModel."""
     import tensorflow as tf
 

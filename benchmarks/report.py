@@ -53,7 +53,7 @@ def _acting(cases: dict[str, Any]) -> str:
         f"| {name} | {_spread(case)} {case['unit'].replace('us', 'microseconds')} "
         f"| {case['peak_mb']:,.0f} MB |"
         for name, case in cases.items()
-        if case["group"] in ("acting", "study")
+        if case["group"] in ("acting", "study", "tracking")
     ]
     return "\n".join(rows)
 

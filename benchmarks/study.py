@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ def checkout(**changes: Any) -> tuple[Any, Path]:
     atexit.register(shutil.rmtree, root)
     values = yaml.load(ROOT / "params.yaml")
     values["study"] |= {"algorithms": ["mpdqn"], "strategies": ["inverting"]}
-    values["tuning"] |= changes.pop("tuning", {})
+    for block in ("study", "tuning"):
+        values[block] |= changes.pop(block, {})
     values["environments"]["platform"]["training"] |= changes
     with (root / "params.yaml").open("w") as file:
         yaml.dump(values, file)
@@ -40,10 +42,14 @@ def trained(tracking: bool, steps: int = 10_000) -> Measure:
     from pamdp.stages.cells import train_cell
 
     os.environ["PAMDP_TRACKING"] = "on" if tracking else "off"
+    _, first = checkout()
+    # One database, as a study has it, and an experiment of its own each time: what an experiment
+    # shows already is not logged again.
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{first}/mlflow.db"
+    numbers = count(1)
 
     def measure() -> float:
-        # A checkout of its own each time: what is in MLflow already is not logged again.
-        settings, root = checkout(steps=steps)
+        settings, root = checkout(steps=steps, study={"name": f"benchmark_{next(numbers)}"})
         work = partial(train_cell, settings, settings.cells[0].name, root)
         return timed(work, 1, factor=1.0)()
 

@@ -92,4 +92,4 @@ def test_cases_have_units_and_cores() -> None:
     assert {case.unit for case in CASES.values()} == {"us a step", "us a call", "ms", "s", "%"}
     assert all(case.cores in (1, 2) for case in CASES.values())
     groups = {case.group for case in CASES.values()}
-    assert set(report.AXES) | {"loops", "acting", "study"} == groups
+    assert set(report.AXES) | {"loops", "acting", "study", "tracking"} == groups
