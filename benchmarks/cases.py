@@ -58,7 +58,10 @@ for _algorithm in ("pdqn", "mpdqn"):
         partial(floor, _algorithm), STEP, 1, "loops"
     )
 for _batch in (1, 1024):
-    CASES[f"SavedModel, batch {_batch}"] = Case(partial(served, _batch), "us a call", 1, "acting")
+    for _way in ("", " through TensorFlow's signature"):
+        CASES[f"SavedModel, batch {_batch}{_way}"] = Case(
+            partial(served, _batch, bool(_way)), "us a call", 1, "acting"
+        )
 for _environment in ("platform", "goal"):
     CASES[f"{_environment}: 1,000 greedy episodes"] = Case(
         partial(evaluated, _environment), "ms", 2, "acting"

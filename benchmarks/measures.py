@@ -163,23 +163,25 @@ def floor(algorithm: str, environment: str = "platform", updates: int = 100) -> 
 # -- Acting and evaluating -------------------------------------------------------------------------
 
 
-def served(batch: int, calls: int = 1000) -> Measure:
-    """A call of the exported SavedModel."""
+def served(batch: int, plainly: bool = False, calls: int = 1000) -> Measure:
+    """A call of an exported policy: through `Model`, or `plainly` through TensorFlow alone."""
     import tensorflow as tf
 
     from pamdp import export
     from pamdp.loops import loop_of
+    from pamdp.model import Model
 
     cell = cell_of("platform", "mpdqn")
     loop = loop_of(cell)
     with tempfile.TemporaryDirectory() as folder:
         export.save(cell, loop.weights(loop.initial(1)), Path(folder) / "model")
-        policy = tf.saved_model.load(str(Path(folder) / "model")).signatures["serving_default"]
-    observation = tf.zeros([batch, len(cell.task.observation_low)])
+        model = Model(Path(folder) / "model")
+        serve = tf.saved_model.load(str(Path(folder) / "model")).signatures["serving_default"]
+    rows = np.zeros([batch, len(cell.task.observation_low)], np.float32)
 
     def work() -> None:
         for _ in range(calls):
-            policy(observation=observation)["action"].numpy()
+            serve(observation=tf.constant(rows))["action"].numpy() if plainly else model(rows)
 
     work()
     return timed(work, calls)

@@ -129,6 +129,7 @@ def _home(value: Any) -> str:
 SHARED_SOURCES = (
     "agents",
     "cells.py",
+    "direct.py",
     "evaluation.py",
     "host.py",
     "loops.py",

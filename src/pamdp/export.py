@@ -19,6 +19,7 @@ from pamdp.envs.base import Environment
 from pamdp.envs.gymnasium import Gymnasium
 from pamdp.evaluation import Episodes, Sent, rollout
 from pamdp.lazy import tf
+from pamdp.model import Model
 from pamdp.programs import policy_of
 from pamdp.settings import Cell
 
@@ -187,15 +188,15 @@ def play(cell: Cell, weights: Weights, folder: Path, seed: int, num_episodes: in
     Raises:
       ExportError: the model does not act as the policy.
     """
-    serve, task = tf.saved_model.load(str(folder)).signatures["serving_default"], cell.task
+    model, task = Model(folder), cell.task
     constants = tf.nest.map_structure(tf.constant, weights)
 
     def decide(observations: Any, key: tf.Tensor | None = None) -> Sent:
         del key
-        answers = serve(observation=tf.constant(observations))
+        answers = model(np.asarray(observations))
         check(cell, constants, observations, answers)
-        scaled = task.actions.scale(answers["all_parameters"].numpy())
-        return Sent(answers["action"].numpy(), answers["parameters"].numpy(), scaled)
+        scaled = task.actions.scale(answers["all_parameters"])
+        return Sent(answers["action"], answers["parameters"], scaled)
 
     if isinstance(task, Gymnasium):
         with ExitStack() as stack:

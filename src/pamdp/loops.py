@@ -123,19 +123,16 @@ class HostLoop(Loop):
         """The state before the first step; the environment is seeded."""
         observation, _ = self.environment.reset(seed=seed)
         learner = learner_of(self.cell).initial(tf.constant(seed), tf.constant(observation))
-        answer = self.program.answer(self.values, pack(learner._replace(replay=())))
+        (answer,) = self.program.answer(self.values, pack(learner._replace(replay=())))
         return LoopState(answer, tf.zeros([1], tf.int32), learner)
 
     def run(self, state: LoopState, num_steps: int) -> LoopState:
         """The state some steps later."""
         answer, elapsed, learner = state
-        # A variable, as it is written in place; a tensor would be copied at each step.
         replay, packed = tf.Variable(learner.replay), pack(learner._replace(replay=()))
-        shape = tf.TensorSpec([3 + 2 * learner.observation.shape[0]], tf.float32)
-        advance = self.program.advance.get_concrete_function(self.values, packed, replay, shape)
         for _ in range(num_steps):
             transition = tf.constant(self._transition(answer.numpy()))
-            packed, answer = advance(self.values, packed, replay, transition)
+            packed, answer = self.program.advance(self.values, packed, replay.handle, transition)
         learner = self.program.unpacked(packed)._replace(replay=replay.read_value())
         return LoopState(answer, elapsed, learner)
 
@@ -152,12 +149,10 @@ class HostLoop(Loop):
     def evaluate(self, weights: Weights, seed: int, number: int, num_episodes: int) -> Episodes:
         """Greedy episodes in other copies of the environment."""
         packed = pack(weights)
-        shape = tf.TensorSpec([len(self.copies), len(self.task.observation_low)], tf.float32)
-        greedy = self.program.decide.get_concrete_function(self.values, packed, shape)
 
         def decide(observations: np.ndarray) -> Sent:
-            answers = greedy(self.values, packed, tf.constant(observations))
-            return Sent(*(np.asarray(part) for part in answers))
+            answers = self.program.decide(self.values, packed, tf.constant(observations))
+            return Sent(*(part.numpy() for part in answers))
 
         seeds = host.episode_seeds(seed, number, num_episodes)
         return host.episodes(self.copies, self.task.actions, decide, seeds)

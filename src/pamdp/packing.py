@@ -24,6 +24,11 @@ def unpack(vector: tf.Tensor, like: Any) -> Any:
     return tf.nest.pack_sequence_as(like, restored)
 
 
+def packed_like(nest: Any) -> tf.TensorSpec:
+    """Shape and type of what a nest of these shapes is packed to."""
+    return tf.TensorSpec([sum(math.prod(leaf.shape) for leaf in tf.nest.flatten(nest))], tf.float32)
+
+
 def _bits(leaf: tf.Tensor) -> tf.Tensor:
     if leaf.dtype == tf.bool:
         leaf = tf.cast(leaf, tf.int32)

@@ -11,10 +11,11 @@ from pamdp.agents.learner import Learner
 from pamdp.agents.policy import Policy, Weights
 from pamdp.agents.state import Choice, LearnerState, Transition
 from pamdp.algorithms import ALGORITHMS
+from pamdp.direct import Direct
 from pamdp.envs.base import where
 from pamdp.evaluation import Episodes, Sent, greedy, rollout, sent
 from pamdp.lazy import tf
-from pamdp.packing import pack, unpack
+from pamdp.packing import pack, packed_like, unpack
 from pamdp.settings import Cell
 from pamdp.structure import floats, structure, with_floats
 
@@ -72,10 +73,6 @@ class Program:
         self.start = _compiled(self._start)  # (values, seed) -> (environment's state, observation)
         self.run = _compiled(self._run)  # (values, state, num_steps) -> state
         self.evaluate = _compiled(self._evaluate)  # (..., num_episodes) -> Episodes
-        # The host loop's, whose arguments are few vectors; see `packing`.
-        self.answer = _compiled(self._answer)  # (values, packed learner) -> answer
-        self.advance = _compiled(self._advance)  # (..., replay, transition) -> (packed, answer)
-        self.decide = _compiled(self._decide)  # (values, packed weights, observations) -> Sent
 
     @classmethod
     def of(cls, cell: Cell) -> Program:
@@ -125,12 +122,44 @@ class Program:
         def initial(values: tf.Tensor, seed: tf.Tensor, observation: tf.Tensor) -> LearnerState:
             return learner_of(self._bound(values)).initial(seed, observation)
 
-        features = len(self._cell.task.observation_low)
-        shapes = [([len(self._names)], tf.float32), ([], tf.int32), ([features], tf.float32)]
+        shapes = [([len(self._names)], tf.float32), ([], tf.int32), ([self._features], tf.float32)]
         traced = tf.function(initial, autograph=False).get_concrete_function(
             *(tf.TensorSpec(shape, dtype) for shape, dtype in shapes)
         )
         return traced.structured_outputs
+
+    # The functions of the host loop. Their arguments are few vectors; see `packing`.
+
+    @cached_property
+    def answer(self) -> Direct:
+        """(values, packed learner) to the answer."""
+        return Direct(self._answer, *self._host_inputs)
+
+    @cached_property
+    def advance(self) -> Direct:
+        """(values, packed learner, replay memory, transition) to the packed learner and the answer.
+
+        The replay memory is a variable, which is written in place; a tensor would be copied.
+        """
+        replay = tf.Variable(tf.zeros(self.like.replay.shape))
+        transition = tf.TensorSpec([3 + 2 * self._features], tf.float32)
+        return Direct(self._advance, *self._host_inputs, replay, transition)
+
+    @cached_property
+    def decide(self) -> Direct:
+        """(values, packed weights, observations of all copies) to `Sent`."""
+        observations = tf.TensorSpec([self._cell.hosted.copies, self._features], tf.float32)
+        weights = packed_like(learner_of(self._cell).evaluated(self.like))
+        return Direct(self._decide, self._host_inputs[0], weights, observations)
+
+    @property
+    def _host_inputs(self) -> tuple[tf.TensorSpec, tf.TensorSpec]:
+        values = tf.TensorSpec([len(self._names)], tf.float32)
+        return values, packed_like(self.like._replace(replay=()))
+
+    @property
+    def _features(self) -> int:
+        return len(self._cell.task.observation_low)
 
     def unpacked(self, packed: tf.Tensor) -> LearnerState:
         """The state of a learner without its replay memory, which is not packed."""
@@ -146,8 +175,7 @@ class Program:
         self._count("advance")
         learner = learner_of(self._bound(values))
         state = self.unpacked(packed)._replace(replay=replay.read_value())
-        features = len(self._cell.task.observation_low)
-        facts, following, observation = tf.split(transition, [3, features, features])
+        facts, following, observation = tf.split(transition, [3, self._features, self._features])
         reward, terminated, ended = tf.unstack(facts)
         state = learner.advance(
             state, Transition(reward, terminated > 0, ended > 0, following, observation)

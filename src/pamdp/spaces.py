@@ -52,7 +52,7 @@ class ActionSpec:
         """K."""
         return len(self.actions)
 
-    @property
+    @cached_property
     def num_parameters(self) -> int:
         """P."""
         return sum(self.sizes)
@@ -122,9 +122,13 @@ class ActionSpec:
           action: the discrete action.
           parameters: [m] its parameters, padded; those of the other actions are their lower bound.
         """
-        blocks = [np.asarray(known.low, np.float32) for known in self.actions]
+        blocks = [low.copy() for low in self._lowest]
         blocks[action] = np.asarray(parameters[: self.sizes[action]], np.float32)
         return action, tuple(blocks)
+
+    @cached_property
+    def _lowest(self) -> list[np.ndarray]:
+        return [np.asarray(known.low, np.float32) for known in self.actions]
 
     def space(self) -> gymnasium.spaces.Tuple:
         """The Gymnasium space `Tuple(Discrete(K), Tuple(Box(m_0), ..., Box(m_K-1)))`."""

@@ -18,6 +18,7 @@ from pamdp.envs.base import Environment
 from pamdp.envs.gymnasium import Gymnasium
 from pamdp.films import Frame, write_gif
 from pamdp.lazy import tf
+from pamdp.model import Model
 from pamdp.problems import SettingsError
 from pamdp.programs import policy_of
 from pamdp.settings import Cell
@@ -104,22 +105,14 @@ def load_player(folder: Path) -> Player:
     Raises:
       SettingsError: the model has not the signature of an exported policy.
     """
-    try:
-        serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
-        tensors = serve.structured_input_signature[1] | serve.structured_outputs
-        named = [tensors[n] for n in ("observation", "q_values", "all_parameters")]
-    except KeyError as error:
-        raise SettingsError(
-            f"{folder}: expected a SavedModel that the export stage wrote, received one without "
-            f"{error}"
-        ) from None
+    model = Model(folder)
 
     def act(observation: np.ndarray) -> tuple[int, np.ndarray]:
-        answers = serve(observation=tf.constant(observation[None], tf.float32))
-        size = int(answers["num_parameters"][0])
-        return int(answers["action"][0]), answers["parameters"][0].numpy()[:size]
+        answers = model(observation[None])
+        size = answers["num_parameters"][0]
+        return int(answers["action"][0]), answers["parameters"][0, :size]
 
-    return Player(act, Shape(*(tensor.shape[-1] for tensor in named)))
+    return Player(act, Shape(model.features, model.num_actions, model.num_parameters))
 
 
 def shape_of(task: Environment | Gymnasium) -> Shape:

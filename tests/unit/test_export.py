@@ -14,6 +14,7 @@ from pamdp.algorithms import ALGORITHMS
 from pamdp.export import ExportError
 from pamdp.lazy import tf
 from pamdp.loops import loop_of
+from pamdp.model import Model
 from tests.helpers import FEATURES, UNBOUNDED, cell, experienced, learner
 
 EPISODES = 30
@@ -69,6 +70,24 @@ def served(path: Path, rows: np.ndarray) -> dict[str, np.ndarray]:
 def test_no_random_file_is_left(folder):
     assert (folder / "saved_model.pb").is_file()
     assert not (folder / "fingerprint.pb").exists()
+
+
+def test_a_model_called_with_arrays_answers_as_tensorflow_does(folder, rows):
+    model = Model(folder)
+    assert (model.features, model.num_actions, model.num_parameters) == (9, 3, 3)
+    for number in (1, len(rows), 1):
+        found, expected = model(rows[:number]), served(folder, rows[:number])
+        assert found.keys() == expected.keys()
+        for name, values in expected.items():
+            assert found[name].dtype == values.dtype
+            np.testing.assert_allclose(found[name], values, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize(("shape", "text"), [([9], r"\[9\]"), ([2, 8], r"\[2, 8\]")])
+def test_a_model_refuses_other_observations(folder, shape, text):
+    message = rf"expected observations of shape \[N, 9\], received {text}"
+    with pytest.raises(ValueError, match=message):
+        Model(folder)(np.zeros(shape))
 
 
 def test_the_signature_is_that_of_the_model(trained, folder):

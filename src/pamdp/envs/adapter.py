@@ -8,7 +8,7 @@ loop: transition t draws from `stream(seed, "environment", t)` and a reset after
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -16,6 +16,7 @@ import gymnasium
 import numpy as np
 
 from pamdp import seeding
+from pamdp.direct import Direct
 from pamdp.envs import ENVIRONMENTS
 from pamdp.envs.base import Environment, Path
 from pamdp.lazy import tf
@@ -28,79 +29,87 @@ ActionTuple = tuple[int, tuple[np.ndarray, ...]]
 
 
 class _Programs:
-    """The compiled functions of all environments of one structure; their floats are inputs.
-
-    `numbers` are [3] int32: the seed, the transitions since seeding, and the action, or for a reset
-    the resets since the last transition.
-    """
+    """The compiled functions of all environments of one structure; their floats are inputs."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
 
     @cached_property
-    def reset(self) -> Callable[..., Any]:
-        """(values, numbers) to the state and the observation."""
-        return self._compiled(self._reset, *self._inputs)
+    def reset(self) -> Direct:
+        """(values, [3] int32) to the observation and the state.
+
+        The numbers are the seed, the transitions since seeding and the resets since the last one.
+        """
+        return Direct(self._reset, self._values, tf.TensorSpec([3], tf.int32))
 
     @cached_property
-    def step(self) -> Callable[..., Any]:
-        """(values, numbers, state, parameters) to what `_step` tells."""
-        return self._compiled(self._step, *self._inputs, *self._taken_inputs)
+    def step(self) -> Direct:
+        """(values, what `_sent` gives, state) to what `_step` tells."""
+        return Direct(self._step, self._values, self._sent, self.state)
 
     @cached_property
-    def path(self) -> Callable[..., Any]:
-        """(values, numbers, state, parameters) to the states on the way."""
-        return self._compiled(self._path, *self._inputs, *self._taken_inputs)
+    def path(self) -> Direct:
+        """(values, what `_sent` gives, state) to the states on the way."""
+        return Direct(self._path, self._values, self._sent, self.state)
 
     @property
-    def _inputs(self) -> tuple[tf.TensorSpec, ...]:
-        count = len(floats(self._environment))
-        return tf.TensorSpec([count], tf.float32), tf.TensorSpec([3], tf.int32)
+    def state(self) -> Any:
+        """Shapes and types of a state."""
+        return self.reset.like[1]
 
     @property
-    def _taken_inputs(self) -> tuple[Any, tf.TensorSpec]:
-        initial = tf.function(lambda key: self._environment.initial(key, 1), autograph=False)
-        state = initial.get_concrete_function(tf.TensorSpec([2], tf.int32)).structured_outputs
-        longest = self._environment.actions.max_size
-        return state, tf.TensorSpec([1, longest], tf.float32)
+    def _values(self) -> tf.TensorSpec:
+        return tf.TensorSpec([len(floats(self._environment))], tf.float32)
 
-    @staticmethod
-    def _compiled(function: Callable[..., Any], *inputs: Any) -> Callable[..., Any]:
-        # Concrete: looking up which trace fits takes as long as the call.
-        program = tf.function(function, jit_compile=True, autograph=False)
-        return program.get_concrete_function(*inputs)
+    @property
+    def _sent(self) -> tf.TensorSpec:
+        return tf.TensorSpec([3 + self._environment.actions.max_size], tf.float32)
 
-    def _reset(self, values: tf.Tensor, numbers: tf.Tensor) -> tuple[Any, tf.Tensor]:
+    def _reset(self, values: tf.Tensor, numbers: tf.Tensor) -> tuple[tf.Tensor, Any]:
         environment, (seed, count, repeat) = self._bound(values), tf.unstack(numbers)
         key = seeding.stream(seed, "reset", count)
         state = environment.initial(tf.where(repeat > 0, seeding.fold(key, repeat), key), 1)
-        return state, environment.observation(state)[0]
+        return environment.observation(state)[0], state
 
     def _step(
-        self, values: tf.Tensor, numbers: tf.Tensor, state: Any, parameters: tf.Tensor
-    ) -> tuple[Any, tf.Tensor, tf.Tensor]:
-        """The next state; [3] reward, terminated and success; the observation [S]."""
+        self, values: tf.Tensor, sent: tf.Tensor, state: Any
+    ) -> tuple[tf.Tensor, tf.Tensor, Any]:
+        """[3] reward, terminated and success; the observation [S]; the next state."""
         environment = self._bound(values)
-        outcome = environment.transition(*self._taken(numbers, state, parameters))
+        outcome = environment.transition(*self._taken(sent, state))
         facts = tf.concat([tf.cast(fact, tf.float32) for fact in outcome[1:]], axis=0)
         # State and observation are no parts of a vector: the last bit of what a compiler fuses into
         # one would not be that of the compiled loop.
-        return outcome.state, facts, environment.observation(outcome.state)[0]
+        return facts, environment.observation(outcome.state)[0], outcome.state
 
-    def _path(
-        self, values: tf.Tensor, numbers: tf.Tensor, state: Any, parameters: tf.Tensor
-    ) -> Path:
-        return self._bound(values).path(*self._taken(numbers, state, parameters))
+    def _path(self, values: tf.Tensor, sent: tf.Tensor, state: Any) -> Path:
+        return self._bound(values).path(*self._taken(sent, state))
 
-    def _taken(self, numbers: tf.Tensor, state: Any, parameters: tf.Tensor) -> tuple:
+    def _taken(self, sent: tf.Tensor, state: Any) -> tuple:
         """The arguments of a transition."""
-        seed, count, action = tf.unstack(numbers)
+        seed, count, action = tf.unstack(tf.bitcast(sent[:3], tf.int32))
         key = seeding.stream(seed, "environment", count)
-        return state, action[None], parameters, key
+        return state, action[None], sent[None, 3:], key
 
     def _bound(self, values: tf.Tensor) -> Environment:
         names = floats(self._environment)
         return with_floats(self._environment, dict(zip(names, tf.unstack(values), strict=True)))
+
+
+def _sent(spec: ActionSpec, numbers: Sequence[int], parameters: np.ndarray) -> tf.Tensor:
+    """[3 + m] float32: the bits of three integers and padded parameters.
+
+    One tensor, since making one takes a tenth of a step.
+
+    Args:
+      spec: the actions.
+      numbers: the seed, the transitions since seeding, and the action.
+      parameters: [m_k] of the action.
+    """
+    sent = np.zeros(3 + spec.max_size, np.float32)
+    sent[:3].view(np.int32)[:] = numbers
+    sent[3 : 3 + len(parameters)] = parameters
+    return tf.constant(sent)
 
 
 _programs: dict[tuple[type[Environment], str], _Programs] = {}
@@ -139,9 +148,9 @@ class FunctionalEnv(gymnasium.Env[np.ndarray, ActionTuple]):
         self._seed: int | None = None
         self._count = 0  # transitions since seeding
         self._repeat = 0  # resets since the last transition
-        self._state: Any = None
-        self._taken: tuple[Any, ...] | None = None  # what led to the state
-        self._caption = ""
+        self._state: list[tf.Tensor] = []  # its tensors; none before the first episode
+        self._taken: tuple[tf.Tensor, ...] | None = None  # what led to the state
+        self._sent: tuple[int, np.ndarray] | None = None  # the last action
         self._over = True
 
     def reset(
@@ -162,10 +171,10 @@ class FunctionalEnv(gymnasium.Env[np.ndarray, ActionTuple]):
             self._seed, self._count, self._repeat = int(drawn) % SEEDS, 0, 0
         # Resets with no transition in between differ; the first one is the compiled loop's.
         numbers = tf.constant([self._seed, self._count, self._repeat])
-        self._state, observation = self._programs.reset(self._values, numbers)
+        observation, *self._state = self._programs.reset(self._values, numbers)
         self._repeat += 1
-        self._taken, self._caption, self._over = None, "", False
-        return np.array(observation), {}
+        self._taken, self._sent, self._over = None, None, False
+        return observation.numpy(), {}
 
     def step(self, action: ActionTuple) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Carries out an action.
@@ -174,23 +183,21 @@ class FunctionalEnv(gymnasium.Env[np.ndarray, ActionTuple]):
           ValueError: the action has not the form of the action space.
           gymnasium.error.ResetNeeded: the task has ended, or has never begun.
         """
-        if self._over:
+        if self._over or self._seed is None:
             raise gymnasium.error.ResetNeeded(
                 "step: expected a running episode, but it has terminated or has not been started; "
                 "call reset first"
             )
         spec = self.environment.actions
         index, parameters = _parsed(spec, action)
-        padded = np.zeros([1, spec.max_size], np.float32)
-        padded[0, : len(parameters)] = parameters
-        numbers = tf.constant([self._seed, self._count, index])
-        self._taken = self._values, numbers, self._state, tf.constant(padded)
-        self._state, facts, observation = self._programs.step(*self._taken)
+        sent = _sent(spec, [self._seed, self._count, index], parameters)
+        self._taken = self._values, sent, *self._state
+        facts, observation, *self._state = self._programs.step(*self._taken)
         self._count, self._repeat = self._count + 1, 0
         reward, terminated, success = facts.numpy().tolist()
         self._over = terminated > 0
-        self._caption = " ".join([spec.actions[index].name, *(f"{v:.4g}" for v in parameters)])
-        return np.array(observation), reward, self._over, False, {"success": success > 0}
+        self._sent = index, parameters
+        return observation.numpy(), reward, self._over, False, {"success": success > 0}
 
     def render(self) -> np.ndarray | None:
         """The picture of the state, [height, width, 3] uint8; None without a render mode."""
@@ -209,20 +216,27 @@ class FunctionalEnv(gymnasium.Env[np.ndarray, ActionTuple]):
         """
         if self._taken is None:
             return [self._now()]
-        path = self._programs.path(*self._taken)
-        states, last = tf.nest.map_structure(np.asarray, path.states), int(path.length) - 1
+        path = tf.nest.pack_sequence_as(
+            self._programs.path.like, [leaf.numpy() for leaf in self._programs.path(*self._taken)]
+        )
+        last = int(path.length) - 1
         return [
-            self._picture(tf.nest.map_structure(operator.itemgetter(index), states))
+            self._picture(tf.nest.map_structure(operator.itemgetter(index), path.states))
             for index in [*range(every - 1, last, every), last]
         ]
 
     def _now(self) -> np.ndarray:
-        if self._state is None:
+        if not self._state:
             raise gymnasium.error.ResetNeeded("render: no episode has begun; call reset first")
-        return self._picture(self._state)
+        return self._picture(tf.nest.pack_sequence_as(self._programs.state, self._state))
 
     def _picture(self, state: Any) -> np.ndarray:
-        return self.environment.picture(state, self._caption)
+        caption = ""
+        if self._sent is not None:
+            index, parameters = self._sent
+            name = self.environment.actions.actions[index].name
+            caption = " ".join([name, *(f"{value:.4g}" for value in parameters)])
+        return self.environment.picture(state, caption)
 
 
 class RegisteredEnv(FunctionalEnv):

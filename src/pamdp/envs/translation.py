@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -101,12 +102,16 @@ class Actions:
         """
         values = [
             part.low.copy() if isinstance(part, spaces.Box) else part.dtype.type(part.start + index)
-            for _, _, part in _parts(self.space)
+            for part in self._members
         ]
         _, place, box = self.boxes[index]
         given = np.asarray(parameters[: self.spec.sizes[index]], box.dtype).reshape(box.shape)
-        values[place] = np.asarray(np.clip(given, box.low, box.high), box.dtype)
+        values[place] = np.asarray(np.minimum(np.maximum(given, box.low), box.high))
         return _nested(self.space, iter(values))
+
+    @cached_property
+    def _members(self) -> list[Any]:
+        return [part.space for part in _parts(self.space)]
 
 
 @dataclass(frozen=True)
@@ -220,8 +225,11 @@ def _action(number: int, part: Part) -> Action:
 
 def _float32(values: Any) -> np.ndarray:
     """The numbers in a row; those beyond the range of float32 are infinite."""
+    row = np.ravel(values)
+    if row.dtype == np.float32:
+        return row
     with np.errstate(over="ignore"):
-        return np.ravel(values).astype(np.float32)
+        return row.astype(np.float32)
 
 
 def _has_range(low: np.ndarray, high: np.ndarray) -> np.ndarray:
