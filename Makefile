@@ -32,6 +32,7 @@ install: .venv/.installed ## install all into .venv, which the other targets do 
 
 study: .venv/.installed ## run the study of params.yaml, or what of it is out of date (ARGS for dvc repro)
 	$(VENV) python pipeline/setup.py --check
+	$(if $(ARGS),,$(VENV) python pipeline/cells.py)
 	$(VENV) dvc repro $(ARGS)
 	@echo "The report: metrics/report/index.html"
 

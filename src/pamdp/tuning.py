@@ -138,6 +138,11 @@ class CellStudy:
         return float(np.mean(scores))
 
 
+def create_database(root: Path) -> None:
+    """Creates the checkout's database, which two processes at once cannot."""
+    optuna.storages.RDBStorage(f"sqlite:///{root / DATABASE}")
+
+
 def open_database(root: Path, name: str) -> optuna.Study:
     """The study of this name in the checkout's database, created where it is missing."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
