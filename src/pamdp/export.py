@@ -19,7 +19,6 @@ from pamdp.envs.base import Environment
 from pamdp.envs.gymnasium import Gymnasium
 from pamdp.evaluation import Episodes, Sent, rollout
 from pamdp.lazy import tf
-from pamdp.model import Model
 from pamdp.programs import policy_of
 from pamdp.settings import Cell
 
@@ -188,12 +187,13 @@ def play(cell: Cell, weights: Weights, folder: Path, seed: int, num_episodes: in
     Raises:
       ExportError: the model does not act as the policy.
     """
-    model, task = Model(folder), cell.task
+    serve, task = tf.saved_model.load(str(folder)).signatures["serving_default"], cell.task
     constants = tf.nest.map_structure(tf.constant, weights)
 
     def decide(observations: Any, key: tf.Tensor | None = None) -> Sent:
         del key
-        answers = model(np.asarray(observations))
+        outputs = serve(observation=tf.constant(observations))
+        answers = {name: tensor.numpy() for name, tensor in outputs.items()}
         check(cell, constants, observations, answers)
         scaled = task.actions.scale(answers["all_parameters"])
         return Sent(answers["action"], answers["parameters"], scaled)

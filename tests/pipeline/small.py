@@ -14,6 +14,7 @@ POINTS = list(range(EVERY, STEPS + 1, EVERY))
 SHARE, TRIAL_STEPS = 0.4, 600
 STAGES = ["setup", *(f"{kind}@{cell}" for kind in ("tune", "train") for cell in CELLS)]
 STAGES += ["evaluate", "export", "report"]
+TRAININGS = [f"train@{cell}" for cell in CELLS]
 CHANGES = {
     "study.name": "platform",
     "study.environments": ["platform"],
@@ -39,7 +40,7 @@ NOWHERE = "http://127.0.0.1:9"
 STARTED = re.compile(r"^Running stage '(.*)':$", re.MULTILINE)
 DVC_LINES = ("Generating lock file 'dvc.lock'", "Updating lock file 'dvc.lock'", "")
 PROGRESS = re.compile(
-    r"(tune|train|evaluate|export)( [\w-]+)?: [\d,]+ of [\d,]+ (trials|steps|cells|models)"
+    r"(study|tune|train|evaluate|export)( [\w-]+)?: [\d,]+ of [\d,]+ (trials|steps|cells|models)"
     r"( in \d[\w. ]*)?(, \d.*)?(, (mean return|best score) -?\d\.\d{3})?"
 )
 
@@ -91,6 +92,14 @@ def run_study(folder: Path) -> None:
     keep(folder, "rest", checkout.succeed(folder, "dvc", "repro", **two))
     keep(folder, "again", checkout.succeed(folder, "dvc", "repro"))
     checkout.commit(folder)
+
+
+def run_lanes(folder: Path) -> None:
+    """Both cells at a time, as `make study` does it."""
+    checkout.make(folder, CHANGES)
+    two = {"PAMDP_WORKERS": "2"} | compiled(folder)
+    keep(folder, "lanes", checkout.succeed(folder, sys.executable, "pipeline/cells.py", **two))
+    keep(folder, "lanes again", checkout.succeed(folder, "dvc", "status", *TRAININGS))
 
 
 def run_cell(folder: Path) -> None:

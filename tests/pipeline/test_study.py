@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 
 from pamdp.records import Run, read_json
 from tests.pipeline import checkout, small
@@ -191,6 +192,21 @@ def test_place_workers_interruption_and_tracking_change_no_byte(study, other):
     assert (other / "dvc.lock").read_text() == log(study, "dvc.lock").read_text()
     for folder in ("metrics/setup", f"metrics/tune/{CELL}", f"metrics/train/{CELL}"):
         assert checkout.contents(other, folder) == checkout.contents(study, folder)
+
+
+def test_cells_at_a_time_give_the_same_bytes_in_the_same_order(study, shared):
+    lanes = checkout.once(shared / "lanes", small.run_lanes)
+    for folder in ("metrics/setup", "metrics/tune", "metrics/train"):
+        assert checkout.contents(lanes, folder) == checkout.contents(study, folder)
+    locked, expected = (
+        YAML(typ="safe").load(folder / "dvc.lock")["stages"] for folder in (lanes, study)
+    )
+    assert list(locked) == STAGES[:5]
+    assert locked == {name: expected[name] for name in locked}
+    assert printed(lanes, "lanes again.stdout") == "Data and pipelines are up to date.\n"
+    lines = printed(lanes, "lanes.stderr").splitlines()
+    assert [line for line in lines if not PROGRESS.fullmatch(line)] == []
+    assert lines[-1].startswith("study: 2 of 2 cells in ")
 
 
 def test_nothing_that_can_be_resumed_is_left(study, other):

@@ -22,7 +22,8 @@ from pamdp.cells import Cell
 from pamdp.engines import workers
 from pamdp.progress import Progress
 from pamdp.settings import Settings
-from pamdp.tracking import ensure_experiment
+from pamdp.stages import WORK
+from pamdp.tracking import Tracker, relayed
 
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
 KINDS = ("tune", "tune_chain", "train", "train_chain")  # the stages of cells in dvc.yaml
@@ -46,13 +47,21 @@ def run_cells(settings: Settings, root: Path) -> None:
     lanes = min(workers(), len(names), int(psutil.virtual_memory().available // CELL_MEMORY))
     if lanes < 2:
         return
-    _prepare(settings, root)
+    if settings.tuning.trials and not (root / "optuna.db").exists():
+        from pamdp.tuning import create_database  # slow to import
+
+        create_database(root)
     shares = [_cores()[lane::lanes] for lane in range(lanes)]
-    environment = os.environ | {"PAMDP_WORKERS": str(workers() // lanes)}
     failed = []
     # Each thread takes its share; what it starts inherits it.
     pool = ThreadPoolExecutor(lanes, initializer=lambda: _keep_to(shares.pop()))
-    with Progress("study", len(names), "cell") as progress, pool:
+    with (
+        Tracker(settings.study.name, root) as tracker,
+        relayed(tracker, root / WORK / "records") as variables,
+        Progress("study", len(names), "cell") as progress,
+        pool,
+    ):
+        environment = os.environ | variables | {"PAMDP_WORKERS": str(workers() // lanes)}
         jobs = {pool.submit(_run, root, stages[name], environment): name for name in names}
         try:
             for job in as_completed(jobs):
@@ -76,12 +85,13 @@ def order_lock(path: Path, cells: Sequence[str]) -> None:
 
     DVC appends entries as stages finish, and several at a time finish in any order.
     """
-    head, *entries = re.split(r"(?m)^(?=  \S.*:$)", path.read_text())
+    text = path.read_text() if path.exists() else ""
+    head, *entries = re.split(r"(?m)^(?=  \S.*:$)", text)
     names = [f"{kind}@{cell}" for kind in KINDS for cell in cells]
     place = {name: index for index, name in enumerate(["setup", *names])}
     entries.sort(key=lambda entry: place.get(entry.splitlines()[0].strip(" :'\""), len(place)))
     ordered = "".join([head, *entries])
-    if ordered != path.read_text():
+    if ordered != text:
         path.write_text(ordered)
 
 
@@ -101,16 +111,6 @@ def _dvc(root: Path, *arguments: str) -> str:
     if done.returncode:
         sys.exit(done.returncode)  # it has told why
     return done.stdout
-
-
-def _prepare(settings: Settings, root: Path) -> None:
-    """Makes the databases, which two processes at once cannot."""
-    if settings.tuning.trials and not (root / "optuna.db").exists():
-        from pamdp.tuning import create_database  # slow to import
-
-        create_database(root)
-    if not (root / "mlflow.db").exists():
-        ensure_experiment(settings.study.name, root)
 
 
 def _run(root: Path, stages: Sequence[str], environment: dict[str, str]) -> int:

@@ -2,7 +2,8 @@
 
 `View.sync` makes MLflow show exactly one record: what it lacks is added, what it has is left alone.
 Everything else is that call: live tracking (`Tracker`) syncs growing snapshots of a record from a
-background thread, `rebuild` syncs the finished records of a checkout.
+background thread, `relayed` those of several processes, `rebuild` syncs the finished records of a
+checkout.
 
 Environment: `MLFLOW_TRACKING_URI` is the address (default: `mlflow.db` and `mlartifacts/` in the
 project's root), `PAMDP_TRACKING=off` switches tracking off.
@@ -11,6 +12,7 @@ project's root), `PAMDP_TRACKING=off` switches tracking off.
 from pamdp.tracking.checkout import collect, rebuild
 from pamdp.tracking.connection import address, enabled
 from pamdp.tracking.models import Signature, log_model
+from pamdp.tracking.relay import relayed
 from pamdp.tracking.tracker import Tracker, ensure_experiment
 from pamdp.tracking.view import View
 
@@ -24,4 +26,5 @@ __all__ = [
     "ensure_experiment",
     "log_model",
     "rebuild",
+    "relayed",
 ]

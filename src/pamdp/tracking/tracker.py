@@ -1,6 +1,7 @@
 """Live tracking, beside the work and never in its way."""
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Self
 from pamdp.records import Run
 from pamdp.tracking.connection import configure, enabled
 from pamdp.tracking.models import Signature, log_model
+from pamdp.tracking.relay import FOLDER, Relay
 from pamdp.tracking.view import View
 
 _log = logging.getLogger(__name__)
@@ -17,6 +19,8 @@ _log = logging.getLogger(__name__)
 
 class Tracker:
     """Shows growing records in MLflow from a background thread; a context manager.
+
+    Where another process shows them (`relay`), they are left for it.
 
     Nothing here delays or ends the caller's work: the first failure is reported in one line and
     the rest is left out. Leaving the context waits for what is under way. Import other large
@@ -34,6 +38,8 @@ class Tracker:
     ) -> None:
         self._experiment, self._root = experiment, root
         self._patience, self._interval = patience, interval
+        folder = os.environ.get(FOLDER)
+        self._relay = Relay(Path(folder), interval) if folder else None
         self._thread: threading.Thread | None = None
         self._changed = threading.Condition()  # guards what follows
         self._jobs: dict[str, Callable[[View], object]] = {}
@@ -51,7 +57,10 @@ class Tracker:
           run: the snapshot; it must not be changed afterwards.
           final: the record is complete.
         """
-        self.submit(run.key, lambda view: view.sync(run, final))
+        if self._relay is None:
+            self.submit(run.key, lambda view: view.sync(run, final))
+        elif enabled():
+            self._relay.put(run, final)
 
     def log_model(self, cell: str, signature: Signature) -> None:
         """Hands over `models/<cell>`, to be logged and registered, and returns at once."""
