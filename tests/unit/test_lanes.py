@@ -26,8 +26,9 @@ elif command[-1] == "setup":
     (here / "status").write_text(json.dumps([name for name in status if name != "setup"]))
 else:
     print("working on", command[-1])
-    time.sleep(0.2)
-    sys.exit("zeroing" in command[-1] and (here / "fail").exists())
+    failing = (here / "fail").exists()
+    time.sleep(0.5 if failing and "plain" in command[-1] else 0.1)
+    sys.exit(failing and "zeroing" in command[-1])
 """
 
 
@@ -132,7 +133,7 @@ def test_a_failure_is_told_and_no_other_cell_begins(root):
     (root / "dvc.lock").write_text("stages:\n  train@b:\n    cmd: b\n  setup:\n    cmd: s\n")
     with pytest.raises(SystemExit, match=r"^error: platform-mpdqn-zeroing failed, see above"):
         lanes.run_cells(study(), root)
-    assert 2 <= len(worked(root)) <= 4
+    assert len(worked(root)) < 4
     assert (root / "dvc.lock").read_text().index("setup") < 15  # in order all the same
 
 

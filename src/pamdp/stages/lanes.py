@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -52,7 +53,7 @@ def run_cells(settings: Settings, root: Path) -> None:
 
         create_database(root)
     shares = [_cores()[lane::lanes] for lane in range(lanes)]
-    failed = []
+    stopped, failed = threading.Event(), []
     # Each thread takes its share; what it starts inherits it.
     pool = ThreadPoolExecutor(lanes, initializer=lambda: _keep_to(shares.pop()))
     with (
@@ -62,19 +63,20 @@ def run_cells(settings: Settings, root: Path) -> None:
         pool,
     ):
         environment = os.environ | variables | {"PAMDP_WORKERS": str(workers() // lanes)}
-        jobs = {pool.submit(_run, root, stages[name], environment): name for name in names}
+
+        def done(name: str) -> bool:
+            if stopped.is_set():
+                return False
+            if _run(root, stages[name], environment):
+                stopped.set()
+                failed.append(name)
+            return name not in failed
+
         try:
-            for job in as_completed(jobs):
-                if job.cancelled():
-                    continue
-                if job.result():
-                    failed.append(jobs[job])
-                    pool.shutdown(wait=False, cancel_futures=True)
-                else:
-                    progress.update(1)
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+            for job in as_completed([pool.submit(done, name) for name in names]):
+                progress.update(job.result())
+        finally:  # after an interruption, which what runs has got too
+            stopped.set()
     order_lock(root / "dvc.lock", [*stages])
     if failed:
         sys.exit(f"error: {', '.join(failed)} failed, see above; the next run goes on from there")
