@@ -15,7 +15,7 @@ from pamdp.lazy import tf
 
 
 class Direct:
-    """A compiled function that takes and gives plain tensors.
+    """A compiled function that takes and gives plain tensors, to be called from outside of traces.
 
     Attributes:
       like: shapes and types of what the function gives, in its own structure.
@@ -47,11 +47,14 @@ class Direct:
         """Runs the function.
 
         Args:
-          leaves: the tensors of all arguments, flattened; of a variable its handle. Their types and
-            shapes are not checked.
+          leaves: the tensors of all arguments, flattened; of a variable its handle.
 
         Returns:
           What it gives, flattened.
+
+        Raises:
+          tf.errors.InvalidArgumentError: another number or other types of tensors. Other shapes are
+            compiled anew, or are an error of an operation within.
         """
         return self._execute(
             self._traced.name,

@@ -1,4 +1,4 @@
-"""TensorFlow, imported at its first use.
+"""What is made at its first use: TensorFlow, and what is traced with it.
 
 Configuration lives with its component, and `import tensorflow` costs seconds: reading and checking
 the settings must not pay for it. Modules write `from pamdp.lazy import tf` and postpone their
@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 
@@ -54,4 +55,19 @@ else:
 
     tf = _TensorFlow()
 
-__all__ = ["tf"]
+
+class once(cached_property):
+    """A property that is computed at its first use, by one thread; others wait.
+
+    `cached_property` has had no lock since Python 3.12, so that all seeds would trace a function.
+    """
+
+    _lock = threading.RLock()
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """The value."""
+        with self._lock:
+            return super().__get__(instance, owner)
+
+
+__all__ = ["once", "tf"]

@@ -10,9 +10,11 @@ from pamdp.direct import Direct
 from pamdp.lazy import tf
 from pamdp.problems import SettingsError
 
+OUTPUTS = ("action", "all_parameters", "num_parameters", "parameters", "q_values")  # as flattened
+
 
 class Model:
-    """An exported policy, compiled for each number of rows at the first call with as many.
+    """An exported policy, compiled for 1, 2, 4, ... rows as calls need it.
 
     Attributes:
       features: S, the length of an observation.
@@ -28,17 +30,17 @@ class Model:
         """
         try:
             serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
-            (observation,) = serve.structured_input_signature[1].values()
-            outputs = serve.structured_outputs
-            self.num_actions = outputs["q_values"].shape[-1]
-            self.num_parameters = outputs["all_parameters"].shape[-1]
-        except (KeyError, ValueError) as error:
+            observation = serve.structured_input_signature[1]["observation"]
+            shapes = {name: serve.structured_outputs[name].shape for name in OUTPUTS}
+        except KeyError as error:
             raise SettingsError(
                 f"{folder}: expected a SavedModel that the export stage wrote, received one "
                 f"without {error}"
             ) from None
         self.features = observation.shape[-1]
-        self._serve, self._names = serve, sorted(outputs)
+        self.num_actions = shapes["q_values"][-1]
+        self.num_parameters = shapes["all_parameters"][-1]
+        self._serve = serve
         self._programs: dict[int, Direct] = {}
 
     def __call__(self, observations: np.ndarray) -> dict[str, np.ndarray]:
@@ -58,8 +60,12 @@ class Model:
             raise ValueError(
                 f"expected observations of shape [N, {self.features}], received {list(rows.shape)}"
             )
-        if (number := len(rows)) not in self._programs:
-            shape = tf.TensorSpec([number, self.features], tf.float32)
-            self._programs[number] = Direct(lambda rows: self._serve(observation=rows), shape)
-        answers = self._programs[number](tf.constant(rows))
-        return {name: tensor.numpy() for name, tensor in zip(self._names, answers, strict=True)}
+        # Padded, so that a few programs do for all numbers of rows.
+        number, padded = len(rows), 1 << max(len(rows) - 1, 0).bit_length()
+        if padded != number:
+            rows = np.concatenate([rows, np.zeros([padded - number, self.features], np.float32)])
+        if padded not in self._programs:
+            shape = tf.TensorSpec([padded, self.features], tf.float32)
+            self._programs[padded] = Direct(lambda rows: self._serve(observation=rows), shape)
+        answers = self._programs[padded](tf.constant(rows))
+        return {name: t.numpy()[:number] for name, t in zip(OUTPUTS, answers, strict=True)}

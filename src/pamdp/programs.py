@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 from pamdp import seeding
@@ -14,7 +14,7 @@ from pamdp.algorithms import ALGORITHMS
 from pamdp.direct import Direct
 from pamdp.envs.base import where
 from pamdp.evaluation import Episodes, Sent, greedy, rollout, sent
-from pamdp.lazy import tf
+from pamdp.lazy import once, tf
 from pamdp.packing import pack, packed_like, unpack
 from pamdp.settings import Cell
 from pamdp.structure import floats, structure, with_floats
@@ -115,7 +115,7 @@ class Program:
             partial(greedy, policy_of(cell), weights), cell.functional, key, num_episodes
         )
 
-    @cached_property
+    @once
     def like(self) -> LearnerState:
         """Shapes and types of the learner's state."""
 
@@ -130,12 +130,12 @@ class Program:
 
     # The functions of the host loop. Their arguments are few vectors; see `packing`.
 
-    @cached_property
+    @once
     def answer(self) -> Direct:
         """(values, packed learner) to the answer."""
         return Direct(self._answer, *self._host_inputs)
 
-    @cached_property
+    @once
     def advance(self) -> Direct:
         """(values, packed learner, replay memory, transition) to the packed learner and the answer.
 
@@ -145,7 +145,7 @@ class Program:
         transition = tf.TensorSpec([3 + 2 * self._features], tf.float32)
         return Direct(self._advance, *self._host_inputs, replay, transition)
 
-    @cached_property
+    @once
     def decide(self) -> Direct:
         """(values, packed weights, observations of all copies) to `Sent`."""
         observations = tf.TensorSpec([self._cell.hosted.copies, self._features], tf.float32)

@@ -6,6 +6,7 @@ import csv
 import getpass
 import re
 import socket
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -207,6 +208,11 @@ def test_cells_at_a_time_give_the_same_bytes_in_the_same_order(study, shared):
     lines = printed(lanes, "lanes.stderr").splitlines()
     assert [line for line in lines if not PROGRESS.fullmatch(line)] == []
     assert lines[-1].startswith("study: 2 of 2 cells in ")
+    with sqlite3.connect(lanes / "mlflow.db") as database:
+        runs = database.execute("select name, status from runs order by name").fetchall()
+    children = [f"trial-{n}" for n in range(small.TRIALS)] + [f"seed-{seed}" for seed in SEEDS]
+    parents = [f"{kind} {cell}" for kind in ("tune", "train") for cell in CELLS]
+    assert runs == [(name, "FINISHED") for name in sorted(2 * children + parents)]
 
 
 def test_nothing_that_can_be_resumed_is_left(study, other):

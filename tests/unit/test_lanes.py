@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+from concurrent.futures import as_completed
+from threading import Barrier
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,11 +15,14 @@ from pamdp.stages import lanes
 from tests.helpers import settings
 
 CELLS = [f"platform-mpdqn-{strategy}" for strategy in ("plain", "zeroing", "inverting", "both")]
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0, 1]
 DVC = """
 import json, os, pathlib, sys, time
 here, command = pathlib.Path(__file__).parent, sys.argv[1:]
 cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-record = {"command": command, "workers": os.environ.get("PAMDP_WORKERS"), "cores": cores}
+record = {"command": command, "cores": cores, "folder": os.environ.get("PAMDP_RECORDS")}
+record["workers"] = os.environ.get("PAMDP_WORKERS")
+record["database"] = (here / "optuna.db").exists()
 with (here / "calls").open("a") as file:
     file.write(json.dumps(record) + "\\n")
 if command[0] == "status":
@@ -37,8 +43,10 @@ def root(tmp_path, monkeypatch):
     """A folder with a database and a lock file, in which nothing is up to date."""
     (tmp_path / "dvc.py").write_text(DVC)
     (tmp_path / "dvc.lock").write_text("schema: '2.0'\nstages:\n")
-    (tmp_path / "optuna.db").touch()
     monkeypatch.setattr(lanes, "DVC", (sys.executable, str(tmp_path / "dvc.py")))
+    monkeypatch.setattr(lanes, "CELL_MEMORY", 1.0)
+    monkeypatch.setattr(lanes, "_cores", lambda: CORES)
+    monkeypatch.setenv("PAMDP_TRACKING", "off")
     monkeypatch.setenv("PAMDP_WORKERS", "2")
     stale(tmp_path, *(stage for name in CELLS for stage in stages(name)))
     return tmp_path
@@ -87,20 +95,17 @@ def test_one_that_is_out_of_date_in_part_runs_too(root):
     )
 
 
-@pytest.mark.parametrize(
-    ("workers", "names"), [("1", CELLS), ("2", CELLS[:1]), ("2", [])], ids=["core", "cell", "none"]
-)
-def test_without_two_cells_and_two_workers_all_is_left_to_dvc(root, monkeypatch, workers, names):
-    monkeypatch.setenv("PAMDP_WORKERS", workers)
-    stale(root, "report", *(stage for name in names for stage in stages(name)))
+def test_where_no_cell_is_out_of_date_nothing_runs(root):
+    stale(root, "report")
     lanes.run_cells(study(), root)
     assert [call["command"][0] for call in calls(root)] == ["status"]
+    assert not (root / "optuna.db").exists()
 
 
-def test_without_memory_for_two_all_is_left_to_dvc(root, monkeypatch):
-    monkeypatch.setattr(lanes, "CELL_MEMORY", 1e15)
+def test_the_database_and_the_folder_of_records_are_there_before(root):
     lanes.run_cells(study(), root)
-    assert worked(root) == []
+    assert {call["database"] for call in worked(root)} == {True}
+    assert {call["folder"] for call in worked(root)} == {str(root / ".work" / "records")}
 
 
 def test_setup_comes_first(root):
@@ -108,33 +113,91 @@ def test_setup_comes_first(root):
     lanes.run_cells(study(), root)
     commands = [call["command"] for call in calls(root)]
     assert [command[0] for command in commands] == ["status", "repro", "status", "repro", "repro"]
-    assert commands[1][-1] == "setup"
+    assert commands[1] == ["repro", "setup"]
 
 
-@pytest.mark.parametrize(("workers", "each"), [("2", "1"), ("9", "2")])
-def test_workers_are_shared(root, monkeypatch, workers, each):
+@pytest.mark.parametrize(
+    ("workers", "cores", "memory", "expected"),
+    [
+        ("2", 2, 1e9, ["1", "1", "1", "1"]),
+        ("1", 2, 1e9, ["1", "1", "1", "1"]),
+        ("4", 2, 1e9, ["2", "2", "2", "2"]),  # no more lanes than cores
+        ("7", 7, 1e9, ["1", "2", "2", "2"]),
+        ("3", 3, 1e9, ["1", "1", "1", "3"]),  # the last cell has the cores for itself
+        ("8", 8, 2.5, ["4", "4", "4", "4"]),  # memory for two
+        ("8", 8, 0.5, ["8", "8", "8", "8"]),  # one at a time, whatever there is
+    ],
+)
+def test_cores_and_workers_are_shared(root, monkeypatch, workers, cores, memory, expected):
     monkeypatch.setenv("PAMDP_WORKERS", workers)
+    monkeypatch.setattr(lanes, "_cores", lambda: range(cores))
+    monkeypatch.setattr(lanes, "_keep_to", lambda cores: None)
+    available = SimpleNamespace(available=memory)
+    monkeypatch.setattr(lanes.psutil, "virtual_memory", lambda: available)
     lanes.run_cells(study(), root)
-    assert {call["workers"] for call in worked(root)} == {each}
+    assert sorted(call["workers"] for call in worked(root)) == expected
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system has no affinity")
-@pytest.mark.skipif(os.cpu_count() == 1, reason="one core cannot be shared")
+def test_shares_are_all_cores_and_no_core_twice(monkeypatch):
+    monkeypatch.setenv("PAMDP_WORKERS", "5")
+    monkeypatch.setattr(lanes, "_cores", lambda: [3, 4, 6, 8, 9])
+    together, shares = Barrier(2), []
+
+    def work(name: str, share: lanes.Share) -> bool:
+        together.wait(10)
+        shares.append(share)
+        return True
+
+    assert sorted(lanes.side_by_side(["a", "b"], 2, work)) == [("a", True), ("b", True)]
+    found = sorted((tuple(share.cores), share.workers) for share in shares)
+    assert found == [((3, 6, 9), 3), ((4, 8), 2)]
+
+
+@pytest.mark.skipif(len(CORES) < 2, reason="one core cannot be shared")
 def test_each_lane_keeps_to_its_cores(root):
-    own = sorted(os.sched_getaffinity(0))
     lanes.run_cells(study(), root)
     shares = {tuple(call["cores"]) for call in worked(root)}
-    assert shares <= {tuple(own[::2]), tuple(own[1::2])}
-    assert sorted(os.sched_getaffinity(0)) == own
+    assert shares <= {tuple(CORES[::2]), tuple(CORES[1::2])}
+    assert sorted(os.sched_getaffinity(0)) == CORES
+
+
+UNORDERED = "stages:\n  train@b:\n    cmd: b\n  setup:\n    cmd: s\n"
+ORDERED = "stages:\n  setup:\n    cmd: s\n  train@b:\n    cmd: b\n"
 
 
 def test_a_failure_is_told_and_no_other_cell_begins(root):
     (root / "fail").touch()
-    (root / "dvc.lock").write_text("stages:\n  train@b:\n    cmd: b\n  setup:\n    cmd: s\n")
-    with pytest.raises(SystemExit, match=r"^error: platform-mpdqn-zeroing failed, see above"):
+    (root / "dvc.lock").write_text(UNORDERED)
+    message = r"^error: platform-mpdqn-zeroing failed; .*`dvc repro train@platform-mpdqn-zeroing`"
+    with pytest.raises(SystemExit, match=message):
+        lanes.run_cells(study(), root)
+    assert len(worked(root)) == 2
+    assert (root / "dvc.lock").read_text() == ORDERED
+
+
+def test_after_an_interruption_no_other_cell_begins(root, monkeypatch):
+    def interrupted(jobs):
+        next(as_completed(jobs))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lanes, "as_completed", interrupted)
+    (root / "dvc.lock").write_text(UNORDERED)
+    with pytest.raises(KeyboardInterrupt):
         lanes.run_cells(study(), root)
     assert len(worked(root)) < 4
-    assert (root / "dvc.lock").read_text().index("setup") < 15  # in order all the same
+    assert (root / "dvc.lock").read_text() == ORDERED
+
+
+def test_an_error_in_a_lane_is_raised_and_ends_the_others():
+    began = []
+
+    def work(name: str, share: lanes.Share) -> bool:
+        began.append(name)
+        raise OSError("no such program")
+
+    with pytest.raises(OSError, match="no such program"):
+        list(lanes.side_by_side(["a", "b", "c"], 1, work))
+    assert began == ["a"]
 
 
 def test_what_dvc_refuses_ends_it(root, monkeypatch):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from pamdp.records import Run
+from pamdp.records import Run, read_json
 from pamdp.tracking import Tracker, relayed
 from pamdp.tracking.relay import FOLDER, Relay
 
@@ -29,7 +30,7 @@ def record(key: str, points: int) -> Run:
 
 CHILD = """
 import pathlib, sys
-from pamdp.records import Run
+from pamdp.records import Run, read_json
 from pamdp.tracking import Tracker
 
 with Tracker("x", pathlib.Path(sys.argv[1])) as tracker:
@@ -59,14 +60,46 @@ def test_snapshots_that_follow_each_other_are_left_out_but_the_last(tmp_path):
     shown = Shown()
     with relayed(shown, tmp_path / "records", interval=60):
         relay = Relay(tmp_path / "records", interval=60)
-        relay.put(record("train/a", 1))
-        relay.put(record("tune/a", 1))
-        (first,) = (tmp_path / "records").glob("train*")
-        before = first.read_bytes()
-        relay.put(record("train/a", 2))
-        assert first.read_bytes() == before
+        for number in (1, 2):
+            relay.put(record("train/a", number), final=False)
+            relay.put(record("tune/a", number), final=False)
+        written = [len(read_json(path)["run"]["metrics"]["m"]) for path in files(tmp_path)]
+        assert written == [1, 1]
         relay.put(record("train/a", 3), final=True)
-    assert shown.got == [("train/a", 3, True), ("tune/a", 1, False)]
+        relay.flush()
+    assert shown.got == [("train/a", 3, True), ("tune/a", 2, False)]
+
+
+def test_what_waits_is_left_with_a_later_call(tmp_path):
+    relay = Relay(tmp_path / "records", interval=0.2)
+    for number in (1, 2):
+        relay.put(record("train/a", number), final=False)
+    time.sleep(0.25)
+    relay.put(record("tune/a", 1), final=False)
+    written = [len(read_json(path)["run"]["metrics"]["m"]) for path in files(tmp_path)]
+    assert written == [2, 1]
+
+
+def files(root: Path) -> list[Path]:
+    return sorted((root / "records").glob("*.json"))
+
+
+def test_a_folder_that_cannot_be_written_costs_one_line(tmp_path, monkeypatch, caplog):
+    (tmp_path / "file").touch()
+    monkeypatch.delenv("PAMDP_TRACKING", raising=False)
+    monkeypatch.setenv(FOLDER, str(tmp_path / "file"))
+    with Tracker("x", tmp_path) as tracker:
+        tracker.put(record("train/a", 1))
+        tracker.put(record("train/a", 2), final=True)
+    assert len(caplog.messages) == 1
+    assert "Tracking failed and stops (FileExistsError" in caplog.text
+
+
+def test_a_snapshot_that_cannot_be_read_costs_one_line(tmp_path, caplog):
+    with Tracker("x", tmp_path) as tracker, relayed(tracker, tmp_path / "records", interval=0.01):
+        (tmp_path / "records" / "x.json").write_text("{")
+    assert len(caplog.messages) == 1
+    assert "Tracking failed and stops (JSONDecodeError" in caplog.text
 
 
 def test_the_same_snapshot_is_shown_once(tmp_path):
@@ -77,14 +110,14 @@ def test_the_same_snapshot_is_shown_once(tmp_path):
 
     shown = Once()
     with relayed(shown, tmp_path / "records", interval=0.001):
-        Relay(tmp_path / "records").put(record("train/a", 1))
+        Relay(tmp_path / "records", 0).put(record("train/a", 1), final=False)
         while not (tmp_path / "shown").exists():
             pass
     assert shown.got == [("train/a", 1, False)]
 
 
 def test_what_an_earlier_run_left_is_not_shown(tmp_path):
-    Relay(tmp_path).put(record("train/a", 1))
+    Relay(tmp_path, 0).put(record("train/a", 1), final=False)
     shown = Shown()
     with relayed(shown, tmp_path):
         pass

@@ -128,7 +128,7 @@ def test_another_model_is_refused(tmp_path):
         input_signature=[tf.TensorSpec([None, 9], tf.float32, "observation")],
     )
     tf.saved_model.save(module, str(tmp_path), signatures={"serving_default": module.serve})
-    message = r"expected a SavedModel that the export stage wrote, .* without 'q_values'"
+    message = r"expected a SavedModel that the export stage wrote, .* without 'all_parameters'"
     with pytest.raises(SettingsError, match=message):
         watching.load_player(tmp_path)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any, ClassVar
 
 import gymnasium
@@ -19,7 +18,7 @@ from pamdp import seeding
 from pamdp.direct import Direct
 from pamdp.envs import ENVIRONMENTS
 from pamdp.envs.base import Environment, Path
-from pamdp.lazy import tf
+from pamdp.lazy import once, tf
 from pamdp.spaces import ActionSpec
 from pamdp.structure import floats, structure, with_floats
 
@@ -34,7 +33,7 @@ class _Programs:
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
 
-    @cached_property
+    @once
     def reset(self) -> Direct:
         """(values, [3] int32) to the observation and the state.
 
@@ -42,15 +41,15 @@ class _Programs:
         """
         return Direct(self._reset, self._values, tf.TensorSpec([3], tf.int32))
 
-    @cached_property
+    @once
     def step(self) -> Direct:
-        """(values, what `_sent` gives, state) to what `_step` tells."""
-        return Direct(self._step, self._values, self._sent, self.state)
+        """(values, what `_packed` gives, state) to what `_step` tells."""
+        return Direct(self._step, self._values, self._action, self.state)
 
-    @cached_property
+    @once
     def path(self) -> Direct:
-        """(values, what `_sent` gives, state) to the states on the way."""
-        return Direct(self._path, self._values, self._sent, self.state)
+        """(values, what `_packed` gives, state) to the states on the way."""
+        return Direct(self._path, self._values, self._action, self.state)
 
     @property
     def state(self) -> Any:
@@ -62,7 +61,7 @@ class _Programs:
         return tf.TensorSpec([len(floats(self._environment))], tf.float32)
 
     @property
-    def _sent(self) -> tf.TensorSpec:
+    def _action(self) -> tf.TensorSpec:
         return tf.TensorSpec([3 + self._environment.actions.max_size], tf.float32)
 
     def _reset(self, values: tf.Tensor, numbers: tf.Tensor) -> tuple[tf.Tensor, Any]:
@@ -96,7 +95,7 @@ class _Programs:
         return with_floats(self._environment, dict(zip(names, tf.unstack(values), strict=True)))
 
 
-def _sent(spec: ActionSpec, numbers: Sequence[int], parameters: np.ndarray) -> tf.Tensor:
+def _packed(spec: ActionSpec, numbers: Sequence[int], parameters: np.ndarray) -> tf.Tensor:
     """[3 + m] float32: the bits of three integers and padded parameters.
 
     One tensor, since making one takes a tenth of a step.
@@ -150,7 +149,7 @@ class FunctionalEnv(gymnasium.Env[np.ndarray, ActionTuple]):
         self._repeat = 0  # resets since the last transition
         self._state: list[tf.Tensor] = []  # its tensors; none before the first episode
         self._taken: tuple[tf.Tensor, ...] | None = None  # what led to the state
-        self._sent: tuple[int, np.ndarray] | None = None  # the last action
+        self._last_action: tuple[int, np.ndarray] | None = None
         self._over = True
 
     def reset(
@@ -173,7 +172,7 @@ class FunctionalEnv(gymnasium.Env[np.ndarray, ActionTuple]):
         numbers = tf.constant([self._seed, self._count, self._repeat])
         observation, *self._state = self._programs.reset(self._values, numbers)
         self._repeat += 1
-        self._taken, self._sent, self._over = None, None, False
+        self._taken, self._last_action, self._over = None, None, False
         return observation.numpy(), {}
 
     def step(self, action: ActionTuple) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
@@ -190,13 +189,13 @@ class FunctionalEnv(gymnasium.Env[np.ndarray, ActionTuple]):
             )
         spec = self.environment.actions
         index, parameters = _parsed(spec, action)
-        sent = _sent(spec, [self._seed, self._count, index], parameters)
+        sent = _packed(spec, [self._seed, self._count, index], parameters)
         self._taken = self._values, sent, *self._state
         facts, observation, *self._state = self._programs.step(*self._taken)
         self._count, self._repeat = self._count + 1, 0
         reward, terminated, success = facts.numpy().tolist()
         self._over = terminated > 0
-        self._sent = index, parameters
+        self._last_action = index, parameters.copy()
         return observation.numpy(), reward, self._over, False, {"success": success > 0}
 
     def render(self) -> np.ndarray | None:
@@ -232,8 +231,8 @@ class FunctionalEnv(gymnasium.Env[np.ndarray, ActionTuple]):
 
     def _picture(self, state: Any) -> np.ndarray:
         caption = ""
-        if self._sent is not None:
-            index, parameters = self._sent
+        if self._last_action is not None:
+            index, parameters = self._last_action
             name = self.environment.actions.actions[index].name
             caption = " ".join([name, *(f"{value:.4g}" for value in parameters)])
         return self.environment.picture(state, caption)

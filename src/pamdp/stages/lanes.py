@@ -11,10 +11,13 @@ import os
 import re
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Event
+from typing import NamedTuple
 
 import psutil
 from tqdm import tqdm
@@ -31,55 +34,105 @@ KINDS = ("tune", "tune_chain", "train", "train_chain")  # the stages of cells in
 CELL_MEMORY = 1.5e9  # bytes; five seeds on Platform take 1.2e9
 
 
-def run_cells(settings: Settings, root: Path) -> None:
-    """Brings all cells up to date, if there are several to do and cores for them.
+class Share(NamedTuple):
+    """What a cell may use: cores by their numbers, and how many tasks it runs at a time."""
 
-    What is left to do then, which may be all, is for `dvc repro`.
+    cores: Sequence[int]
+    workers: int
+
+
+def run_cells(settings: Settings, root: Path) -> None:
+    """Brings all cells up to date, as many at a time as there are cores and memory for.
 
     Raises:
       SystemExit: a cell failed; those under way and finished are not lost.
     """
     stale = _stale(root)
     if "setup" in stale:
-        _dvc(root, "repro", "--quiet", "setup")
+        _dvc(root, "repro", "setup")
         stale = _stale(root)
     stages = {cell.name: _stages(settings, cell) for cell in settings.cells}
-    names = [name for name, own in stages.items() if stale & {*own}]
-    lanes = min(workers(), len(names), int(psutil.virtual_memory().available // CELL_MEMORY))
-    if lanes < 2:
-        return
-    if settings.tuning.trials and not (root / "optuna.db").exists():
-        from pamdp.tuning import create_database  # slow to import
+    try:
+        _run_lanes(settings, root, {n: own for n, own in stages.items() if stale & {*own}})
+    finally:
+        order_lock(root / "dvc.lock", [*stages])
 
-        create_database(root)
-    shares = [_cores()[lane::lanes] for lane in range(lanes)]
-    stopped, failed = threading.Event(), []
-    # Each thread takes its share; what it starts inherits it.
-    pool = ThreadPoolExecutor(lanes, initializer=lambda: _keep_to(shares.pop()))
+
+def _run_lanes(settings: Settings, root: Path, stages: dict[str, tuple[str, str]]) -> None:
+    if not stages:
+        return
+    from pamdp.tuning import create_database  # slow to import
+
+    create_database(root)
+    memory = psutil.virtual_memory().available // CELL_MEMORY
+    lanes = int(max(1, min(workers(), len(_cores()), len(stages), memory)))
+    failed: list[str] = []
     with (
         Tracker(settings.study.name, root) as tracker,
         relayed(tracker, root / WORK / "records") as variables,
-        Progress("study", len(names), "cell") as progress,
-        pool,
+        Progress("study", len(stages), "cell") as progress,
     ):
-        environment = os.environ | variables | {"PAMDP_WORKERS": str(workers() // lanes)}
 
-        def done(name: str) -> bool:
-            if stopped.is_set():
-                return False
-            if _run(root, stages[name], environment):
-                stopped.set()
-                failed.append(name)
-            return name not in failed
+        def done(name: str, share: Share) -> bool:
+            _keep_to(share.cores)
+            own = variables | {"PAMDP_WORKERS": str(share.workers)}
+            return _run(root, stages[name], os.environ | own) == 0
 
-        try:
-            for job in as_completed([pool.submit(done, name) for name in names]):
-                progress.update(job.result())
-        finally:  # after an interruption, which what runs has got too
-            stopped.set()
-    order_lock(root / "dvc.lock", [*stages])
+        # The cells left after full rounds have the cores for themselves.
+        names = [*stages]
+        full = len(names) - len(names) % lanes
+        for batch in (names[:full], names[full:]):
+            if batch and not failed:
+                for name, well in side_by_side(batch, lanes, done):
+                    progress.update(well)
+                    failed += [] if well else [name]
     if failed:
-        sys.exit(f"error: {', '.join(failed)} failed, see above; the next run goes on from there")
+        told = ", ".join(f"`dvc repro {stages[name][1]}`" for name in failed)
+        sys.exit(
+            f"error: {', '.join(failed)} failed; its own words stand above, and {told} tells more. "
+            "The next run goes on from there; PAMDP_WORKERS=1 runs one cell at a time"
+        )
+
+
+def side_by_side(
+    names: Sequence[str], lanes: int, work: Callable[[str, Share], bool]
+) -> Iterator[tuple[str, bool]]:
+    """Does a work for each name, `lanes` at a time; none begins after one that did not go well.
+
+    Args:
+      names: of the works.
+      lanes: at most so many at a time.
+      work: does one with a share of the cores, in a thread; whether it went well.
+
+    Yields:
+      (name, whether it went well) of each that began, as it ends.
+    """
+    lanes, stopped = min(lanes, len(names)), Event()
+    free: SimpleQueue[Share] = SimpleQueue()
+    for lane in range(lanes):
+        num_workers = workers() // lanes + (lane < workers() % lanes)
+        free.put(Share(_cores()[lane::lanes], num_workers))
+
+    def job(name: str) -> bool | None:
+        share, well = free.get(), None
+        try:
+            if not stopped.is_set():
+                well = False
+                well = work(name, share)
+        finally:
+            if well is False:
+                stopped.set()
+            free.put(share)
+        return well
+
+    with ThreadPoolExecutor(lanes) as pool:
+        jobs = {pool.submit(job, name): name for name in names}
+        try:
+            for ended in as_completed(jobs):
+                if (well := ended.result()) is not None:
+                    yield jobs[ended], well
+        finally:  # an interruption, which what is under way has got too
+            stopped.set()
 
 
 def order_lock(path: Path, cells: Sequence[str]) -> None:
@@ -94,7 +147,9 @@ def order_lock(path: Path, cells: Sequence[str]) -> None:
     entries.sort(key=lambda entry: place.get(entry.splitlines()[0].strip(" :'\""), len(place)))
     ordered = "".join([head, *entries])
     if ordered != text:
-        path.write_text(ordered)
+        scratch = path.with_name(f".{path.name}.{os.getpid()}")
+        scratch.write_text(ordered)
+        scratch.replace(path)
 
 
 def _stages(settings: Settings, cell: Cell) -> tuple[str, str]:
@@ -105,11 +160,11 @@ def _stages(settings: Settings, cell: Cell) -> tuple[str, str]:
 
 def _stale(root: Path) -> set[str]:
     """The stages that are out of date by themselves; not those that wait for them."""
-    return {*json.loads(_dvc(root, "status", "--json"))}
+    return {*json.loads(_dvc(root, "status", "--json", stdout=subprocess.PIPE))}
 
 
-def _dvc(root: Path, *arguments: str) -> str:
-    done = subprocess.run([*DVC, *arguments], cwd=root, stdout=subprocess.PIPE, text=True)
+def _dvc(root: Path, *arguments: str, stdout: int | None = None) -> str:
+    done = subprocess.run([*DVC, *arguments], cwd=root, stdout=stdout, text=True)
     if done.returncode:
         sys.exit(done.returncode)  # it has told why
     return done.stdout
@@ -127,15 +182,16 @@ def _run(root: Path, stages: Sequence[str], environment: dict[str, str]) -> int:
         text=True,
         errors="replace",
     ) as process:
-        assert process.stdout
-        for line in process.stdout:
+        for line in process.stdout or ():
             tqdm.write(line.rstrip(), file=sys.stderr)
     return process.returncode
 
 
 def _cores() -> Sequence[int]:
-    affinity: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)
-    return sorted(affinity(0)) if affinity else ()
+    """The numbers of the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux has it
+        return sorted(os.sched_getaffinity(0))
+    return range(os.cpu_count() or 1)
 
 
 def _keep_to(cores: Sequence[int]) -> None:
@@ -143,5 +199,6 @@ def _keep_to(cores: Sequence[int]) -> None:
 
     TensorFlow would start threads for all cores in every lane, which get in each other's way.
     """
-    if cores:
-        os.sched_setaffinity(0, cores)
+    if hasattr(os, "sched_setaffinity"):
+        with suppress(OSError):
+            os.sched_setaffinity(0, cores)

@@ -7,7 +7,7 @@ MLflow; the one that has set the folder shows them.
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,24 +21,39 @@ FOLDER = "PAMDP_RECORDS"  # the name of the variable
 
 
 class Relay:
-    """Leaves snapshots of records in a folder, of each at most one in some seconds.
+    """Leaves snapshots of records in a folder.
 
     Args:
       folder: where.
-      interval: the seconds.
+      interval: seconds between two snapshots of a record; the newest one follows with the next
+        call, or at the end.
     """
 
-    def __init__(self, folder: Path, interval: float = 2.0) -> None:
+    def __init__(self, folder: Path, interval: float) -> None:
         self._folder, self._interval = folder, interval
+        self._waiting: dict[str, tuple[Run, bool]] = {}
         self._written: dict[str, float] = {}
 
-    def put(self, run: Run, final: bool = False) -> None:
-        """Leaves a snapshot unless there is a newer one soon; the final one always."""
+    def put(self, run: Run, final: bool) -> None:
+        """Takes the newest snapshot of a record, and leaves all that are due."""
+        self._waiting[run.key] = run, final
         now = time.monotonic()
-        if final or now - self._written.get(run.key, -self._interval) >= self._interval:
-            self._written[run.key] = now
+        self._leave(
+            key
+            for key, (_, complete) in self._waiting.items()
+            if complete or now - self._written.get(key, -self._interval) >= self._interval
+        )
+
+    def flush(self) -> None:
+        """Leaves all snapshots that wait."""
+        self._leave(self._waiting)
+
+    def _leave(self, keys: Iterable[str]) -> None:
+        for key in [*keys]:
+            run, final = self._waiting.pop(key)
             content = {"run": run.model_dump(mode="json"), "final": final}
-            write_json(self._folder / f"{run.key.replace('/', '-')}.json", content)
+            write_json(self._folder / f"{key.replace('/', '-')}.json", content)
+            self._written[key] = time.monotonic()
 
 
 @contextmanager
@@ -69,11 +84,14 @@ def relayed(tracker: "Tracker", folder: Path, interval: float = 2.0) -> Iterator
 def _watch(tracker: "Tracker", folder: Path, interval: float, ended: threading.Event) -> None:
     shown: dict[Path, int] = {}
     last = False
-    while not last:
-        last = ended.wait(interval)
-        for path in sorted(folder.glob("*.json")):
-            changed = path.stat().st_mtime_ns
-            if shown.get(path) != changed:
-                shown[path] = changed
-                content = read_json(path)
-                tracker.put(Run.model_validate(content["run"]), content["final"])
+    try:
+        while not last:
+            last = ended.wait(interval)
+            for path in sorted(folder.glob("*.json")):
+                changed = path.stat().st_mtime_ns
+                if shown.get(path) != changed:
+                    shown[path] = changed
+                    content = read_json(path)
+                    tracker.put(Run.model_validate(content["run"]), content["final"])
+    except (OSError, ValueError) as error:
+        tracker.give_up(f"{type(error).__name__}: {error}")

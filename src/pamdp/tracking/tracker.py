@@ -59,8 +59,8 @@ class Tracker:
         """
         if self._relay is None:
             self.submit(run.key, lambda view: view.sync(run, final))
-        elif enabled():
-            self._relay.put(run, final)
+        elif enabled() and not self._failed:
+            self._handed_over(lambda relay: relay.put(run, final))
 
     def log_model(self, cell: str, signature: Signature) -> None:
         """Hands over `models/<cell>`, to be logged and registered, and returns at once."""
@@ -78,12 +78,20 @@ class Tracker:
             self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
             self._thread.start()
 
+    def _handed_over(self, act: Callable[[Relay], None]) -> None:
+        try:
+            if self._relay is not None:
+                act(self._relay)
+        except OSError as error:
+            self.give_up(f"{type(error).__name__}: {error}")
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._handed_over(Relay.flush)
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -91,7 +99,7 @@ class Tracker:
             return
         self._thread.join(self._patience)
         if self._thread.is_alive():
-            self._report(f"not done {self._patience:g} s after the work")
+            self.give_up(f"not done {self._patience:g} s after the work")
 
     def _work(self) -> None:
         try:
@@ -102,7 +110,7 @@ class Tracker:
                 with self._changed:
                     self._changed.wait_for(lambda: self._closed, self._interval)
         except Exception as error:  # the outermost boundary: whatever it is, the work goes on
-            self._report(f"{type(error).__name__}: {error}")
+            self.give_up(f"{type(error).__name__}: {error}")
 
     def _wait_for_jobs(self) -> list[Callable[[View], object]]:
         """Takes the waiting jobs; none if the context was left and all are done."""
@@ -111,7 +119,8 @@ class Tracker:
             jobs, self._jobs = list(self._jobs.values()), {}
         return jobs
 
-    def _report(self, reason: str) -> None:
+    def give_up(self, reason: str) -> None:
+        """Leaves out the rest; the first reason is reported."""
         with self._changed:
             first, self._failed = not self._failed, True
         if first:
