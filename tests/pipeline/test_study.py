@@ -205,7 +205,8 @@ def test_cells_at_a_time_give_the_same_bytes_in_the_same_order(study, shared):
     assert list(locked) == STAGES[:5]
     assert locked == {name: expected[name] for name in locked}
     assert printed(lanes, "lanes again.stdout") == "Data and pipelines are up to date.\n"
-    lines = printed(lanes, "lanes.stderr").splitlines()
+    first, *lines = printed(lanes, "lanes.stderr").splitlines()
+    assert first == "study: 2 to do, 2 at a time"
     assert [line for line in lines if not PROGRESS.fullmatch(line)] == []
     assert lines[-1].startswith("study: 2 of 2 cells in ")
     with sqlite3.connect(lanes / "mlflow.db") as database:

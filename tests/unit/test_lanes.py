@@ -84,6 +84,7 @@ def test_every_cell_that_is_out_of_date_runs_once(root, capsys):
     assert sorted(call["command"] for call in worked(root)) == sorted(expected)
     shown = capsys.readouterr().err
     assert {f"working on {stages(name)[1]}" for name in CELLS} <= {*shown.splitlines()}
+    assert shown.startswith("study: 4 to do, 2 at a time\n")
     assert "study: 4 of 4 cells in" in shown
 
 
@@ -168,7 +169,9 @@ ORDERED = "stages:\n  setup:\n    cmd: s\n  train@b:\n    cmd: b\n"
 def test_a_failure_is_told_and_no_other_cell_begins(root):
     (root / "fail").touch()
     (root / "dvc.lock").write_text(UNORDERED)
-    message = r"^error: platform-mpdqn-zeroing failed; .*`dvc repro train@platform-mpdqn-zeroing`"
+    message = (
+        r"^error: platform-mpdqn-zeroing failed; .*`make study ARGS=train@platform-mpdqn-zeroing`"
+    )
     with pytest.raises(SystemExit, match=message):
         lanes.run_cells(study(), root)
     assert len(worked(root)) == 2

@@ -67,6 +67,7 @@ def _run_lanes(settings: Settings, root: Path, stages: dict[str, tuple[str, str]
     memory = psutil.virtual_memory().available // CELL_MEMORY
     lanes = int(max(1, min(workers(), len(_cores()), len(stages), memory)))
     failed: list[str] = []
+    tqdm.write(f"study: {len(stages)} to do, {lanes} at a time", file=sys.stderr)
     with (
         Tracker(settings.study.name, root) as tracker,
         relayed(tracker, root / WORK / "records") as variables,
@@ -87,10 +88,11 @@ def _run_lanes(settings: Settings, root: Path, stages: dict[str, tuple[str, str]
                     progress.update(well)
                     failed += [] if well else [name]
     if failed:
-        told = ", ".join(f"`dvc repro {stages[name][1]}`" for name in failed)
+        told = ", ".join(f"`make study ARGS={stages[name][1]}`" for name in failed)
         sys.exit(
             f"error: {', '.join(failed)} failed; its own words stand above, and {told} tells more. "
-            "The next run goes on from there; PAMDP_WORKERS=1 runs one cell at a time"
+            "If it was killed, memory may be too small for several cells: PAMDP_WORKERS=1 runs one "
+            "at a time. The next run goes on from the last checkpoint"
         )
 
 
