@@ -67,12 +67,12 @@ for _environment in ("platform", "goal"):
         partial(evaluated, _environment), "ms", 2, "acting"
     )
 
-for _tracking in (True, False):
-    CASES[f"training of 5 seeds, tracking {'on' if _tracking else 'off'}"] = Case(
+for _tracking in ("on", "beside", "off"):
+    CASES[f"training of 5 seeds, tracking {_tracking}"] = Case(
         partial(trained, _tracking), "s", 2, "tracking"
     )
 CASES["training of 5 seeds, tracking off, 10 times the steps"] = Case(
-    partial(trained, False, steps=100_000), "s", 2, "study"
+    partial(trained, "off", steps=100_000), "s", 2, "study"
 )
 CASES["tuning beside its trials"] = Case(tuned, "%", 1, "study")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from functools import partial
@@ -37,19 +39,45 @@ def checkout(**changes: Any) -> tuple[Any, Path]:
     return load(root / "params.yaml"), root
 
 
-def trained(tracking: bool, steps: int = 10_000) -> Measure:
-    """The training of a cell with five seeds, as its stage does it."""
-    from pamdp.stages.cells import train_cell
+# What `pipeline/cells.py` does beside the cells, until its input ends.
+SHOWING = """
+import sys
+from pathlib import Path
+from pamdp.tracking import Tracker, relayed
 
-    os.environ["PAMDP_TRACKING"] = "on" if tracking else "off"
-    _, first = checkout()
-    # One database, as a study has it, and an experiment of its own each time: what an experiment
-    # shows already is not logged again.
-    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{first}/mlflow.db"
+root = Path(sys.argv[1])
+with Tracker("benchmark", root) as tracker, relayed(tracker, root / "records"):
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+def trained(tracking: str, steps: int = 10_000) -> Measure:
+    """The training of a cell with five seeds, as its stage does it.
+
+    Args:
+      tracking: `on` within the stage, `beside` it in the process that started it, or `off`.
+      steps: of each seed.
+    """
+    from pamdp.records import write_json
+    from pamdp.stages.cells import train_cell
+    from pamdp.tracking.relay import FOLDER
+
+    settings, root = checkout(steps=steps, study={"name": "benchmark"})
+    os.environ["PAMDP_TRACKING"] = "off" if tracking == "off" else "on"
+    if tracking == "beside":
+        command = [sys.executable, "-c", SHOWING, str(root)]
+        showing = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        atexit.register(showing.communicate)
+        assert showing.stdout is not None
+        showing.stdout.readline()
+        os.environ[FOLDER] = str(root / "records")
     numbers = count(1)
 
     def measure() -> float:
-        settings, root = checkout(steps=steps, study={"name": f"benchmark_{next(numbers)}"})
+        # Another fingerprint each time: what MLflow shows already is not logged again.
+        packages = {"measurement": str(next(numbers))}
+        write_json(root / "metrics" / "setup" / "versions.json", {"packages": packages})
         work = partial(train_cell, settings, settings.cells[0].name, root)
         return timed(work, 1, factor=1.0)()
 
