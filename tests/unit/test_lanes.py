@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from concurrent.futures import as_completed
-from threading import Barrier
+import time
+from threading import Barrier, Event
 from types import SimpleNamespace
 
 import pytest
@@ -32,9 +32,14 @@ elif command[-1] == "setup":
     (here / "status").write_text(json.dumps([name for name in status if name != "setup"]))
 else:
     print("working on", command[-1])
-    failing = (here / "fail").exists()
-    time.sleep(0.5 if failing and "plain" in command[-1] else 0.1)
-    sys.exit(failing and "zeroing" in command[-1])
+    failing, failed = (here / "fail").exists(), here / "failed"
+    if failing and "zeroing" in command[-1]:
+        failed.touch()
+        sys.exit(1)
+    for _ in range(1000):
+        if failing and not failed.exists():
+            time.sleep(0.01)
+    time.sleep(0.5 if failing else 0.1)  # until the failure is known
 """
 
 
@@ -180,15 +185,25 @@ def test_a_failure_is_told_and_no_other_cell_begins(root):
 
 
 def test_after_an_interruption_no_other_cell_begins(root, monkeypatch):
+    began, names = Event(), []
+
     def interrupted(jobs):
-        next(as_completed(jobs))
+        began.wait(10)
         raise KeyboardInterrupt
 
+    def run(root, stages, environment):
+        names.append(stages)
+        began.set()
+        time.sleep(0.5)  # as a stage that is about to end, and ends well
+        return 0
+
+    monkeypatch.setenv("PAMDP_WORKERS", "1")
     monkeypatch.setattr(lanes, "as_completed", interrupted)
+    monkeypatch.setattr(lanes, "_run", run)
     (root / "dvc.lock").write_text(UNORDERED)
     with pytest.raises(KeyboardInterrupt):
         lanes.run_cells(study(), root)
-    assert len(worked(root)) < 4
+    assert len(names) == 1
     assert (root / "dvc.lock").read_text() == ORDERED
 
 

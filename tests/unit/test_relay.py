@@ -30,7 +30,7 @@ def record(key: str, points: int) -> Run:
 
 CHILD = """
 import pathlib, sys
-from pamdp.records import Run, read_json
+from pamdp.records import Run
 from pamdp.tracking import Tracker
 
 with Tracker("x", pathlib.Path(sys.argv[1])) as tracker:
@@ -111,8 +111,10 @@ def test_the_same_snapshot_is_shown_once(tmp_path):
     shown = Once()
     with relayed(shown, tmp_path / "records", interval=0.001):
         Relay(tmp_path / "records", 0).put(record("train/a", 1), final=False)
-        while not (tmp_path / "shown").exists():
-            pass
+        for _ in range(1000):
+            if (tmp_path / "shown").exists():
+                break
+            time.sleep(0.01)
     assert shown.got == [("train/a", 1, False)]
 
 
