@@ -23,23 +23,20 @@ export DVC_NO_ANALYTICS = true
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = true
 
 .DEFAULT_GOAL := help
-.PHONY: help install study watch test check bench ui schema lock
+.PHONY: help install study watch test check bench ui tables schema lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
 
 install: .venv/.installed ## install all into .venv, which the other targets do by themselves
 
-study: .venv/.installed ## run the study of params.yaml, or what of it is out of date (ARGS for dvc repro)
-	$(VENV) python pipeline/setup.py --check
-	$(if $(ARGS),,$(VENV) python pipeline/cells.py)
-	$(VENV) dvc repro $(ARGS)
-	@echo "The report: metrics/report/index.html"
+study: .venv/.installed ## run the study of params.yaml, or what of it is out of date (ARGS="--force report")
+	$(VENV) pamdp study $(ARGS)
 
 watch: .venv/.installed ## watch a policy: make watch CELL=platform-mpdqn-inverting [FILE=film.mp4]
 	@test -n "$(CELL)" || { echo >&2 "error: expected a cell, received none: make watch \
 	CELL=platform-mpdqn-inverting"; exit 1; }
-	$(VENV) python pipeline/watch.py $(CELL) $(if $(FILE),--file "$(FILE)") $(ARGS)
+	$(VENV) pamdp watch $(CELL) $(if $(FILE),--file "$(FILE)") $(ARGS)
 
 test: .venv/.installed ## run all tests (ARGS="-k name" for some)
 	$(TEST)
@@ -49,6 +46,7 @@ check: .venv/.installed ## what CI runs: style, types, import contracts, tests
 	$(VENV) ruff format --check
 	$(VENV) pyright
 	$(VENV) lint-imports
+	$(VENV) pylint src benchmarks
 	$(TEST)
 
 bench: .venv/.installed ## measure speed and memory (PyTorch's too, with the extra `bench`)
@@ -58,6 +56,9 @@ ui: .venv/.installed ## browse the runs in MLflow (PORT=5000)
 	@echo "The runs: http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning"
 	$(VENV) mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1 \
 		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+
+tables: .venv/.installed ## write the tables of docs/strategies.md and docs/algorithms.md
+	$(VENV) python docs/tables.py
 
 schema: .venv/.installed ## write params.schema.json, the editor's help for params.yaml
 	$(VENV) python -m pamdp.schema

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, Protocol
 import gymnasium
 import numpy as np
 
-from pamdp.agents.learner import LearnerSettings
-from pamdp.envs.base import Environment
-from pamdp.spaces import ActionSpec
+from pamdp.base.environment import Environment
+from pamdp.base.spaces import ActionSpec
+from pamdp.learning.learner import LearnerSettings
 
 
 class Batch(NamedTuple):

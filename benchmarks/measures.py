@@ -55,9 +55,13 @@ def compiled(
     environment: str, algorithm: str, seeds: int = 1, steps: int = 4000, **learner
 ) -> Measure:
     """The compiled loop, `seeds` at a time; the time is that of a step of each."""
-    from pamdp.loops import CompiledLoop
+    return _compiled(cell_of(environment, algorithm, **learner), seeds, steps)
 
-    loop = CompiledLoop(cell_of(environment, algorithm, **learner))
+
+def _compiled(cell: Any, seeds: int = 1, steps: int = 4000) -> Measure:
+    from pamdp.learning.compiled import CompiledLoop
+
+    loop = CompiledLoop(cell)
     start = loop.cell.learner.learning_starts + 100
     states = [loop.run(loop.initial(seed), start) for seed in range(1, seeds + 1)]
 
@@ -80,8 +84,13 @@ def first_written(environment: str) -> Measure:
     """The compiled loop of MP-DQN as one writes it first: K passes, one batch of K B rows."""
     import tensorflow as tf
 
-    from pamdp import programs
-    from pamdp.algorithms.base import QFunction, pick
+    from pamdp.base.algorithm import Algorithm, QFunction, pick
+    from pamdp.base.networks import Network
+    from pamdp.base.spaces import ActionSpec
+
+    class FirstWritten(Algorithm):
+        def q_function(self, network: Network, spec: ActionSpec) -> QFunction:
+            return Passes(network, spec)
 
     class Passes(QFunction):
         def values(self, weights: tuple, s: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
@@ -95,14 +104,14 @@ def first_written(environment: str) -> Measure:
         def taken(self, weights: tuple, s: tf.Tensor, x: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
             return pick(self.values(weights, s, x), action)
 
-    programs.ALGORITHMS["mpdqn"] = Passes
-    return compiled(environment, "mpdqn")
+    algorithm = FirstWritten(kind="first_written")
+    return _compiled(cell_of(environment, "mpdqn").model_copy(update={"algorithm": algorithm}))
 
 
 def hosted(environment: str, algorithm: str, steps: int = 400) -> Measure:
     """The host loop on the same environment through Gymnasium."""
-    from pamdp.envs.gymnasium import Gymnasium
-    from pamdp.loops import HostLoop
+    from pamdp.bridge.gymnasium import Gymnasium
+    from pamdp.learning.hosted import HostLoop
 
     cell = cell_of(environment, algorithm)
     task = Gymnasium(kind="gymnasium", id=cell.task.gymnasium_id)
@@ -168,8 +177,8 @@ def served(batch: int, plainly: bool = False, calls: int = 1000) -> Measure:
     import tensorflow as tf
 
     from pamdp import export
-    from pamdp.loops import loop_of
-    from pamdp.model import Model
+    from pamdp.learning.loops import loop_of
+    from pamdp.serving import Model
 
     cell = cell_of("platform", "mpdqn")
     loop = loop_of(cell)
@@ -189,7 +198,7 @@ def served(batch: int, plainly: bool = False, calls: int = 1000) -> Measure:
 
 def evaluated(environment: str, episodes: int = 1000) -> Measure:
     """Greedy episodes, side by side."""
-    from pamdp.loops import CompiledLoop
+    from pamdp.learning.compiled import CompiledLoop
 
     loop = CompiledLoop(cell_of(environment, "mpdqn"))
     weights = loop.weights(loop.run(loop.initial(1), 5000))

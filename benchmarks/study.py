@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Generator
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -16,12 +17,23 @@ from typing import Any
 
 from benchmarks.measures import ROOT, Measure, timed
 
+CELL = "platform-mpdqn-inverting"
+# What `setup` writes and fingerprints are made of; the measurements need no more of it.
+FACTS = (
+    "algorithms/mpdqn",
+    "code/train",
+    "environments/platform",
+    "strategies/inverting",
+    "versions",
+)
 
-def checkout(**changes: Any) -> tuple[Any, Path]:
-    """Settings of one Platform cell, and a folder that holds what its stages need."""
+
+def new_checkout(**changes: Any) -> Any:
+    """A checkout of one Platform cell that holds what its stages need."""
     from ruamel.yaml import YAML
 
-    from pamdp.records import write_json
+    from pamdp.checkout import Checkout
+    from pamdp.files import write_json
     from pamdp.settings import load
 
     yaml, root = YAML(typ="safe"), Path(tempfile.mkdtemp(prefix="pamdp-bench-"))
@@ -33,20 +45,21 @@ def checkout(**changes: Any) -> tuple[Any, Path]:
     values["environments"]["platform"]["training"] |= changes
     with (root / "params.yaml").open("w") as file:
         yaml.dump(values, file)
-    name = "platform-mpdqn-inverting"
-    write_json(root / "metrics" / "tune" / name / "best.json", {"values": {}, "score": None})
-    write_json(root / "metrics" / "setup" / "versions.json", {"packages": {}})
-    return load(root / "params.yaml"), root
+    made = Checkout(load(root / "params.yaml"), root)
+    write_json(made.tune(CELL) / "best.json", {"values": {}, "score": None})
+    for name in FACTS:
+        write_json(made.setup / f"{name}.json", {})
+    return made
 
 
-# What `pipeline/cells.py` does beside the cells, until its input ends.
+# What `pamdp study` does beside the cells, until its input ends.
 SHOWING = """
 import sys
 from pathlib import Path
-from pamdp.tracking import Tracker, relayed
+from pamdp.tracking import open_sink, showing
 
 root = Path(sys.argv[1])
-with Tracker("benchmark", root) as tracker, relayed(tracker, root / "records"):
+with open_sink("benchmark", root) as sink, showing(sink, root / "records"):
     print("ready", flush=True)
     sys.stdin.read()
 """
@@ -59,27 +72,26 @@ def trained(tracking: str, steps: int = 10_000) -> Measure:
       tracking: `on` within the stage, `beside` it in the process that started it, or `off`.
       steps: of each seed.
     """
-    from pamdp.records import write_json
-    from pamdp.stages.cells import train_cell
-    from pamdp.tracking.relay import FOLDER
+    from pamdp.files import write_json
+    from pamdp.stages.train import train_cell
+    from pamdp.tracking.folder import VARIABLE
 
-    settings, root = checkout(steps=steps, study={"name": "benchmark"})
+    checkout = new_checkout(steps=steps, study={"name": "benchmark"})
     os.environ["PAMDP_TRACKING"] = "off" if tracking == "off" else "on"
     if tracking == "beside":
-        command = [sys.executable, "-c", SHOWING, str(root)]
+        command = [sys.executable, "-c", SHOWING, str(checkout.root)]
         showing = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         atexit.register(showing.communicate)
         assert showing.stdout is not None
         showing.stdout.readline()
-        os.environ[FOLDER] = str(root / "records")
+        os.environ[VARIABLE] = str(checkout.root / "records")
     numbers = count(1)
 
     def measure() -> float:
         # Another fingerprint each time: what MLflow shows already is not logged again.
         packages = {"measurement": str(next(numbers))}
-        write_json(root / "metrics" / "setup" / "versions.json", {"packages": packages})
-        work = partial(train_cell, settings, settings.cells[0].name, root)
-        return timed(work, 1, factor=1.0)()
+        write_json(checkout.setup / "versions.json", {"packages": packages})
+        return timed(partial(train_cell, checkout, CELL), 1, factor=1.0)()
 
     measure()
     return measure
@@ -87,27 +99,42 @@ def trained(tracking: str, steps: int = 10_000) -> Measure:
 
 def tuned(trials: int = 8, steps: int = 40_000) -> Measure:
     """Share of a search that is not the training of its trials, in percent of a worker's time."""
-    from pamdp import tuning
+    from pamdp.engines.base import Task
+    from pamdp.engines.threads import Threads
+    from pamdp.tuning.study import CellStudy
 
-    settings, root = checkout(steps=steps, tuning={"trials": trials})
-    cell = settings.cells[0]
+    class Timed(Threads):
+        """One worker, and for how long it has been at work."""
+
+        busy = 0.0
+
+        def submit(self, task: Task, *arguments: Any, told: Any = None) -> int:
+            return super().submit(self._timed, task, *arguments, told=told)
+
+        def _timed(self, task: Task, *arguments: Any) -> Generator[Any, None, Any]:
+            generator = task(*arguments)
+            while True:
+                start = time.perf_counter()
+                try:
+                    event = next(generator)
+                except StopIteration as end:
+                    return end.value
+                finally:
+                    self.busy += time.perf_counter() - start
+                yield event
+
+    checkout = new_checkout(steps=steps, tuning={"trials": trials})
+    settings = checkout.settings
     training = settings.tuning.training(settings.environments["platform"].training)
-    busy, score = [0.0], tuning.CellStudy._score
-    numbers = iter(range(1_000))
-
-    def counted(study: Any, values: dict[str, float]) -> float | None:
-        start = time.perf_counter()
-        try:
-            return score(study, values)
-        finally:
-            busy[0] += time.perf_counter() - start
+    numbers = count(1)
 
     def measure() -> float:
-        busy[0], start = 0.0, time.perf_counter()
         mark = f"benchmark-{next(numbers)}"  # a study of its own each time
-        list(tuning.CellStudy(cell, settings.tuning, training, mark, root).run(1))
-        return 100 * (1 - busy[0] / (time.perf_counter() - start))
+        study = CellStudy(settings.cell(CELL), settings.tuning, training, mark, checkout.root)
+        start = time.perf_counter()
+        with Timed(1) as engine:
+            list(study.run(engine))
+        return 100 * (1 - engine.busy / (time.perf_counter() - start))
 
-    tuning.CellStudy._score = counted
     measure()
     return measure

@@ -1,15 +1,8 @@
 """Evaluates all seeds of all cells and compares the cells."""
 
-from pathlib import Path
+import sys
 
-from pamdp.settings import load
-from pamdp.stages import stage
-from pamdp.stages.study import evaluate_study
-
-
-def main() -> None:
-    evaluate_study(load(), Path.cwd())
-
+from pamdp.cli import main
 
 if __name__ == "__main__":
-    stage(main)
+    main(["evaluate", *sys.argv[1:]])

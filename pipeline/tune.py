@@ -1,15 +1,8 @@
 """Tunes one cell: `python pipeline/tune.py platform-mpdqn-inverting`."""
 
-from pathlib import Path
+import sys
 
-from pamdp.settings import load
-from pamdp.stages import stage
-from pamdp.stages.tuning import tune_cell
-
-
-def main(cell: str) -> None:
-    tune_cell(load(), cell, Path.cwd())
-
+from pamdp.cli import main
 
 if __name__ == "__main__":
-    stage(main)
+    main(["tune", *sys.argv[1:]])

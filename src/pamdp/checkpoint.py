@@ -1,10 +1,8 @@
-"""Saving and restoring a nest of tensors, atomically. No pickle."""
+"""What is kept of trainings: checkpoints of those under way, and the weights that they gave."""
 
 from __future__ import annotations
 
-import io
 import json
-import os
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -13,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from pamdp.lazy import tf
-from pamdp.problems import SettingsError
+from pamdp.base.errors import PamdpError
+from pamdp.base.lazy import tf
+from pamdp.files import read_arrays, write_arrays
+from pamdp.learning.training import Checkpoint
 
 # What reading raises if there is no file, or one that was cut short or overwritten.
 DAMAGED = (
@@ -28,35 +28,20 @@ DAMAGED = (
 )
 
 
-def save(path: Path, state: Any, notes: Any) -> None:
-    """Writes a nest of tensors and JSON-serialisable notes; the old file stays until it is done."""
-    arrays: dict[str, Any] = {str(i): np.asarray(x) for i, x in enumerate(tf.nest.flatten(state))}
-    arrays["notes"] = np.array(json.dumps(notes))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    with scratch.open("wb") as file:
-        np.savez(file, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(path)
+def save(path: Path, checkpoint: Checkpoint) -> None:
+    """Writes a checkpoint; the old file stays until it is done."""
+    arrays = {str(index): leaf for index, leaf in enumerate(checkpoint.leaves)}
+    write_arrays(path, arrays | {"points": np.array(json.dumps(checkpoint.points))})
 
 
-def restore(path: Path, like: Any) -> tuple[Any, Any] | None:
-    """Reads a nest of the structure of `like` and its notes.
-
-    Returns:
-      None if there is no such file, or none that is whole and fits.
-    """
+def restore(path: Path) -> Checkpoint | None:
+    """Reads a checkpoint; None if there is no such file, or none that is whole."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            notes = json.loads(str(archive["notes"]))
-            leaves = [archive[str(i)] for i in range(len(archive.files) - 1)]
+        arrays = read_arrays(path)
+        points = json.loads(str(arrays.pop("points")))
+        return Checkpoint([arrays[str(index)] for index in range(len(arrays))], points)
     except DAMAGED:
         return None
-    expected = [(tuple(x.shape), np.dtype(x.dtype.as_numpy_dtype)) for x in tf.nest.flatten(like)]
-    if [(leaf.shape, leaf.dtype) for leaf in leaves] != expected:
-        return None
-    return tf.nest.pack_sequence_as(like, [tf.constant(leaf) for leaf in leaves]), notes
 
 
 def save_weights(path: Path, weights: Mapping[int, Any]) -> None:
@@ -66,35 +51,20 @@ def save_weights(path: Path, weights: Mapping[int, Any]) -> None:
         for seed, nest in weights.items()
         for index, leaf in enumerate(tf.nest.flatten(nest))
     }
-    save_arrays(path, arrays)
-
-
-def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes named arrays as an .npz file whose bytes depend on them alone.
-
-    `np.savez` does not know the sizes beforehand, and how a zip file says that varies between
-    releases of Python.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, array in arrays.items():
-            content = io.BytesIO()
-            np.lib.format.write_array(content, np.asarray(array), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getvalue())
+    write_arrays(path, arrays)
 
 
 def load_weights(path: Path, like: Any) -> dict[int, Any]:
     """Reads what `save_weights` wrote: by seed, nests of the structure of `like`.
 
     Raises:
-      SettingsError: what was written has other shapes.
+      PamdpError: what was written has other shapes.
     """
-    with np.load(path, allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
+    arrays = read_arrays(path)
     seeds = dict.fromkeys(int(name.split("/")[0]) for name in arrays)
     shapes = [tuple(leaf.shape) for leaf in tf.nest.flatten(like)]
     if [array.shape for array in arrays.values()] != shapes * len(seeds):
-        raise SettingsError(
+        raise PamdpError(
             f"{path}: expected weights of the networks that params.yaml describes, received those "
             "of others; train anew with `dvc repro`"
         )

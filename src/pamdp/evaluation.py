@@ -1,109 +1,50 @@
-"""Rollouts: many episodes side by side, of a greedy policy or of a random one."""
+"""The final evaluation: greedy episodes of trained policies, and what is measured of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any, NamedTuple
+from contextlib import closing
 
-from pamdp import seeding
-from pamdp.agents.policy import NEAR, Policy, Weights, send
-from pamdp.envs.base import Environment, where
-from pamdp.lazy import tf
-from pamdp.spaces import ActionSpec
-
-
-class Episodes(NamedTuple):
-    """Results of [N] episodes; the shares are over all parameters at all visited states."""
-
-    returns: tf.Tensor
-    lengths: tf.Tensor
-    successes: tf.Tensor
-    clipped_share: tf.Tensor  # [] parameters outside their bounds before clipping
-    near_bound_share: tf.Tensor  # [] parameters within 1 % of a bound, or outside
+from pamdp.base.component import Component, Count
+from pamdp.base.lazy import tf
+from pamdp.learning.cell import Cell
+from pamdp.learning.loops import loop_of
+from pamdp.learning.policy import Weights
+from pamdp.learning.rollout import Episodes, Measures, Step
+from pamdp.learning.state import NEAR
 
 
-class Sent(NamedTuple):
-    """Actions on their way out, one for each of [N] copies of an environment.
+class Evaluation(Component):
+    """The final evaluation.
 
     Attributes:
-      action: [N] int32, their indices.
-      parameters: [N, m] their parameters in environment units, padded.
-      scaled: [N, P] all scaled parameters, before clipping.
+      episodes: greedy episodes of each seed.
     """
 
-    action: Any
-    parameters: Any
-    scaled: Any
+    episodes: Count
 
 
-def sent(spec: ActionSpec, action: tf.Tensor, scaled: tf.Tensor) -> Sent:
-    """What is sent to the environment for actions [N] with scaled parameters [N, P]."""
-    return Sent(action, send(spec, scaled, action), scaled)
+def clipped_share(step: Step) -> tf.Tensor:
+    """[N] share of all parameters outside their bounds, before clipping."""
+    return _share(tf.abs(step.scaled) > 1.0)
 
 
-def greedy(policy: Policy, weights: Weights, observation: tf.Tensor, key: tf.Tensor) -> Sent:
-    """The greedy decisions of a policy; partially applied, what `rollout` takes."""
-    del key
-    decision = policy.greedy(weights, observation)
-    return sent(policy.q_function.spec, decision.action, decision.parameters)
+def near_bound_share(step: Step) -> tf.Tensor:
+    """[N] share of all parameters within 1 % of a bound, or outside."""
+    return _share(tf.abs(step.scaled) > NEAR)
 
 
-def uniform(spec: ActionSpec, observation: tf.Tensor, key: tf.Tensor) -> Sent:
-    """Uniformly random actions and parameters; partially applied, what `rollout` takes."""
-    batch = observation.shape[0]
-    action = seeding.integers(seeding.fold(key, 0), (batch,), spec.num_actions)
-    draws = seeding.uniform(seeding.fold(key, 1), [batch, spec.num_parameters])
-    return sent(spec, action, 2 * draws - 1)
+# A measure of each step is reported as its mean over all steps, under its name: one line here, and
+# one in `reporting.tables` for a column.
+MEASURES: Measures = {measure.__name__: measure for measure in (clipped_share, near_bound_share)}
 
 
-def rollout(
-    decide: Callable[[tf.Tensor, tf.Tensor], Sent],
-    task: Environment,
-    key: tf.Tensor,
-    num_episodes: int,
-) -> Episodes:
-    """Plays episodes from fresh starts.
-
-    Args:
-      decide: maps raw observations [N, S] and a key [2] to what is sent.
-      task: the environment.
-      key: [2] int32, the rollout's random numbers.
-      num_episodes: N, played side by side.
-    """
-    initial = partial(task.initial, seeding.fold(key, 0), num_episodes)
-    zeros = tf.zeros([num_episodes])
-
-    def step(t: tf.Tensor, state: Any, running: tf.Tensor, sums: Episodes) -> tuple:
-        action, parameters, scaled = decide(task.observation(state), seeding.fold(key, 2 + 2 * t))
-        outcome = task.transition(state, action, parameters, seeding.fold(key, 1 + 2 * t))
-        live = tf.cast(running, tf.float32)
-        size = tf.abs(scaled)
-        sums = Episodes(
-            returns=sums.returns + live * outcome.reward,
-            lengths=sums.lengths + live,
-            successes=sums.successes + live * tf.cast(outcome.success, tf.float32),
-            clipped_share=sums.clipped_share + live * _share(size > 1.0),
-            near_bound_share=sums.near_bound_share + live * _share(size > NEAR),
-        )
-        # An ended copy starts anew, unobserved, so that no environment is stepped past its end. The
-        # start is made again: as an invariant of the loop it would enter the program in an order
-        # that varies between processes, and the compilation cache would miss.
-        state = where(outcome.terminated, initial(), outcome.state)
-        return t + 1, state, running & ~outcome.terminated, sums
-
-    *_, sums = tf.while_loop(
-        lambda t, state, running, sums: (t < task.max_episode_steps) & tf.reduce_any(running),
-        step,
-        (tf.constant(0), initial(), tf.ones([num_episodes], tf.bool), Episodes(*[zeros] * 5)),
-    )
-    steps = tf.reduce_sum(sums.lengths)
-    return sums._replace(
-        clipped_share=tf.reduce_sum(sums.clipped_share) / steps,
-        near_bound_share=tf.reduce_sum(sums.near_bound_share) / steps,
-    )
+def evaluate(cell: Cell, weights: Weights, seed: int, num_episodes: int) -> Episodes:
+    """Greedy episodes of a trained seed."""
+    # Evaluations during training are numbered by their step; this one is number 0.
+    with closing(loop_of(cell)) as loop:
+        return loop.evaluate(weights, seed, 0, num_episodes, MEASURES)
 
 
 def _share(condition: tf.Tensor) -> tf.Tensor:
-    """[B] share of the last axis that meets the condition."""
+    """[N] share of the last axis that meets the condition."""
     return tf.reduce_mean(tf.cast(condition, tf.float32), axis=-1)

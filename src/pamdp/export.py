@@ -5,30 +5,23 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
-from functools import cache
+from contextlib import closing
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from pamdp import host, seeding
-from pamdp.agents.policy import Policy, Weights, send
-from pamdp.envs.base import Environment
-from pamdp.envs.gymnasium import Gymnasium
-from pamdp.evaluation import Episodes, Sent, rollout
-from pamdp.lazy import tf
-from pamdp.programs import policy_of
-from pamdp.settings import Cell
+from pamdp.base.errors import ExportError
+from pamdp.base.lazy import tf
+from pamdp.learning.cell import Cell, policy_of
+from pamdp.learning.loops import loop_of
+from pamdp.learning.policy import Policy, Weights
+from pamdp.learning.rollout import Command, Episodes
+from pamdp.serving import Answer
 
 # The model's sums run in another order.
 PARAMETER_TOLERANCE = 1e-4  # of a parameter's range
 VALUE_TOLERANCE = 1e-4  # of the largest action value: of actions as good as equal either is right
-
-
-class ExportError(RuntimeError):
-    """An exported model does not act as the trained policy did."""
 
 
 def save(cell: Cell, weights: Weights, folder: Path) -> None:
@@ -63,30 +56,32 @@ def save(cell: Cell, weights: Weights, folder: Path) -> None:
 
 
 def _answers(policy: Policy, weights: Weights, observation: tf.Tensor) -> dict[str, tf.Tensor]:
-    spec = policy.q_function.spec
+    spec = policy.spec
     decision = policy.greedy(weights, observation)
     everything = spec.unscale(tf.clip_by_value(decision.parameters, -1.0, 1.0))
-    return {
-        "action": decision.action,
-        "parameters": send(spec, decision.parameters, decision.action),
-        "num_parameters": tf.gather(tf.constant(spec.sizes, tf.int32), decision.action),
-        "all_parameters": everything,
-        "q_values": decision.q,
-    }
+    answer = Answer(
+        action=decision.action,
+        parameters=spec.executed(decision.parameters, decision.action),
+        num_parameters=tf.gather(tf.constant(spec.sizes, tf.int32), decision.action),
+        all_parameters=everything,
+        q_values=decision.q,
+    )
+    return answer._asdict()
 
 
 def signature(cell: Cell) -> dict[str, list[tuple[str, str, list[int]]]]:
     """Names, types and shapes of a model's tensors; -1 is the batch."""
     spec = cell.task.actions
+    shapes = Answer(
+        action=("int32", [-1]),
+        all_parameters=("float32", [-1, spec.num_parameters]),
+        num_parameters=("int32", [-1]),
+        parameters=("float32", [-1, spec.max_size]),
+        q_values=("float32", [-1, spec.num_actions]),
+    )
     return {
         "inputs": [("observation", "float32", [-1, len(cell.task.observation_low)])],
-        "outputs": [
-            ("action", "int32", [-1]),
-            ("all_parameters", "float32", [-1, spec.num_parameters]),
-            ("num_parameters", "int32", [-1]),
-            ("parameters", "float32", [-1, spec.max_size]),
-            ("q_values", "float32", [-1, spec.num_actions]),
-        ],
+        "outputs": [(name, *rest) for name, rest in shapes._asdict().items()],
     }
 
 
@@ -181,40 +176,20 @@ def play(cell: Cell, weights: Weights, folder: Path, seed: int, num_episodes: in
     """Greedy episodes of a saved model, each decision of which is compared with the policy's.
 
     The random numbers are those of the final evaluation. The episodes need not be the same: where
-    an environment is chaotic, the last bit of a parameter decides how an episode ends. A model
-    clips its parameters, so the result's `clipped_share` tells nothing.
+    an environment is chaotic, the last bit of a parameter decides how an episode ends.
 
     Raises:
       ExportError: the model does not act as the policy.
     """
-    serve, task = tf.saved_model.load(str(folder)).signatures["serving_default"], cell.task
+    serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
     constants = tf.nest.map_structure(tf.constant, weights)
 
-    def decide(observations: Any, key: tf.Tensor | None = None) -> Sent:
-        del key
+    def decide(observations: Any) -> Command:
         outputs = serve(observation=tf.constant(observations))
         answers = {name: tensor.numpy() for name, tensor in outputs.items()}
         check(cell, constants, observations, answers)
-        scaled = task.actions.scale(answers["all_parameters"])
-        return Sent(answers["action"], answers["parameters"], scaled)
+        scaled = cell.task.actions.scale(answers["all_parameters"])
+        return Command(answers["action"], answers["parameters"], scaled)
 
-    if isinstance(task, Gymnasium):
-        with ExitStack() as stack:
-            copies = [stack.enter_context(closing(task.make())) for _ in range(task.copies)]
-            seeds = host.episode_seeds(seed, 0, num_episodes)
-            return host.episodes(copies, task.actions, decide, seeds)
-    key = seeding.stream(tf.constant(seed), "evaluation", 0)
-    episodes = rollout(decide, _compiled(task), key, num_episodes)  # pyright: ignore[reportArgumentType]
-    return Episodes(*(np.asarray(field) for field in episodes))
-
-
-@cache
-def _compiled(task: Environment) -> Any:
-    """An environment to be stepped from outside: its functions are compiled one by one."""
-    functions = {
-        name: tf.function(getattr(task, name), jit_compile=True, autograph=False)
-        for name in ("initial", "observation", "transition")
-    }
-    return SimpleNamespace(
-        actions=task.actions, max_episode_steps=task.max_episode_steps, **functions
-    )
+    with closing(loop_of(cell)) as loop:
+        return loop.act(decide, seed, 0, num_episodes)

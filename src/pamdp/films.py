@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image
 
-from pamdp.problems import SettingsError
+from pamdp.base.errors import PamdpError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,12 +37,12 @@ def output(file: Path | None, title: str) -> Callable[[Iterable[Frame]], None]:
       title: of the window.
 
     Raises:
-      SettingsError: no film is written to such a file, or there is no screen.
+      PamdpError: no film is written to such a file, or there is no screen.
     """
     if file is None:
         return partial(_play, _window(title))
     if file.suffix not in WRITERS:
-        raise SettingsError(
+        raise PamdpError(
             f"file: expected a name that ends with {' or '.join(WRITERS)}, received {file}"
         )
     return partial(WRITERS[file.suffix], path=file)
@@ -104,7 +104,7 @@ def _window(title: str) -> Figure:
         plt.close(figure)
     except ImportError as error:  # a toolkit that was asked for by name
         reason = str(error)
-    raise SettingsError(
+    raise PamdpError(
         f"file: expected the name of a film, such as film.mp4 or film.gif, because no window can "
         f"be opened here ({reason}); received none"
     )

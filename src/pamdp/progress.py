@@ -51,14 +51,16 @@ class Progress:
         """Ends the bar."""
         self._bar.close()
 
-    def resumed(self, steps: int, **numbers: float) -> None:
-        """Counts steps that an earlier run did: they are done, but no work of this one."""
-        self._earlier += steps
-        self.update(steps, **numbers)
+    def update(self, steps: int, earlier: bool = False, **numbers: float) -> None:
+        """Counts steps that are done and shows numbers beside them.
 
-    def update(self, steps: int, **numbers: float) -> None:
-        """Counts steps that were done and shows numbers beside them, by name (`_` is a space)."""
+        Args:
+          steps: how many.
+          earlier: an interrupted run did them: they are no work of this one.
+          numbers: by name; `_` is shown as a space.
+        """
         self._done += steps
+        self._earlier += steps if earlier else 0
         text = self._text(numbers)
         self._bar.set_description_str(text, refresh=False)
         self._bar.update(steps)
@@ -83,7 +85,7 @@ class Progress:
         return ", ".join(parts)
 
     def _speed(self, seconds: float) -> str:
-        """Given the time of one step."""
+        """Steps a second, or the time of one, given the seconds that one takes."""
         if seconds > 1:
             return f"{_duration(seconds)} per {self._unit}"
         return f"{1 / seconds:,.{1 if seconds > 0.1 else 0}f} {self._unit}s/s"

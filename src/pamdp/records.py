@@ -4,14 +4,11 @@ A record is part of a DVC output and therefore the truth; MLflow is a view of it
 holds no wall times, machine names or commits, so that equal runs give equal bytes.
 """
 
-import csv
-import json
-import os
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
+
+from pamdp.files import read_json, write_json
 
 Scalar = bool | int | float | str | None
 
@@ -47,23 +44,3 @@ class Run(BaseModel):
     def read(cls, path: Path) -> "Run":
         """Reads a record that `write` wrote."""
         return cls.model_validate(read_json(path))
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes `value` as JSON: sorted keys, shortest floats, one trailing newline, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
-    scratch.replace(path)
-
-
-def read_json(path: Path) -> Any:
-    """Reads a JSON file."""
-    return json.loads(path.read_text())
-
-
-def write_csv(path: Path, header: list[str], rows: Iterable[list[Any]]) -> None:
-    """Writes a table; a missing value is an empty field."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *rows])

@@ -9,6 +9,8 @@ from typing import Any
 
 from pamdp.settings import Settings
 
+FILE = "params.schema.json"
+
 
 def schema() -> dict[str, Any]:
     """The JSON schema of params.yaml, for completion in editors."""
@@ -18,13 +20,19 @@ def schema() -> dict[str, Any]:
     return result
 
 
+def schema_text() -> str:
+    """The content of `params.schema.json`."""
+    return json.dumps(schema(), indent=1, sort_keys=True) + "\n"
+
+
 def _describe(part: dict[str, Any]) -> None:
     """Gives each key the description that the docstring of its class has."""
     summary, _, attributes = part.get("description", "").partition("\n\nAttributes:\n")
     part["description"] = summary
     for name, text in re.findall(r"^  (\w+): (.*(?:\n    .*)*)", attributes, re.MULTILINE):
-        part["properties"][name]["description"] = " ".join(text.split())
+        if name in part["properties"]:
+            part["properties"][name]["description"] = " ".join(text.split())
 
 
 if __name__ == "__main__":
-    Path("params.schema.json").write_text(json.dumps(schema(), indent=1, sort_keys=True) + "\n")
+    Path(FILE).write_text(schema_text())

@@ -2,69 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from itertools import product
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pamdp.agents.learner import LearnerSettings
-from pamdp.agents.policy import InitialParameters
-from pamdp.algorithms import ALGORITHMS
-from pamdp.cells import AnyEnvironment, Cell, fingerprint
-from pamdp.envs.gymnasium import Gymnasium
-from pamdp.gradients import STRATEGIES, AnyStrategy
-from pamdp.problems import SettingsError, distinct_and_known, expected, explained, nearest
-from pamdp.structure import Component, Count, Finite, Sequence, floats
-
-__all__ = ["Cell", "Settings", "SettingsError", "Training", "fingerprint", "load"]
+from pamdp.algorithms import ALGORITHMS, AnyAlgorithm
+from pamdp.base.component import Component, Finite, ListOf, floats
+from pamdp.base.environment import Environment
+from pamdp.base.errors import SettingsError, nearest
+from pamdp.evaluation import Evaluation
+from pamdp.explain import distinct_and_known, expected, explained
+from pamdp.learning.cell import Cell, CellName, Problem
+from pamdp.learning.training import Training
+from pamdp.strategies import STRATEGIES, AnyStrategy
+from pamdp.tuning.settings import Dimension, Seed, Tuning
 
 # Names become parts of shell commands, file names and keys.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
-Names = Annotated[Sequence[Name], Field(min_length=1)]
-Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
-KINDS = {get_args(strategy.model_fields["kind"].annotation)[0] for strategy in STRATEGIES}
+Names = Annotated[ListOf[Name], Field(min_length=1)]
 
 
 class Study(Component):
-    """Which cells there are: environments x algorithms x (strategies and chains).
+    """Which cells there are: environments x algorithms x strategies.
 
     Attributes:
       name: the MLflow experiment.
       environments: names under `environments`.
-      algorithms: names of algorithms.
-      strategies: names under `gradients`, each named after its kind.
-      chains: names under `gradients` that are lists.
+      algorithms: names under `algorithms`.
+      strategies: names under `gradients`.
       seeds: one training run each.
     """
 
     name: Name
     environments: Names
     algorithms: Names
-    strategies: Sequence[Name]
-    chains: Sequence[Name]
-    seeds: Annotated[Sequence[Seed], Field(min_length=1)]
+    strategies: Names
+    seeds: Annotated[ListOf[Seed], Field(min_length=1)]
 
 
-class Training(Component):
-    """Length of a training run, in environment steps.
-
-    Attributes:
-      steps: steps of each seed.
-      report_every: steps between two points of the learning curves.
-      evaluation_episodes: greedy episodes at each point.
-    """
-
-    steps: Count
-    report_every: Count
-    evaluation_episodes: Count
-
-
-class Benchmark(Component):
-    """An environment and how to learn it.
+class Benchmark(Problem):
+    """An environment and how it is learned.
 
     Attributes:
       task: the environment.
@@ -74,71 +56,16 @@ class Benchmark(Component):
       return_threshold: "steps to this return" is reported.
     """
 
-    task: AnyEnvironment
-    initial_parameters: InitialParameters | None
-    learner: LearnerSettings
     training: Training
     return_threshold: Finite
 
     @model_validator(mode="after")
     def _fitting(self) -> Benchmark:
-        # What a Gymnasium environment needs is known once it is made, which is not done here.
-        if self.initial_parameters is not None and not isinstance(self.task, Gymnasium):
+        # What another form of environment needs is known once it is made, which is not done here.
+        if self.initial_parameters is not None and isinstance(self.task, Environment):
             num_features = len(self.task.observation_low)
             self.initial_parameters.check(self.task.actions.num_parameters, num_features)
         return self
-
-
-class Dimension(Component):
-    """A float of a cell to tune, by its path there, such as `learner.q.learning_rate`."""
-
-    path: str
-    low: Finite
-    high: Finite
-    log: bool = False
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Dimension:
-        if self.low >= self.high:
-            raise ValueError(f"expected low < high, received low {self.low}, high {self.high}")
-        if self.log and self.low <= 0:
-            raise ValueError(f"expected low > 0 on a log scale, received {self.low}")
-        return self
-
-
-class Tuning(Component):
-    """The Optuna study of each cell.
-
-    Attributes:
-      trials: number of trials; 0 uses the settings as they stand. Trial 0 is these settings.
-      share: length of a trial, as a share of the environment's training.
-      seeds: one run each for every trial; none of the training's own.
-      sampler_seed: seed of the TPE sampler.
-      lag: trial n is asked for once trials 0 to n - lag are told. It bounds how many run at a
-        time, and makes the study the same for any number of workers.
-      space: what is tuned; a cell without such a path leaves it out.
-    """
-
-    trials: Annotated[int, Field(ge=0)]
-    share: Annotated[float, Field(gt=0, le=1)]
-    seeds: Annotated[Sequence[Seed], Field(min_length=1)]
-    sampler_seed: Seed
-    lag: Count
-    space: Sequence[Dimension]
-
-    def training(self, full: Training) -> Training:
-        """The training of a trial, given that of the environment."""
-        return full.model_copy(update={"steps": max(1, round(self.share * full.steps))})
-
-
-class Evaluation(Component):
-    """The final evaluation.
-
-    Attributes:
-      episodes: greedy episodes of each seed.
-    """
-
-    episodes: Count
 
 
 class Settings(Component):
@@ -146,36 +73,23 @@ class Settings(Component):
 
     study: Study
     environments: dict[Name, Benchmark]
+    algorithms: dict[Name, AnyAlgorithm]  # pyright: ignore[reportInvalidTypeForm]
     gradients: dict[Name, AnyStrategy]
     tuning: Tuning
     evaluation: Evaluation
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
-        for name, strategy in self.gradients.items():
-            if strategy.kind == "chain" and name in KINDS:
-                raise ValueError(
-                    f"gradients.{name}: expected a strategy of kind {name!r}, received a chain; "
-                    "give the chain a name of its own"
-                )
-            if strategy.kind not in (name, "chain"):
-                raise ValueError(
-                    f"gradients.{name}.kind: expected {name!r}, the name it stands under, "
-                    f"received {strategy.kind!r}"
-                )
+        _check_kinds("algorithms", self.algorithms, ALGORITHMS)
+        _check_kinds("gradients", self.gradients, STRATEGIES)
         known = {
             "environments": list(self.environments),
-            "algorithms": list(ALGORITHMS),
-            "strategies": [n for n, s in self.gradients.items() if s.kind == n],
-            "chains": [n for n, s in self.gradients.items() if s.kind == "chain"],
+            "algorithms": list(self.algorithms),
+            "strategies": list(self.gradients),
             "seeds": list(self.study.seeds),
         }
         for field, names in known.items():
             distinct_and_known(f"study.{field}", getattr(self.study, field), names)
-        if not self.study.strategies + self.study.chains:
-            raise ValueError(
-                "study.strategies: expected at least one strategy or chain, received none"
-            )
         distinct_and_known("tuning.seeds", self.tuning.seeds, list(self.tuning.seeds))
         shared = set(self.study.seeds) & set(self.tuning.seeds)
         if shared:
@@ -203,8 +117,8 @@ class Settings(Component):
 
     def _check_space(self) -> None:
         # Known is what the settings define, and not only what the study runs, so that a smaller
-        # study needs no smaller space. The algorithms do not differ in their floats.
-        defined = self._cells(self.environments, self.study.algorithms[:1], self.gradients)
+        # study needs no smaller space.
+        defined = self._cells(self.environments, self.algorithms, self.gradients)
         known = {path for cell in defined for path in floats(cell)}
         paths = [dimension.path for dimension in self.tuning.space]
         for index, (path, dimension) in enumerate(zip(paths, self.tuning.space, strict=True)):
@@ -224,35 +138,40 @@ class Settings(Component):
     def cells(self) -> tuple[Cell, ...]:
         """All cells of the study."""
         study = self.study
-        return self._cells(study.environments, study.algorithms, study.strategies + study.chains)
+        return self._cells(study.environments, study.algorithms, study.strategies)
 
     def _cells(
         self, environments: Iterable[str], algorithms: Iterable[str], strategies: Iterable[str]
     ) -> tuple[Cell, ...]:
-        def cell(environment: str, algorithm: str, strategy: str) -> Cell:
-            benchmark = self.environments[environment]
-            return Cell(
-                name=f"{environment}-{algorithm}-{strategy}",
-                environment=environment,
-                algorithm=algorithm,
-                strategy_name=strategy,
-                strategy=self.gradients[strategy],
-                task=benchmark.task,
-                initial_parameters=benchmark.initial_parameters,
-                learner=benchmark.learner,
+        names = [CellName(*each) for each in product(environments, algorithms, strategies)]
+        return tuple(
+            Cell.of(
+                name,
+                self.environments[name.environment],
+                self.algorithms[name.algorithm],
+                self.gradients[name.strategy],
             )
-
-        return tuple(cell(*names) for names in product(environments, algorithms, strategies))
+            for name in names
+        )
 
     def cell(self, name: str) -> Cell:
         """The cell of this name."""
-        for cell in self.cells:
-            if cell.name == name:
-                return cell
-        names = [cell.name for cell in self.cells]
-        raise SettingsError(
-            f"cell: expected one of the study's, received {name!r}{nearest(name, names)}"
-        )
+        cells = {str(cell.name): cell for cell in self.cells}
+        if name not in cells:
+            raise SettingsError(
+                f"cell: expected one of the study's, received {name!r}{nearest(name, cells)}"
+            )
+        return cells[name]
+
+
+def _check_kinds(path: str, members: Mapping[str, Any], kinds: Collection[str]) -> None:
+    """A name may be anything but that of another kind: reports and references go by names."""
+    for name, member in members.items():
+        if name in kinds and member.kind != name:
+            raise ValueError(
+                f"{path}.{name}: expected the kind {name!r}, which has this name, received "
+                f"{member.kind!r}; give it a name of its own"
+            )
 
 
 def load(path: Path = Path("params.yaml")) -> Settings:
@@ -264,6 +183,11 @@ def load(path: Path = Path("params.yaml")) -> Settings:
     """
     try:
         values = YAML(typ="safe").load(path)
+    except FileNotFoundError:
+        raise SettingsError(
+            f"{path}: expected a settings file in {Path.cwd()}, received none; `pamdp init` starts "
+            "a study in a folder"
+        ) from None
     except OSError as error:
         raise SettingsError(
             f"{path}: expected a settings file, received {error.strerror}"

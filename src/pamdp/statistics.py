@@ -21,6 +21,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pamdp.learning.cell import CellName
+
 NUM_RESAMPLES = 2_000
 PERCENTILES = (2.5, 97.5)
 REFERENCE_STRATEGIES = ("plain", "inverting")
@@ -129,7 +131,7 @@ def median_steps(steps: Sequence[int | None]) -> int | None:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Measured:
     """What was measured of one cell.
 
     Attributes:
@@ -139,10 +141,7 @@ class Evaluation:
       successes: whether they succeeded, `[N, E]`; None where success is not defined.
       curves: per seed the periodic greedy evaluations while training, `(step, mean return)`.
       threshold: the return whose first step is reported.
-      clipped_share: share of the parameters that had to be clipped to their bounds, in [0, 1].
-      near_bound_share: share of the parameters within 1 % of a bound, in [0, 1].
-      random_return: mean return of the random policy.
-      initial_parameters: `none` or `hand-set`.
+      means: of whatever else was measured, by name.
     """
 
     seeds: Sequence[int]
@@ -151,13 +150,10 @@ class Evaluation:
     successes: Array | None
     curves: Sequence[Curve]
     threshold: float
-    clipped_share: float
-    near_bound_share: float
-    random_return: float
-    initial_parameters: str
+    means: Mapping[str, float]
 
 
-def summarise(evaluation: Evaluation, generator: np.random.Generator) -> dict[str, Any]:
+def summarise(evaluation: Measured, generator: np.random.Generator) -> dict[str, Any]:
     """A cell's entry of `summary.json`, plain values only.
 
     `return.std` is the sample standard deviation of the seeds' mean returns, `per_seed[].std` that
@@ -189,15 +185,12 @@ def summarise(evaluation: Evaluation, generator: np.random.Generator) -> dict[st
             "per_seed": steps,
             "median": median_steps(steps),
         },
-        "clipped_share": float(evaluation.clipped_share),
-        "near_bound_share": float(evaluation.near_bound_share),
-        "random_policy": {"mean": float(evaluation.random_return)},
-        "initial_parameters": evaluation.initial_parameters,
+        **evaluation.means,
     }
 
 
 def compare(
-    cell: str, returns: Mapping[str, Array], generator: np.random.Generator
+    cell: CellName, returns: Mapping[str, Array], generator: np.random.Generator
 ) -> dict[str, dict[str, float] | None]:
     """A cell's entry of `comparisons.json`: its probability of improvement over its references.
 
@@ -206,25 +199,24 @@ def compare(
     null where the reference is missing or is the cell itself.
 
     Args:
-      cell: its name, `environment-algorithm-strategy`.
+      cell: its name.
       returns: per cell the returns of its greedy episodes, `[seeds, episodes]`.
       generator: draws the resamples.
     """
-    environment, algorithm, strategy = cell.split("-")
-    references = {name: (algorithm, name) for name in REFERENCE_STRATEGIES}
-    references[REFERENCE_ALGORITHM] = (REFERENCE_ALGORITHM, strategy)
+    references = {name: cell._replace(strategy=name) for name in REFERENCE_STRATEGIES}
+    references[REFERENCE_ALGORITHM] = cell._replace(algorithm=REFERENCE_ALGORITHM)
     entry: dict[str, dict[str, float] | None] = {}
-    for name, pair in references.items():
-        reference = "-".join((environment, *pair))
+    for name, reference in references.items():
         entry[f"over_{name}"] = None
-        if reference != cell and reference in returns:
-            x, y = (np.asarray(returns[key], np.float64).mean(axis=1) for key in (cell, reference))
+        if reference != cell and str(reference) in returns:
+            pair = (returns[str(key)] for key in (cell, reference))
+            x, y = (np.asarray(values, np.float64).mean(axis=1) for values in pair)
             probability, low, high = probability_of_improvement(x, y, generator)
             entry[f"over_{name}"] = {"probability": probability, "low": low, "high": high}
     return entry
 
 
-def _success(evaluation: Evaluation, generator: np.random.Generator) -> dict[str, float | None]:
+def _success(evaluation: Measured, generator: np.random.Generator) -> dict[str, float | None]:
     if evaluation.successes is None:
         return {"mean": None, "low": None, "high": None}
     shares = _per_seed(evaluation.successes, len(evaluation.seeds)).mean(axis=1)

@@ -11,18 +11,15 @@ from typing import Any, NamedTuple, TypeVar
 import gymnasium
 import numpy as np
 
-from pamdp import host
-from pamdp.agents.policy import Weights, send
-from pamdp.envs.adapter import FunctionalEnv
-from pamdp.envs.base import Environment
-from pamdp.envs.gymnasium import Gymnasium
+from pamdp.base.errors import PamdpError
+from pamdp.base.lazy import tf
+from pamdp.base.spaces import ActionSpec
+from pamdp.base.task import Task
+from pamdp.bridge.adapter import FunctionalEnv
 from pamdp.films import Frame, write_gif
-from pamdp.lazy import tf
-from pamdp.model import Model
-from pamdp.problems import SettingsError
-from pamdp.programs import policy_of
-from pamdp.settings import Cell
-from pamdp.spaces import ActionSpec
+from pamdp.learning.cell import Cell, policy_of
+from pamdp.learning.policy import Weights
+from pamdp.serving import Model
 
 FRAME_SECONDS = 0.06
 END_SECONDS = 1.5  # for which the end of an episode is held
@@ -33,7 +30,7 @@ Act = Callable[[np.ndarray], tuple[int, np.ndarray]]
 Drawn = TypeVar("Drawn")
 
 
-class UndrawableError(SettingsError):
+class UndrawableError(PamdpError):
     """An environment gives no pictures."""
 
 
@@ -93,8 +90,8 @@ def player_of(cell: Cell, weights: Weights) -> Player:
     def act(observation: np.ndarray) -> tuple[int, np.ndarray]:
         decision = policy.greedy(weights, tf.constant(observation[None], tf.float32))
         action = int(decision.action[0])
-        sent = send(spec, decision.parameters, decision.action)[0].numpy()
-        return action, sent[: spec.sizes[action]]
+        own = spec.executed(decision.parameters, decision.action)[0].numpy()
+        return action, own[: spec.sizes[action]]
 
     return Player(act, shape_of(cell.task))
 
@@ -103,7 +100,7 @@ def load_player(folder: Path) -> Player:
     """The policy that was exported as a SavedModel.
 
     Raises:
-      SettingsError: the model has not the signature of an exported policy.
+      PamdpError: the model has not the signature of an exported policy.
     """
     model = Model(folder)
 
@@ -115,14 +112,14 @@ def load_player(folder: Path) -> Player:
     return Player(act, Shape(model.features, model.num_actions, model.num_parameters))
 
 
-def shape_of(task: Environment | Gymnasium) -> Shape:
+def shape_of(task: Task) -> Shape:
     """The shape that a policy for this environment has."""
     spec = task.actions
     return Shape(len(task.observation_low), spec.num_actions, spec.num_parameters)
 
 
 def frames(
-    task: Environment | Gymnasium,
+    task: Task,
     player: Player,
     seed: int,
     num_episodes: int,
@@ -141,21 +138,20 @@ def frames(
       Pictures of each episode from its start to its end, which is held for a while.
 
     Raises:
-      SettingsError: the policy is not one for this environment.
+      PamdpError: the policy is not one for this environment.
       UndrawableError: the environment gives no pictures.
     """
     if player.shape != shape_of(task):
-        raise SettingsError(
-            f"{name_of(task)}: expected {player.shape}, for which the policy was trained, received "
-            f"{shape_of(task)}; choose another environment or another policy"
+        raise PamdpError(
+            f"{task.gymnasium_id}: expected {player.shape}, for which the policy was trained, "
+            f"received {shape_of(task)}; choose another environment or another policy"
         )
-    modes = task.render_modes if isinstance(task, Gymnasium) else ("rgb_array",)
-    if "rgb_array" not in modes:
+    if "rgb_array" not in task.render_modes:
         raise UndrawableError(
-            f"{name_of(task)}: expected an environment with the render mode rgb_array, for "
-            f"pictures, received one with {list(modes)}"
+            f"{task.gymnasium_id}: expected an environment with the render mode rgb_array, for "
+            f"pictures, received one with {list(task.render_modes)}"
         )
-    with closing(_foreign(task, lambda: host.make(task, "rgb_array"))) as environment:
+    with closing(_foreign(task, lambda: task.make("rgb_array"))) as environment:
         draw = _drawing(task, environment)
         for number in range(num_episodes):
             observation, _ = environment.reset(seed=None if number else seed)
@@ -173,24 +169,17 @@ def frames(
             yield shown[-1]._replace(seconds=END_SECONDS)
 
 
-def name_of(task: Environment | Gymnasium) -> str:
-    """The id of an environment, for messages."""
-    return task.id if isinstance(task, Gymnasium) else task.gymnasium_id
-
-
-def _foreign(task: Environment | Gymnasium, draw: Callable[[], Drawn]) -> Drawn:
+def _foreign(task: Task, draw: Callable[[], Drawn]) -> Drawn:
     try:
         return draw()
     except Exception as error:  # another's code: any error of it means the same here
         raise UndrawableError(
-            f"{name_of(task)}: expected an environment that draws with the render mode rgb_array, "
-            f"received {type(error).__name__}: {error}"
+            f"{task.gymnasium_id}: expected an environment that draws with the render mode "
+            f"rgb_array, received {type(error).__name__}: {error}"
         ) from error
 
 
-def _drawing(
-    task: Environment | Gymnasium, environment: gymnasium.Env
-) -> Callable[[], list[Frame]]:
+def _drawing(task: Task, environment: gymnasium.Env) -> Callable[[], list[Frame]]:
     """What draws the last action, or the start."""
     raw = environment.unwrapped
     if isinstance(raw, FunctionalEnv):
@@ -201,8 +190,8 @@ def _drawing(
         picture: Any = _foreign(task, environment.render)
         if not isinstance(picture, np.ndarray) or picture.shape[2:] != (3,):
             raise UndrawableError(
-                f"{name_of(task)}: expected pictures [height, width, 3] from render(), received "
-                f"{getattr(picture, 'shape', picture)}"
+                f"{task.gymnasium_id}: expected pictures [height, width, 3] from render(), "
+                f"received {getattr(picture, 'shape', picture)}"
             )
         return [Frame(picture.astype(np.uint8), 1 / rate if rate else FRAME_SECONDS)]
 
@@ -220,7 +209,7 @@ def _element(spec: ActionSpec, action: int, parameters: np.ndarray) -> Any:
         inside = np.clip(parameters, low, high)
         if (np.abs(parameters - inside) <= 1e-4 * (high - low)).all():  # that much is rounding
             return spec.element(action, inside)
-    raise SettingsError(
+    raise PamdpError(
         f"environment: expected an action space that the policy was trained for, received one in "
         f"which action {action} takes {len(low)} parameters from {low} to {high}; it was given "
         f"{parameters}"

@@ -1,18 +1,19 @@
 """What every algorithm's Q-function has to keep to."""
 
 import pkgutil
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 import pamdp.algorithms
-from pamdp import seeding
-from pamdp.algorithms import ALGORITHMS, QFunction
-from pamdp.lazy import tf
-from pamdp.networks import Network
-from pamdp.spaces import Action, ActionSpec
-from tests.helpers import FEATURES, SPEC
+from pamdp.algorithms import ALGORITHMS
+from pamdp.base import seeding
+from pamdp.base.algorithm import Algorithm, QFunction
+from pamdp.base.lazy import tf
+from pamdp.base.networks import Network
+from pamdp.base.spaces import Action, ActionSpec
+from tests.helpers import FEATURES, SPEC, algorithm_of
 
 BATCH = 5
 SPECS = {
@@ -47,15 +48,41 @@ def inputs(spec: ActionSpec, batch: int = BATCH) -> tuple[tf.Tensor, tf.Tensor, 
 def case(request: Any) -> tuple[QFunction, tuple]:
     """A Q-function of two hidden layers and its weights."""
     algorithm, spec = request.param
-    q_function = ALGORITHMS[algorithm](network(8, 6), SPECS[spec])
+    q_function = algorithm_of(algorithm).q_function(network(8, 6), SPECS[spec])
     weights = q_function.initial(seeding.stream(tf.constant(1), "q"), FEATURES)
     return q_function, tf.nest.map_structure(lambda w: w + 0.05, weights)
 
 
 def test_each_file_is_listed() -> None:
-    files = {info.name for info in pkgutil.iter_modules(pamdp.algorithms.__path__)} - {"base"}
+    files = {info.name for info in pkgutil.iter_modules(pamdp.algorithms.__path__)}
     assert set(ALGORITHMS) == files, "list each algorithm in pamdp/algorithms/__init__.py"
-    assert all(issubclass(q, QFunction) for q in ALGORITHMS.values())
+
+
+@pytest.mark.parametrize("kind", list(ALGORITHMS))
+def test_it_is_listed_under_its_kind_and_written_in_a_file_of_that_name(kind) -> None:
+    algorithm = ALGORITHMS[kind]
+    assert issubclass(algorithm, Algorithm)
+    assert get_args(algorithm.model_fields["kind"].annotation) == (kind,)
+    assert algorithm.__module__ == f"pamdp.algorithms.{kind}"
+
+
+@pytest.mark.parametrize("kind", list(ALGORITHMS))
+@pytest.mark.parametrize("word", ["title", "rule", "reference"])
+def test_it_says_in_its_own_words_what_it_is(kind, word) -> None:
+    algorithm = ALGORITHMS[kind]
+    assert word in vars(algorithm)
+    assert word not in algorithm.model_fields
+    assert isinstance(getattr(algorithm, word), str)
+    assert getattr(algorithm, word).strip()
+
+
+@pytest.mark.parametrize("kind", list(ALGORITHMS))
+def test_it_gives_a_q_function_with_its_network_in_its_action_space(kind) -> None:
+    q_network = network(8)
+    q_function = algorithm_of(kind).q_function(q_network, SPEC)
+    assert isinstance(q_function, QFunction)
+    assert q_function.network is q_network
+    assert q_function.spec is SPEC
 
 
 def test_values_are_finite_and_have_a_column_for_each_action(case) -> None:
@@ -101,8 +128,8 @@ def test_a_row_depends_on_no_other_row(case) -> None:
 
 
 def test_weights_depend_on_the_key_alone() -> None:
-    for q in ALGORITHMS.values():
-        q_function = q(network(8, 6), SPEC)
+    for kind in ALGORITHMS:
+        q_function = algorithm_of(kind).q_function(network(8, 6), SPEC)
         nests = [q_function.initial(seeding.stream(tf.constant(n), "q"), FEATURES) for n in (1, 2)]
         again = q_function.initial(seeding.stream(tf.constant(1), "q"), FEATURES)
         kernels = 0
@@ -117,8 +144,8 @@ def test_weights_depend_on_the_key_alone() -> None:
 def test_any_two_algorithms_differ() -> None:
     s, x, _ = inputs(SPEC)
     values = []
-    for q in ALGORITHMS.values():
-        q_function = q(network(8), SPEC)
+    for kind in ALGORITHMS:
+        q_function = algorithm_of(kind).q_function(network(8), SPEC)
         weights = q_function.initial(seeding.stream(tf.constant(1), "q"), FEATURES)
         values.append(np.asarray(q_function.values(weights, s, x)))
     for i, a in enumerate(values):

@@ -2,12 +2,12 @@
 
 import importlib
 import inspect
+import json
 import pkgutil
 import subprocess
 import sys
 import tomllib
-import warnings
-from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -16,44 +16,19 @@ import gymnasium
 import numpy as np
 import pytest
 import tensorflow as tf
-from gymnasium.utils.env_checker import check_env
 
 import pamdp
-from pamdp import seeding
-from pamdp.envs import ENVIRONMENTS, Environment
-from pamdp.envs.adapter import RegisteredEnv
+from pamdp.base import seeding
+from pamdp.base.component import floats, with_floats
+from pamdp.base.environment import Environment
+from pamdp.base.spaces import Action, ActionSpec
+from pamdp.base.task import Task
+from pamdp.bridge.tasks import TASKS
+from pamdp.envs import ENVIRONMENTS
+from pamdp.provenance import follow
+from tests.conformance.playing import rollout
 
-IDS = [name for name in gymnasium.registry if name.startswith("pamdp/")]
 STEPS = 100
-
-all_environments = pytest.mark.parametrize("name", IDS)
-
-
-@pytest.fixture
-def env(name: str) -> Iterator[Any]:
-    made = gymnasium.make(name, render_mode="rgb_array")
-    yield made
-    made.close()
-
-
-def random_action(env: Any, random: np.random.Generator) -> tuple:
-    """Quick where `action_space.sample()` is not: with a thousand actions."""
-    spec = env.unwrapped.environment.actions
-    index = int(random.integers(spec.num_actions))
-    own = spec.owned[index] > 0
-    return spec.element(index, random.uniform(spec.low[own], spec.high[own]))
-
-
-def rollout(env: Any, seed: int, steps: int = 20) -> list[tuple]:
-    """What a random policy meets with, episodes one after another."""
-    random = np.random.default_rng(seed)
-    met: list[tuple] = [env.reset(seed=seed)]
-    for _ in range(steps):
-        met.append(env.step(random_action(env, random)))
-        if met[-1][2] or met[-1][3]:
-            met.append(env.reset())
-    return met
-
 
 # -- The list --------------------------------------------------------------------------------------
 
@@ -77,10 +52,9 @@ def test_every_file_is_listed() -> None:
 
 
 def test_every_environment_is_registered() -> None:
-    assert set(IDS) == {
-        v.gymnasium_id for member in ENVIRONMENTS.values() for v in member.variants()
-    }
-    assert "pamdp/Platform-v0" in IDS
+    known = {name for name in gymnasium.registry if name.startswith("pamdp/")}
+    assert known == {v.gymnasium_id for member in ENVIRONMENTS.values() for v in member.variants()}
+    assert "pamdp/Platform-v0" in known
 
 
 def test_import_registers_without_tensorflow() -> None:
@@ -97,23 +71,90 @@ def test_version() -> None:
     assert pamdp.__version__ == pyproject["project"]["version"]
 
 
-# -- All of them -----------------------------------------------------------------------------------
+# -- As tasks --------------------------------------------------------------------------------------
 
 
-@all_environments
-def test_check_env(env: Any) -> None:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        check_env(env.unwrapped)
-    # Parameters are in the environment's units on purpose: scaling them is the learner's business.
-    own = [str(w.message) for w in caught if "symmetric and normalized space" not in str(w.message)]
-    assert own == []
+def test_what_is_registered_under_its_id_is_the_task(task: Environment) -> None:
+    assert isinstance(task, Task)
+    assert type(task) is ENVIRONMENTS[task.kind] is TASKS[task.kind]
+    spec = gymnasium.spec(task.gymnasium_id)
+    assert type(task).model_validate(spec.kwargs) == task
+    assert type(task.time_limit) is int
+    assert spec.max_episode_steps == task.time_limit > 0
 
 
-@all_environments
+def test_it_keeps_to_its_interface(task: Environment) -> None:
+    task.check()
+    low, high = task.observation_low, task.observation_high
+    assert low.dtype == high.dtype == np.float32
+    assert low.shape == high.shape == (len(low),)
+    assert (low < high).all()
+    names = [action.name for action in task.actions.actions]
+    assert len(set(names)) == len(names)
+    assert task.render_modes == ("rgb_array",)
+
+
+def test_it_can_be_told_in_json(task: Environment) -> None:
+    described = task.describe()
+    assert json.loads(json.dumps(described, allow_nan=False)) == described
+    assert set(described) == {"id", "max_episode_steps", "observation", "actions"}
+    assert described["id"] == task.gymnasium_id
+    assert described["max_episode_steps"] == task.time_limit
+    assert described["observation"]["shape"] == [len(task.observation_low)]
+    for key, ends in (("low", task.observation_low), ("high", task.observation_high)):
+        # Null stands for no bound.
+        told = [value if np.isfinite(value) else None for value in ends.tolist()]
+        assert described["observation"][key] == told
+    actions = tuple(
+        Action(each["name"], tuple(each["low"]), tuple(each["high"]))
+        for each in described["actions"]
+    )
+    assert ActionSpec(actions) == task.actions
+
+
+def test_its_sources_are_its_own_modules(task: Environment) -> None:
+    assert type(task).__module__ in task.sources
+    assert all(name.startswith("pamdp.envs.") for name in task.sources)
+    assert task.sources <= set(follow(task.sources).files)
+
+
+@pytest.mark.parametrize("mode", [None, "rgb_array"])
+def test_what_it_makes_fits(task: Environment, mode: str | None) -> None:
+    with closing(task.make(mode)) as made:
+        assert made.unwrapped.environment == task
+        assert made.render_mode == mode
+        assert made.spec.id == task.gymnasium_id
+        assert made.spec.max_episode_steps == task.time_limit
+        assert made.action_space == task.actions.space()
+        box = gymnasium.spaces.Box(task.observation_low, task.observation_high, dtype=np.float32)
+        assert made.observation_space == box
+        observation, _ = made.reset(seed=1)
+        assert observation.dtype == np.float32
+        assert observation in box
+        assert (made.render() is not None) if mode else True
+
+
+def test_what_it_makes_has_its_settings(task: Environment) -> None:
+    other = with_floats(task, {path: value / 2 for path, value in floats(task).items()})
+    with closing(other.make()) as made:
+        assert made.unwrapped.environment == other
+
+
+def test_an_episode_is_cut_off_at_the_time_limit(task: Environment, monkeypatch) -> None:
+    with closing(task.make()) as made:
+        observation, _ = made.reset(seed=1)
+        endless = observation, 0.0, False, False, {}
+        monkeypatch.setattr(made.unwrapped, "step", lambda action: endless)
+        cut = [made.step(None)[3] for _ in range(task.time_limit)]
+    assert cut == [False] * (task.time_limit - 1) + [True]
+
+
+# -- As dynamics -----------------------------------------------------------------------------------
+
+
 def test_spaces(env: Any) -> None:
     environment = env.unwrapped.environment
-    assert env.spec.max_episode_steps == environment.max_episode_steps
+    assert env.spec.max_episode_steps == environment.time_limit
     assert env.observation_space.dtype == np.float32
     np.testing.assert_array_equal(env.observation_space.low, environment.observation_low)
     np.testing.assert_array_equal(env.observation_space.high, environment.observation_high)
@@ -121,15 +162,13 @@ def test_spaces(env: Any) -> None:
         assert step[0] in env.observation_space
 
 
-@all_environments
-def test_same_seed_same_numbers(env: Any, name: str) -> None:
-    first, second = rollout(env, seed=3), rollout(gymnasium.make(name), seed=3)
+def test_same_seed_same_numbers(env: Any, task: Environment) -> None:
+    first, second = rollout(env, seed=3), rollout(gymnasium.make(task.gymnasium_id), seed=3)
     for one, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(one[0], other[0])
         assert one[1:] == other[1:]
 
 
-@all_environments
 def test_other_seed_other_numbers(env: Any) -> None:
     env.action_space.seed(1)
     action = env.action_space.sample()
@@ -154,7 +193,7 @@ def compiled_loop(environment: Environment, seed: int) -> dict[str, np.ndarray]:
         )
         fresh = environment.initial(seeding.stream(seed, "reset", t + 1), 1)
         elapsed += 1
-        truncated = elapsed >= environment.max_episode_steps
+        truncated = elapsed >= environment.time_limit
         over = outcome.terminated[0] | truncated
         state = tf.cond(over, lambda: fresh, lambda: outcome.state)
         row = {
@@ -194,7 +233,6 @@ def compiled_loop(environment: Environment, seed: int) -> dict[str, np.ndarray]:
     return {name: rows.numpy() for name, rows in loop(tf.constant(seed)).items()}
 
 
-@all_environments
 def test_gymnasium_form_equals_functional_form(env: Any) -> None:
     environment = env.unwrapped.environment
     expected = compiled_loop(environment, seed=11)
@@ -217,7 +255,6 @@ def test_gymnasium_form_equals_functional_form(env: Any) -> None:
         np.testing.assert_array_equal(observation, row["next"])
 
 
-@all_environments
 def test_action_space_round_trip(env: Any) -> None:
     spec, space = env.unwrapped.environment.actions, env.action_space
     space.seed(7)
@@ -232,107 +269,3 @@ def test_action_space_round_trip(env: Any) -> None:
             np.testing.assert_array_equal(row, np.pad(block, (0, spec.max_size - len(block))))
         taken = spec.take(tf.constant(flat[None]), tf.constant([index], tf.int32))
         np.testing.assert_array_equal(taken[0], padded[index])
-
-
-@all_environments
-def test_picture(env: Any) -> None:
-    env.action_space.seed(2)
-    env.reset(seed=2)
-    before = env.render()
-    assert before.dtype == np.uint8
-    assert before.shape[2] == 3
-    assert before.shape[0] % 2 == before.shape[1] % 2 == 0  # as video encoders want it
-    env.step(env.action_space.sample())
-    after = env.render()
-    assert after.shape == before.shape
-    assert (after != before).any()
-
-
-@all_environments
-def test_frames_are_a_film(env: Any) -> None:
-    env.action_space.seed(2)
-    env.reset(seed=2)
-    base = env.unwrapped
-    (start,) = base.frames()
-    np.testing.assert_array_equal(start, env.render())
-    env.step(env.action_space.sample())
-    ticks, film, end = (base.frames(every) for every in (1, 4, 10_000))
-    assert (len(film), len(end)) == (-(-len(ticks) // 4), 1)
-    for frames in (ticks, film, end):
-        np.testing.assert_array_equal(frames[-1], env.render())
-    for number, frame in enumerate(film[:-1]):
-        np.testing.assert_array_equal(frame, ticks[4 * number + 3])
-
-
-@all_environments
-def test_step_after_the_end(env: Any) -> None:
-    base = env.unwrapped
-    with pytest.raises(gymnasium.error.ResetNeeded, match="call reset first"):
-        base.step(base.action_space.sample())
-    with pytest.raises(gymnasium.error.ResetNeeded, match="call reset first"):
-        base.render()
-    random = np.random.default_rng(1)
-    for seed in range(500):  # some first action ends the task
-        base.reset(seed=seed)
-        if base.step(random_action(env, random))[2]:
-            break
-    with pytest.raises(gymnasium.error.ResetNeeded, match="call reset first"):
-        base.step(base.action_space.sample())
-    base.reset()
-    base.step(base.action_space.sample())
-
-
-@all_environments
-def test_malformed_actions(env: Any) -> None:
-    base, spec = env.unwrapped, env.unwrapped.environment.actions
-    blocks = tuple(np.zeros(size, np.float32) for size in spec.sizes)
-    number, names = spec.num_actions, ", ".join(action.name for action in spec.actions)
-    base.reset(seed=1)
-    for action, expected in [
-        (0, rf"action: expected a pair .*{names}.*, received 0"),
-        ((0, *blocks, 1), r"action: expected a pair"),
-        ((number, blocks), rf"from 0 to {number - 1}, one of {names}, received {number}"),
-        ((-1, blocks), r"received -1"),
-        ((0.5, blocks), r"received 0.5"),
-        ((0, blocks[1:]), rf"expected a tuple of {number} arrays, the parameters of {names}"),
-        ((0, blocks[0]), rf"expected a tuple of {number} arrays"),
-    ]:
-        with pytest.raises(ValueError, match=expected):
-            base.step(action)
-    index = int(np.argmax(spec.sizes))
-    for wrong in (np.zeros(spec.max_size + 1), np.full(spec.max_size, np.nan), "x", None):
-        given = (*blocks[:index], wrong, *blocks[index + 1 :])
-        with pytest.raises(ValueError, match=rf"action\[1\]\[{index}\]: expected .* finite number"):
-            base.step((index, given))
-    base.step((index, blocks))  # none of them has done any harm
-
-
-@all_environments
-def test_instances_share_their_programs(env: Any, name: str) -> None:
-    rollout(env, seed=1, steps=3)
-    step = env.unwrapped._programs.step
-    other = gymnasium.make(name)
-    rollout(other, seed=2, steps=3)
-    assert other.unwrapped._programs.step is step
-
-
-def test_other_floats_share_their_programs() -> None:
-    loud, quiet = gymnasium.make("pamdp/Platform-v0"), gymnasium.make("pamdp/Platform-v0", noise=0)
-    action = (1, tuple(np.full(1, 300, np.float32) for _ in range(3)))
-    ends = []
-    for made in (loud, quiet):
-        made.reset(seed=1)
-        ends.append(made.step(action)[0])
-    assert (ends[0] != ends[1]).any()
-    assert loud.unwrapped._programs is quiet.unwrapped._programs
-
-
-@all_environments
-def test_settings_are_checked(name: str) -> None:
-    with pytest.raises(ValueError, match="no_such_setting"):
-        gymnasium.make(name, no_such_setting=1.0)
-
-
-def test_render_mode_is_checked() -> None:
-    with pytest.raises(ValueError, match=r"render_mode: expected None or one of .*'ansi'"):
-        RegisteredEnv("platform", render_mode="ansi")

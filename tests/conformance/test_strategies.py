@@ -14,14 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-import pamdp.gradients
-from pamdp.gradients import STRATEGIES, AnyStrategy, Chain, Context, Strategy
-from pamdp.structure import floats, with_floats
+import pamdp.strategies
+from pamdp.base.component import floats, with_floats
+from pamdp.base.strategy import Context, Strategy
+from pamdp.strategies import STRATEGIES, AnyStrategy, Chain
+from pamdp.strategies.members import MEMBERS
 
 B, P = 4, 3
 LOW, HIGH = np.float32([-1.0, 0.0, -3.0]), np.float32([1.0, 5.0, 3.0])
-KINDS = [get_args(member.model_fields["kind"].annotation)[0] for member in STRATEGIES]
-SCOPED = [kind for kind, m in zip(KINDS, STRATEGIES, strict=True) if "scope" in m.model_fields]
+KINDS = list(MEMBERS)
+SCOPED = [kind for kind, member in MEMBERS.items() if "scope" in member.model_fields]
 EXAMPLES = settings(max_examples=30, deadline=None, derandomize=True)
 
 ADAPTER = TypeAdapter(AnyStrategy)
@@ -59,20 +61,35 @@ def transformed(value: Any, ascent: np.ndarray, context: Context) -> np.ndarray:
 
 def test_every_file_is_listed() -> None:
     found = {}
-    for info in pkgutil.iter_modules(pamdp.gradients.__path__):
-        module = importlib.import_module(f"pamdp.gradients.{info.name}")
+    for info in pkgutil.iter_modules(pamdp.strategies.__path__):
+        module = importlib.import_module(f"pamdp.strategies.{info.name}")
         for _, member in inspect.getmembers(module, inspect.isclass):
-            defined_here = member.__module__ == module.__name__
-            if defined_here and issubclass(member, Strategy) and member not in (Strategy, Chain):
-                found[member] = info.name
-    assert set(found) == set(STRATEGIES), "list each strategy in pamdp/gradients/members.py"
-    for member, file in found.items():
-        assert get_args(member.model_fields["kind"].annotation) == (file,)
+            if member.__module__ == module.__name__ and issubclass(member, Strategy):
+                found[info.name] = member
+    assert found == STRATEGIES, "list each strategy in pamdp/strategies/members.py"
+    assert {**MEMBERS, "chain": Chain} == STRATEGIES
 
 
-@pytest.mark.parametrize(("kind", "member"), list(zip(KINDS, STRATEGIES, strict=True)))
-def test_kind_alone_selects_it(kind: str, member: type[Strategy]) -> None:
-    assert type(strategy({"kind": kind})) is member
+@pytest.mark.parametrize("kind", list(STRATEGIES))
+def test_it_is_listed_under_its_kind_and_written_in_a_file_of_that_name(kind: str) -> None:
+    member = STRATEGIES[kind]
+    assert get_args(member.model_fields["kind"].annotation) == (kind,)
+    assert member.__module__ == f"pamdp.strategies.{kind}"
+
+
+@pytest.mark.parametrize("kind", list(STRATEGIES))
+@pytest.mark.parametrize("word", ["title", "rule", "reference"])
+def test_it_says_in_its_own_words_what_it_is(kind: str, word: str) -> None:
+    member = STRATEGIES[kind]
+    assert word in vars(member)
+    assert word not in member.model_fields
+    assert isinstance(getattr(member, word), str)
+    assert getattr(member, word).strip()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kind_alone_selects_it(kind: str) -> None:
+    assert type(strategy({"kind": kind})) is MEMBERS[kind]
 
 
 # -- All of them -----------------------------------------------------------------------------------
@@ -150,13 +167,19 @@ def test_chains_apply_left_to_right(kinds: list[str], ascent: np.ndarray, contex
     np.testing.assert_array_equal(found, expected)
 
 
-BOUNDING = [kind for kind in KINDS if strategy({"kind": kind}).bounds_forward]
+BOUNDING = [kind for kind in KINDS if (one := strategy({"kind": kind})).forward is one]
+BACKWARD = [kind for kind in KINDS if kind not in BOUNDING]
 
 
 @pytest.mark.parametrize("pair", list(itertools.product(BOUNDING, repeat=2)), ids="-".join)
 def test_two_forward_bounds_are_refused_by_name(pair: tuple[str, str]) -> None:
     with pytest.raises(ValueError, match=f"received {pair[0]} and {pair[1]}"):
         strategy([{"kind": kind} for kind in pair])
+
+
+def test_some_bound_the_forward_pass_and_some_do_not() -> None:
+    assert "squashing" in BOUNDING
+    assert {"plain", "inverting", "reversal"} <= set(BACKWARD)
 
 
 # -- Each one's own promise ------------------------------------------------------------------------

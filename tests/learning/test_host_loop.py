@@ -4,20 +4,32 @@ import gymnasium
 import numpy as np
 import pytest
 
-from pamdp import checkpoint, training
-from pamdp.envs.gymnasium import Gymnasium
-from pamdp.envs.parameterised import Parameterised
-from pamdp.loops import CompiledLoop, HostLoop, loop_of
-from pamdp.settings import Cell, Training
-from pamdp.training import train
+from pamdp.base.environment import Environment
+from pamdp.base.lazy import tf
+from pamdp.bridge.gymnasium import Gymnasium
+from pamdp.bridge.parameterised import Parameterised
+from pamdp.bridge.tasks import TASKS
+from pamdp.evaluation import MEASURES
+from pamdp.learning import training
+from pamdp.learning.cell import Cell, policy_of
+from pamdp.learning.compiled import CompiledLoop
+from pamdp.learning.hosted import HostLoop
+from pamdp.learning.loops import LOOPS, loop_for, loop_of
+from pamdp.learning.rollout import Command, greedy
+from pamdp.learning.training import Point, Training, train
 from tests.helpers import after, bytes_of, cell, differing
 
 
 @pytest.fixture(scope="module")
 def subject() -> Cell:
-    """All tests here share its compiled programs."""
-    n_step = {"steps": 3, "beta": 0.5}
-    return cell("mpdqn", "reversal", learner__parameters__output_std=0.1, learner__n_step=n_step)
+    """All tests here share its compiled programs, and no other tests do, which count traces."""
+    return cell(
+        "mpdqn",
+        "reversal",
+        learner__parameters__output_std=0.1,
+        learner__n_step={"steps": 3, "beta": 0.5},
+        learner__replay_size=80,
+    )
 
 
 def on_host(subject: Cell, environment: str = "pamdp/Platform-v0") -> Cell:
@@ -42,7 +54,7 @@ def test_both_loops_agree_bit_for_bit(subject) -> None:
         np.testing.assert_allclose(one.running_return, two.running_return, atol=1e-5)
     assert int(one.episodes) > 20
     assert float(one.statistics.updates) == 240 - 16 + 1
-    traces = host.program.traces
+    traces = host.programs.traces
     assert (traces["advance"], traces["answer"]) == (1, 1)
 
 
@@ -50,7 +62,7 @@ def test_greedy_episodes_agree_between_the_loops(subject) -> None:
     """Without noise an episode is determined by its policy."""
     gymnasium.register(
         "pamdp-tests/Quiet-v0",
-        "pamdp.envs.adapter:RegisteredEnv",
+        "pamdp.bridge.adapter:RegisteredEnv",
         max_episode_steps=200,
         kwargs={"kind": "platform", "noise": 0.0},
     )
@@ -58,12 +70,14 @@ def test_greedy_episodes_agree_between_the_loops(subject) -> None:
     compiled, host = CompiledLoop(quiet), HostLoop(on_host(quiet, "pamdp-tests/Quiet-v0"))
     for steps in (20, 400):
         weights = compiled.weights(after(subject, steps))
-        a, b = compiled.evaluate(weights, 1, 1, 20), host.evaluate(weights, 1, 1, 2)
+        a = compiled.evaluate(weights, 1, 1, 20, MEASURES)
+        b = host.evaluate(weights, 1, 1, 2, MEASURES)
         np.testing.assert_allclose(a.returns[:2], b.returns, rtol=1e-4)
         np.testing.assert_array_equal(a.lengths[:2], b.lengths)
         np.testing.assert_array_equal(a.successes[:2], b.successes)
-        np.testing.assert_allclose(a.clipped_share, b.clipped_share, rtol=1e-5)
-        np.testing.assert_allclose(a.near_bound_share, b.near_bound_share, rtol=1e-5)
+        assert set(a.means) == set(b.means) == {"clipped_share", "near_bound_share"}
+        for name, mean in a.means.items():
+            np.testing.assert_allclose(mean, b.means[name], rtol=1e-5)
 
 
 def test_evaluations_on_the_host_are_numbered_and_repeatable(subject) -> None:
@@ -77,12 +91,12 @@ def test_evaluations_on_the_host_are_numbered_and_repeatable(subject) -> None:
     assert bytes_of(one) != bytes_of(seed)
 
 
-def test_a_run_on_the_host_starts_anew(subject, tmp_path, monkeypatch) -> None:
-    """Its environment is no value that could be saved."""
+def test_a_run_on_the_host_starts_anew(subject, monkeypatch) -> None:
+    """Its environment is no value that could be saved: it gives no checkpoints."""
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(checkpoint, "save", None)
     short = Training(steps=20, report_every=10, evaluation_episodes=1)
-    points = list(train(on_host(subject), 1, short, tmp_path / "seed-1.npz"))
+    points = list(train(on_host(subject), 1, short))
+    assert all(isinstance(point, Point) for point in points)
     assert [point.step for point in points] == [10, 20]
     assert points == list(train(on_host(subject), 1, short))
 
@@ -90,10 +104,32 @@ def test_a_run_on_the_host_starts_anew(subject, tmp_path, monkeypatch) -> None:
 def test_the_loop_follows_from_the_environment(subject) -> None:
     assert type(loop_of(subject)) is CompiledLoop
     assert type(loop_of(on_host(subject))) is HostLoop
-    with pytest.raises(TypeError, match=r"platform-mpdqn-reversal: expected `kind: gymnasium`"):
-        HostLoop(subject)
-    with pytest.raises(TypeError, match="expected a functional environment"):
-        CompiledLoop(on_host(subject)).initial(1)
+    assert loop_for(subject.task) is CompiledLoop
+    assert loop_for(on_host(subject).task) is HostLoop
+
+
+def test_every_task_is_of_one_form_and_every_form_has_a_loop() -> None:
+    for kind, task in TASKS.items():
+        forms = [form for form in LOOPS if issubclass(task, form)]
+        assert forms == [Gymnasium if kind == "gymnasium" else Environment]
+
+
+def test_both_loops_play_a_function_as_they_play_the_policy(subject) -> None:
+    """The same episodes, of the same random numbers, step by step."""
+    for each in (subject, on_host(subject)):
+        loop = loop_of(each)
+        weights = loop.weights(after(subject, 100))
+
+        def decide(observations: np.ndarray, each: Cell = each, weights=weights) -> Command:
+            command = greedy(policy_of(each), weights, tf.constant(observations), tf.zeros([2]))
+            return Command(*(np.asarray(part) for part in command))
+
+        acted, evaluated = loop.act(decide, 1, 7, 3), loop.evaluate(weights, 1, 7, 3)
+        np.testing.assert_allclose(acted.returns, evaluated.returns, rtol=1e-4)
+        np.testing.assert_array_equal(acted.lengths, evaluated.lengths)
+        np.testing.assert_array_equal(acted.successes, evaluated.successes)
+        assert bytes_of(loop.act(decide, 1, 8, 3)) != bytes_of(acted)
+        loop.close()
 
 
 def test_environments_are_closed_when_training_ends(subject, monkeypatch) -> None:

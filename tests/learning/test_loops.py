@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pamdp import training
-from pamdp.engines.threads import interleave
-from pamdp.loops import CompiledLoop, Program
-from pamdp.settings import Cell, Training
-from pamdp.structure import floats, structure
-from pamdp.training import TrainingError, TrainResult, train
+from pamdp import checkpoint
+from pamdp.base.component import floats, structure
+from pamdp.base.errors import TrainingError
+from pamdp.engines.threads import Threads
+from pamdp.learning import training
+from pamdp.learning.cell import Cell
+from pamdp.learning.compiled import CompiledLoop, CompiledPrograms
+from pamdp.learning.training import Checkpoint, Point, Training, TrainResult, train
 from tests.helpers import after, bytes_of, cell, differing
 
 SHORT = Training(steps=250, report_every=100, evaluation_episodes=20)
@@ -24,13 +26,21 @@ def subject() -> Cell:
 
 
 def trained(subject: Cell, seed: int = 1, path: Path | None = None, stop: int | None = None):
-    """Points and result of a training run, None if it was stopped after some points."""
-    run, points = train(subject, seed, SHORT, path), []
+    """Points and result of a training run, None if it was stopped after some points.
+
+    It goes on where the checkpoint at `path` was made, and writes its own there.
+    """
+    kept = None if path is None else checkpoint.restore(path)
+    run, points = train(subject, seed, SHORT, kept), []
     while stop is None or len(points) < stop:
         try:
-            points.append(next(run))
+            event = next(run)
         except StopIteration as end:
             return points, end.value
+        if isinstance(event, Point):
+            points.append(event)
+        elif path is not None:
+            checkpoint.save(path, event)
     run.close()
     return points, None
 
@@ -52,9 +62,13 @@ def test_chunk_lengths_change_no_bit(subject) -> None:
 def test_the_same_seed_gives_the_same_bytes_and_another_one_does_not(subject) -> None:
     one, again, other = (after(subject, 200, seed=seed) for seed in (1, 1, 2))
     assert bytes_of(one) == bytes_of(again)
-    for name in ("q", "x", "target_q", "target_x", "replay", "choice"):
+    for name in ("replay", "choice"):
         assert name in differing(one.learner, other.learner)
-    assert not np.isclose(one.learner.q[0][0], other.learner.q[0][0]).any()
+    for name in ("q_network", "x_network"):
+        networks = getattr(one.learner, name), getattr(other.learner, name)
+        assert differing(*networks) == ["online", "target", "moments"]
+    kernels = [state.learner.q_network.online[0][0] for state in (one, other)]
+    assert not np.isclose(*kernels).any()
 
 
 def test_other_floats_need_no_other_compilation(subject) -> None:
@@ -64,10 +78,10 @@ def test_other_floats_need_no_other_compilation(subject) -> None:
     assert all(floats(other)[path] != value for path, value in floats(subject).items())
     results = [trained(each)[1] for each in (subject, other)]
     assert bytes_of(results[0].weights) != bytes_of(results[1].weights)
-    assert Program.of(other) is Program.of(subject)
-    assert Program.of(subject).traces["run"] == 1
-    assert Program.of(other.forward) is Program.of(subject.forward)
-    assert Program.of(subject.forward).traces["evaluate"] == 1
+    assert CompiledPrograms.of(other) is CompiledPrograms.of(subject)
+    assert CompiledPrograms.of(subject).traces["run"] == 1
+    assert CompiledPrograms.of(other.forward) is CompiledPrograms.of(subject.forward)
+    assert CompiledPrograms.of(subject.forward).traces["evaluate"] == 1
 
 
 @pytest.mark.parametrize(
@@ -124,7 +138,7 @@ def test_points_come_at_their_steps_with_their_metrics(subject, whole) -> None:
         assert 1 <= point.metrics["eval/length"] <= 200
     state = after(subject, 250)
     assert bytes_of(result.weights) == bytes_of(
-        (state.learner.target_x, state.learner.target_q)  # `evaluated: target`
+        (state.learner.x_network.target, state.learner.q_network.target)  # `evaluated: target`
     )
 
 
@@ -146,7 +160,8 @@ def test_metrics_are_means_since_the_last_point(subject, whole) -> None:
 
 
 def test_nothing_is_reported_where_nothing_was_counted(subject) -> None:
-    first = next(train(subject, 1, Training(steps=8, report_every=1, evaluation_episodes=20)))
+    run = train(subject, 1, Training(steps=8, report_every=1, evaluation_episodes=20))
+    first = next(event for event in run if isinstance(event, Point))
     assert set(first.metrics) >= {"train/epsilon", "eval/return"}
     assert not set(first.metrics) & {"train/td_loss", "train/q_mean"}
 
@@ -179,16 +194,28 @@ def test_a_damaged_checkpoint_is_no_checkpoint(subject, whole, tmp_path, monkeyp
     assert bytes_of(result.weights) == bytes_of(whole[1].weights)
 
 
+def test_a_checkpoint_of_another_seed_is_no_checkpoint(subject, whole, monkeypatch) -> None:
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    other = next(event for event in train(subject, 2, SHORT) if isinstance(event, Checkpoint))
+    again = [event for event in train(subject, 1, SHORT, other) if isinstance(event, Point)]
+    assert again == whole[0]
+
+
+def test_what_a_loop_did_is_given_before_the_point_it_belongs_to(subject, monkeypatch) -> None:
+    """So that whoever stops after a point has the checkpoint with it."""
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    events = list(train(subject, 1, SHORT))
+    assert [type(event) for event in events] == [Checkpoint, Point] * 3
+    for saved, point in zip(events[::2], events[1::2], strict=True):
+        assert saved.points[-1] == [point.step, point.metrics]
+
+
 def test_seeds_side_by_side_are_the_seeds_one_by_one(subject, whole) -> None:
-    results: dict[int, TrainResult] = {}
-
-    def task(seed: int):
-        results[seed] = yield from train(subject, seed, SHORT)
-
-    list(interleave([task(seed) for seed in (1, 2, 3)], 3))
-    assert bytes_of(results[1].weights) == bytes_of(whole[1].weights)
-    assert results[1].points == whole[0]
-    assert bytes_of(results[3].weights) == bytes_of(trained(subject, seed=3)[1].weights)
+    with Threads(3) as engine:
+        first, _, third = engine.map(train, [(subject, seed, SHORT) for seed in (1, 2, 3)])
+    assert bytes_of(first.weights) == bytes_of(whole[1].weights)
+    assert first.points == whole[0]
+    assert bytes_of(third.weights) == bytes_of(trained(subject, seed=3)[1].weights)
 
 
 def test_divergence_is_an_error_that_says_where(subject) -> None:

@@ -3,130 +3,20 @@
 They are one environment with other floats, so that each algorithm is compiled once for all.
 """
 
-from __future__ import annotations
-
-from typing import ClassVar, Literal, NamedTuple
-
 import gymnasium
 import numpy as np
 import pytest
 
-from pamdp import seeding
-from pamdp.agents.learner import NStep
-from pamdp.agents.policy import Decision, Weights
 from pamdp.algorithms import ALGORITHMS
-from pamdp.envs.adapter import FunctionalEnv
-from pamdp.envs.base import Environment, Outcome
-from pamdp.envs.gymnasium import Gymnasium
-from pamdp.lazy import tf
-from pamdp.loops import CompiledLoop, HostLoop, LoopState, Program, learner_of
-from pamdp.settings import Cell
-from pamdp.spaces import Action, ActionSpec
-from pamdp.structure import Finite, Positive, with_floats
-from tests.helpers import cell, differing
-
-GAMMA, STEPS, LIMIT = 0.5, 6000, 3
-
-
-class State(NamedTuple):
-    side: tf.Tensor  # [B] -1 or 1
-    time: tf.Tensor  # [B] actions so far
-
-
-class Probe(Environment):
-    """An episode of `duration` actions on one of two sides, with rewards of four kinds.
-
-    Attributes:
-      duration: actions until the task ends; beyond the time limit it never does.
-      longer: further actions on the right side.
-      always: reward of every action.
-      at_end: reward of the last action.
-      action: reward of the action that belongs to the side.
-      parameter: cost of the squared distance between the parameter, scaled to [-1, 1], and half
-        the side.
-    """
-
-    kind: Literal["probe"] = "probe"
-    duration: Positive = 1.0
-    longer: Finite = 0.0
-    always: Finite = 0.0
-    at_end: Finite = 0.0
-    action: Finite = 0.0
-    parameter: Finite = 0.0
-
-    version: ClassVar[str] = "v0"
-    actions: ClassVar[ActionSpec] = ActionSpec(
-        (Action("left", (-1.0,), (1.0,)), Action("right", (0.0,), (10.0,)))
-    )
-    observation_low: ClassVar[np.ndarray] = np.array([-1.0, 0.0], np.float32)
-    observation_high: ClassVar[np.ndarray] = np.array([1.0, 1.0], np.float32)
-    max_episode_steps: ClassVar[int] = LIMIT
-
-    def initial(self, key: tf.Tensor, batch: int) -> State:
-        right = seeding.uniform(key, (batch,)) < 0.5
-        return State(tf.where(right, tf.ones([batch]), -tf.ones([batch])), tf.zeros([batch]))
-
-    def observation(self, state: State) -> tf.Tensor:
-        return tf.stack([state.side, tf.minimum(state.time, 1.0)], axis=-1)
-
-    def transition(
-        self, state: State, action: tf.Tensor, parameters: tf.Tensor, key: tf.Tensor
-    ) -> Outcome:
-        right = action == 1
-        extra = tf.where(state.side > 0, self.longer, tf.zeros_like(state.side))
-        ended = state.time + 1 >= self.duration + extra
-        belongs = right == (state.side > 0)
-        scaled = tf.where(right, parameters[:, 0] / 5 - 1, parameters[:, 0])
-        reward = (
-            self.always
-            + self.at_end * tf.cast(ended, tf.float32)
-            + self.action * tf.cast(belongs, tf.float32)
-            - self.parameter * (scaled - state.side / 2) ** 2
-        )
-        return Outcome(state._replace(time=state.time + 1), reward, ended, ended)
-
-
-class FarAway(Probe):
-    """A probe whose observations have no bounds and come in other units."""
-
-    kind: Literal["far_away"] = "far_away"
-
-    observation_low: ClassVar[np.ndarray] = np.full(2, -np.inf, np.float32)
-    observation_high: ClassVar[np.ndarray] = np.full(2, np.inf, np.float32)
-
-    def observation(self, state: State) -> tf.Tensor:
-        return super().observation(state) * [40.0, 1e-3] + [1000.0, 0.0]
-
-
-def probe(algorithm: str, **floats: float) -> Cell:
-    subject = cell(
-        algorithm,
-        "inverting",
-        learner__gamma=GAMMA,
-        learner__batch_size=32,
-        learner__replay_size=1000,
-        learner__q__hidden=[32],
-        learner__q__learning_rate=3e-3,
-        learner__q__tau=0.05,
-        learner__parameters__hidden=[32],
-        learner__parameters__learning_rate=1e-3,
-        learner__parameters__tau=0.05,
-        learner__epsilon={"start": 1.0, "end": 0.2, "episodes": 500.0},
-    )
-    return subject.model_copy(update={"task": Probe(**floats)})
-
-
-def learned(subject: Cell) -> LoopState:
-    loop = CompiledLoop(subject)
-    return loop.run(loop.initial(1), STEPS)
-
-
-def decisions(subject: Cell, state: LoopState, *observations: tuple[float, float]) -> Decision:
-    """Greedy decisions of the learning networks, as arrays, a row for each (side, time)."""
-    learner = state.learner
-    weights = Weights(learner.x, learner.q, learner.observed)
-    decision = learner_of(subject).policy.greedy(weights, tf.constant(observations))
-    return Decision(*(np.asarray(field) for field in decision))
+from pamdp.base.component import with_floats
+from pamdp.bridge.adapter import FunctionalEnv
+from pamdp.bridge.gymnasium import Gymnasium
+from pamdp.learning.cell import Cell
+from pamdp.learning.compiled import CompiledLoop, CompiledPrograms
+from pamdp.learning.hosted import HostLoop
+from pamdp.learning.learner import NStep
+from tests.helpers import differing
+from tests.learning.probe import GAMMA, LIMIT, STEPS, FarAway, Probe, decisions, learned, probe
 
 
 @pytest.fixture(params=list(ALGORITHMS))
@@ -222,7 +112,7 @@ def test_greedy_episodes_of_different_lengths() -> None:
 def test_both_loops_agree_bit_for_bit_on_random_starts_and_both_kinds_of_ends() -> None:
     """On the left the task ends after two actions, on the right only the time limit does it."""
     floats = {"duration": 2.0, "longer": 1e6, "always": 0.1, "action": 1.0, "parameter": 1.0}
-    subject, name = probe("mpdqn", **floats), "pamdp-tests/Probe-v0"
+    subject, name = probe("mpdqn", **floats), Probe.gymnasium_id
     gymnasium.register(name, lambda **_: FunctionalEnv(Probe(**floats)), max_episode_steps=LIMIT)
     task = Gymnasium(kind="gymnasium", id=name)
     compiled, host = CompiledLoop(subject), HostLoop(subject.model_copy(update={"task": task}))
@@ -275,7 +165,9 @@ def test_values_of_two_steps_across_the_time_limit_in_one_compilation() -> None:
     np.testing.assert_allclose(
         q, 1 / (1 - GAMMA), atol=0.1, err_msg="n-step: the time limit is taken for an end"
     )
-    assert Program.of(subject).traces["run"] == 1  # all values of beta and of the other floats
+    assert (
+        CompiledPrograms.of(subject).traces["run"] == 1
+    )  # all values of beta and of the other floats
 
 
 def test_observations_without_bounds() -> None:
@@ -297,4 +189,4 @@ def test_observations_without_bounds() -> None:
 def test_one_compilation_served_all_probes(algorithm) -> None:
     subject = probe(algorithm)
     CompiledLoop(subject).run(CompiledLoop(subject).initial(1), 1)
-    assert Program.of(subject).traces["run"] == 1
+    assert CompiledPrograms.of(subject).traces["run"] == 1

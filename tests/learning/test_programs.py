@@ -4,54 +4,71 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pamdp.loops import CompiledLoop, Program
+from pamdp.learning.compiled import CompiledLoop, CompiledPrograms
 from tests.helpers import ROOT, cell
 
-# Prints the names of the programs that evaluate and train a cell: the compilation cache finds a
-# program under its name. Prepared as the stage `train` does it, or in a folder as `tune` does.
+# Prints the names of the programs that a stage prepares for a cell, up to where its work begins:
+# the compilation cache finds a program under its name.
 NAMES = """
+import importlib
 import sys
 from pathlib import Path
-from pamdp.lazy import tf
-from pamdp.loops import CompiledLoop
-from pamdp.programs import Program
-from tests.helpers import cell, settings
+from pamdp.base.calls import Programs
+from pamdp.checkout import Checkout
+from pamdp.files import write_json
+from pamdp.stages import results
+from tests.helpers import settings
+
+class Begun(Exception):
+    pass
+
+def begin(*arguments):
+    raise Begun
 
 names = {}
-count = Program._count
+count = Programs.count
 
 def traced(self, name):
     count(self, name)
     names[name] = self
 
-Program._count = traced
-subject, folder = cell("mpdqn", sys.argv[1]), sys.argv[2:]
-if folder:
-    from pamdp.tuning import CellStudy
-
-    study = settings()
-    training = study.environments["platform"].training
-    CellStudy(subject, study.tuning, training, "mark", Path(folder[0])).prepare()
-else:
-    CompiledLoop(subject).prepare(100)
-for name, program in names.items():
-    (traced,) = getattr(program, name)._list_all_concrete_functions()
+Programs.count = traced
+name, verb, root = sys.argv[1:]
+checkout = Checkout(settings(), Path(root))
+environment, algorithm, strategy = checkout.settings.cell(name).name
+for fact in (
+    f"algorithms/{algorithm}",
+    f"code/{verb}",
+    f"environments/{environment}",
+    f"strategies/{strategy}",
+    "versions",
+):
+    write_json(checkout.setup / f"{fact}.json", {})
+write_json(checkout.tune(name) / "best.json", {"values": {"learner.q.learning_rate": 5e-4}})
+stage = importlib.import_module(f"pamdp.stages.{verb}")
+stage.open_sink = begin
+try:
+    getattr(stage, f"{verb}_cell")(checkout, name)
+except Begun:
+    pass
+for name, programs in names.items():
+    (traced,) = getattr(programs, name)._list_all_concrete_functions()
     print(traced.name.decode())
 """
 
 
-def names(strategy: str, *folder: Path) -> list[str]:
-    command = [sys.executable, "-c", NAMES, strategy, *map(str, folder)]
+def names(cell: str, verb: str, root: Path) -> list[str]:
+    command = [sys.executable, "-c", NAMES, cell, verb, str(root)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return done.stdout.split()
 
 
 def test_training_finds_what_tuning_has_compiled(tmp_path) -> None:
-    evaluate, start, run = names("reversal")
-    assert [evaluate, start, run] == names("reversal", tmp_path)
+    evaluate, start, run = names("platform-mpdqn-reversal", "train", tmp_path)
+    assert [evaluate, start, run] == names("platform-mpdqn-reversal", "tune", tmp_path)
     assert "run" in run
     # And cells share the program that evaluates them.
-    assert names("plain")[0] == evaluate != ""
+    assert names("platform-mpdqn-plain", "train", tmp_path)[0] == evaluate != ""
 
 
 def test_training_uses_what_was_prepared() -> None:
@@ -59,5 +76,5 @@ def test_training_uses_what_was_prepared() -> None:
     loop.prepare(20)
     state = loop.run(loop.initial(1), 20)
     loop.evaluate(loop.weights(state), 1, 20, 20)
-    assert loop.program.traces == {"start": 1, "run": 1}
-    assert Program.of(loop.cell.forward).traces == {"evaluate": 1}
+    assert loop.programs.traces == {"start": 1, "run": 1}
+    assert CompiledPrograms.of(loop.cell.forward).traces == {"evaluate": 1}

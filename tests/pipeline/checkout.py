@@ -45,7 +45,7 @@ def make(folder: Path, changes: Mapping[str, Any] | None = None) -> Path:
         shutil.copy(ROOT / name, folder / name)
     for name in FOLDERS:
         ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+        shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=ignored)
     change(folder, changes or {})
     git(folder, "init", "--quiet")
     commit(folder)

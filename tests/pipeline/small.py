@@ -20,7 +20,6 @@ CHANGES = {
     "study.environments": ["platform"],
     "study.algorithms": ["mpdqn"],
     "study.strategies": ["plain", "reversal"],
-    "study.chains": [],
     "study.seeds": list(SEEDS),
     "environments.platform.learner.batch_size": 32,
     "environments.platform.learner.replay_size": 1000,
@@ -45,10 +44,11 @@ PROGRESS = re.compile(
 )
 
 # Runs a script that ends like a machine without power, right after it has written its third
-# checkpoint.
+# checkpoint, with one at each point.
 KILLED = """
 import os, runpy, signal, sys
-from pamdp import checkpoint, training
+from pamdp import checkpoint
+from pamdp.learning import training
 
 save, written = checkpoint.save, []
 
@@ -61,6 +61,16 @@ def last_save(*arguments):
 checkpoint.save, training.CHECKPOINT_SECONDS = last_save, 0.0
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+# What `pamdp study` does before it leaves the rest to DVC.
+RUN_CELLS = """
+from pamdp.base.lazy import prepare_process
+from pamdp.checkout import Checkout
+from pamdp.stages.study import run_cells
+
+prepare_process()
+run_cells(Checkout.here())
 """
 
 
@@ -90,7 +100,9 @@ def run_study(folder: Path) -> None:
     keep(folder, "first", first)
     log(folder, "dvc.lock").write_bytes((folder / "dvc.lock").read_bytes())
     keep(folder, "rest", checkout.succeed(folder, "dvc", "repro", **two))
+    log(folder, "lock before").write_bytes((folder / "dvc.lock").read_bytes())
     keep(folder, "again", checkout.succeed(folder, "dvc", "repro"))
+    log(folder, "lock again").write_bytes((folder / "dvc.lock").read_bytes())
     checkout.commit(folder)
 
 
@@ -98,8 +110,9 @@ def run_lanes(folder: Path) -> None:
     """Both cells at a time, as `make study` does it."""
     checkout.make(folder, CHANGES)
     two = {"PAMDP_WORKERS": "2"} | compiled(folder)
-    keep(folder, "lanes", checkout.succeed(folder, sys.executable, "pipeline/cells.py", **two))
-    keep(folder, "lanes again", checkout.succeed(folder, "dvc", "status", *TRAININGS))
+    done = checkout.succeed(folder, sys.executable, "-c", RUN_CELLS, **two)
+    keep(folder, "lanes", done)
+    keep(folder, "lanes again", checkout.succeed(folder, "dvc", "status", "--json"))
 
 
 def run_cell(folder: Path) -> None:
@@ -115,7 +128,7 @@ def run_cell(folder: Path) -> None:
     log(folder, "found").write_text("\n".join(found))
     down = one | {"MLFLOW_TRACKING_URI": NOWHERE}
     keep(folder, "train", checkout.succeed(folder, "dvc", "repro", f"train@{CELL}", **down))
-    keep(folder, "track", checkout.succeed(folder, sys.executable, "pipeline/track.py"))
+    keep(folder, "track", checkout.succeed(folder, "pamdp", "track"))
 
 
 def compiled(folder: Path) -> dict[str, str]:

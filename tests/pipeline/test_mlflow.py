@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pamdp.records import Run, read_json
+from pamdp.files import read_json
+from pamdp.records import Run
 from tests.pipeline import checkout
 from tests.pipeline.small import CELL, CELLS, DVC_LINES, PROGRESS, printed
 
@@ -80,7 +81,7 @@ def test_without_mlflow_a_stage_says_so_once(other):
     lines = [line for line in printed(other, "train.stderr").splitlines() if line not in DVC_LINES]
     (said,) = (line for line in lines if not PROGRESS.fullmatch(line))
     assert said.startswith("Tracking failed and stops")
-    assert "python pipeline/track.py" in said
+    assert "`pamdp track`" in said
 
 
 def test_what_was_not_tracked_is_shown_later(other, mlflow):

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from pamdp.records import read_json
+from pamdp.files import read_json
 from tests.pipeline import checkout
 from tests.pipeline.small import CELL, CELLS
 
@@ -85,17 +85,20 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from pamdp import export, settings
-from pamdp.agents.policy import Weights
-from pamdp.stages import cells, without_keras
+from pamdp import export
+from pamdp.base.lazy import prepare_process
+from pamdp.checkout import Checkout
+from pamdp.learning.policy import Weights
+from pamdp.stages.results import tuned
 
-without_keras()
+prepare_process()
 name, seed, folder = sys.argv[1:]
 with np.load(f"metrics/train/{name}/weights.npz") as archive:
     leaves = [archive[f"{seed}/{index}"] for index in range(8)]
 layers = list(zip(leaves[::2], leaves[1::2]))  # kernels and biases
 weights = Weights(tuple(layers[:2]), tuple(layers[2:]), ())
-export.save(cells.tuned(settings.load().cell(name), Path()), weights, Path(folder))
+checkout = Checkout.here()
+export.save(tuned(checkout, checkout.settings.cell(name)), weights, Path(folder))
 """
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pamdp.records import read_json
+from pamdp.files import read_json
 from tests.helpers import ROOT
 from tests.pipeline import checkout
 from tests.pipeline.small import STARTED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import getpass
+import json
 import re
 import socket
 import sqlite3
@@ -14,7 +15,8 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from pamdp.records import Run, read_json
+from pamdp.files import read_json
+from pamdp.records import Run
 from tests.pipeline import checkout, small
 from tests.pipeline.small import (
     CELL,
@@ -38,10 +40,13 @@ def test_every_stage_runs_once(study):
     assert sorted(STARTED.findall(printed(study, "first.stdout", "rest.stdout"))) == sorted(STAGES)
 
 
-def test_a_second_time_nothing_runs(study):
-    assert printed(study, "again.stdout").endswith("Data and pipelines are up to date.\n")
-    assert not STARTED.findall(printed(study, "again.stdout"))
+def test_a_second_time_setup_looks_and_nothing_else_runs(study):
+    # It runs each time, finds nothing changed, and says nothing.
+    assert STARTED.findall(printed(study, "again.stdout")) == ["setup"]
+    skipped = [f"Stage '{name}' didn't change, skipping" for name in STAGES[1:]]
+    assert {*skipped} <= {*printed(study, "again.stdout").splitlines()}
     assert printed(study, "again.stderr") == ""
+    assert log(study, "lock again").read_text() == log(study, "lock before").read_text()
 
 
 def test_stages_print_progress_and_nothing_else(study):
@@ -55,7 +60,9 @@ def test_stages_print_progress_and_nothing_else(study):
 
 
 def test_the_outputs_are_these(study):
-    expected = {"setup": {"environments", "versions.json"}}
+    facts = {"algorithms", "code", "environments", "strategies"}
+    facts |= {f"{name}.json" for name in ("descriptions", "measured", "versions")}
+    expected = {"setup": facts}
     for cell in CELLS:
         expected[f"tune/{cell}"] = {"best.json", "record.json", "trials.csv"}
         expected[f"train/{cell}"] = {"curves.csv", "record.json", "weights.npz"}
@@ -204,7 +211,8 @@ def test_cells_at_a_time_give_the_same_bytes_in_the_same_order(study, shared):
     )
     assert list(locked) == STAGES[:5]
     assert locked == {name: expected[name] for name in locked}
-    assert printed(lanes, "lanes again.stdout") == "Data and pipelines are up to date.\n"
+    stale = json.loads(printed(lanes, "lanes again.stdout"))
+    assert {*stale} == {"setup", "evaluate", "export", "report"}
     first, *lines = printed(lanes, "lanes.stderr").splitlines()
     assert first == "study: 2 to do, 2 at a time"
     assert [line for line in lines if not PROGRESS.fullmatch(line)] == []

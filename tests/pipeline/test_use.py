@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from pamdp.records import Run, read_json
+from pamdp.files import read_json
+from pamdp.records import Run
 from tests.pipeline import checkout
 from tests.pipeline.small import CELL, OTHER, STARTED
 
@@ -33,9 +34,9 @@ def test_wrong_settings_are_one_message_and_delete_nothing(copy, path):
     assert (copy / "dvc.lock").read_bytes() == lock
 
 
-def test_a_key_that_no_stage_reads_is_found_by_the_check(copy):
+def test_a_key_that_no_stage_reads_is_found_before_anything_runs(copy):
     checkout.change(copy, {"tunning": {}})
-    done = checkout.run(copy, sys.executable, "pipeline/setup.py", "--check")
+    done = checkout.run(copy, "pamdp", "study")
     assert done.returncode == 1
     assert done.stdout == ""
     assert "tunning: unknown key" in done.stderr

@@ -1,14 +1,18 @@
 """An invented study: plausible files of the stages before the report, without training anything."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from pamdp.records import Run, write_json
+from pamdp.algorithms import ALGORITHMS
+from pamdp.files import write_arrays, write_json
+from pamdp.learning.cell import CellName
+from pamdp.records import Run
 from pamdp.reporting.data import Section, read_study
-from pamdp.statistics import Evaluation, compare, summarise
+from pamdp.statistics import Measured, compare, summarise
+from pamdp.strategies import STRATEGIES as KINDS
 
 STRATEGIES = (
     "plain",
@@ -31,12 +35,23 @@ STEPS = range(0, 40_001, 1_000)
 
 @dataclass(frozen=True)
 class Fake:
-    """What is invented: the mean return of each cell, how much was run, how much it varies."""
+    """What is invented: the mean return of each cell, how much was run, how much it varies.
+
+    Attributes:
+      levels: mean return by cell.
+      num_seeds: of each cell.
+      num_trials: of each cell.
+      spread: of returns, between seeds and between the episodes of a seed.
+      kinds: of the algorithms and strategies that are not named after their kind.
+      means: what was measured of each cell besides, by name.
+    """
 
     levels: Mapping[str, float]
     num_seeds: int = 6
     num_trials: int = 8
     spread: float = 0.02
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    means: Mapping[str, float] = field(default_factory=dict)
 
 
 def grid(environment: str = "platform", algorithms: tuple[str, ...] = ("pdqn", "mpdqn")) -> dict:
@@ -58,25 +73,28 @@ def write_inputs(root: Path, fake: Fake) -> None:
         returns[cell] = episodes.astype(np.float32)
         curves = [_curve(score, rng) for score in scores[:, 0]]
         _write_records(metrics, cell, curves, rng, fake.num_trials)
-        clipped = CLIPPED.get(cell.split("-")[2], 0.3)
-        evaluation = Evaluation(
-            seeds,
-            returns[cell],
-            np.full_like(returns[cell], 8),
-            returns[cell] >= 0.95,
-            curves,
-            0.9,
-            clipped,
-            clipped * 1.1 + 0.02,
-            0.2913,
-            "none",
+        clipped = CLIPPED.get(CellName.parse(cell).strategy, 0.3)
+        shares = {"clipped_share": clipped, "near_bound_share": clipped * 1.1 + 0.02}
+        measured = Measured(
+            seeds=seeds,
+            returns=returns[cell],
+            lengths=np.full_like(returns[cell], 8),
+            successes=returns[cell] >= 0.95,
+            curves=curves,
+            threshold=0.9,
+            means={**shares, **fake.means},
         )
-        summary[cell] = summarise(evaluation, np.random.default_rng(7))
+        summary[cell] = summarise(measured, np.random.default_rng(7)) | {
+            "random_policy": {"mean": 0.2913},
+            "initial_parameters": "none",
+        }
     write_json(metrics / "evaluate/summary.json", summary)
-    comparisons = {cell: compare(cell, returns, np.random.default_rng(8)) for cell in returns}
+    comparisons = {
+        cell: compare(CellName.parse(cell), returns, np.random.default_rng(8)) for cell in returns
+    }
     write_json(metrics / "evaluate/comparisons.json", comparisons)
-    np.savez(metrics / "evaluate/episodes.npz", **returns)
-    _write_setup(metrics, {cell.split("-")[0] for cell in fake.levels})
+    write_arrays(metrics / "evaluate/episodes.npz", returns)
+    _write_setup(metrics, fake)
 
 
 def section_of(root: Path, fake: Fake) -> Section:
@@ -122,7 +140,8 @@ def _write_records(metrics: Path, cell: str, curves: list, rng, num_trials: int)
     write_json(metrics / "tune" / cell / "best.json", best or {"values": {}, "score": None})
 
 
-def _write_setup(metrics: Path, environments: set[str]) -> None:
+def _write_setup(metrics: Path, fake: Fake) -> None:
+    cells = [CellName.parse(cell) for cell in fake.levels]
     names = {"run": [30.0], "hop": [720.0], "leap": [430.0], "wait": []}
     facts = {
         "observation": {"shape": [9], "low": [0.0] * 9, "high": [1.0] * 9},
@@ -138,8 +157,23 @@ def _write_setup(metrics: Path, environments: set[str]) -> None:
             "length_std": 1.9,
         },
     }
-    for name in environments:
+    for name in {cell.environment for cell in cells}:
         described = facts | {"id": f"pamdp/{name.title()}-v0"}
         write_json(metrics / f"setup/environments/{name}.json", described)
     packages = {"numpy": "2.4.6", "tensorflow": "2.21.0", "matplotlib": "3.11.2"}
     write_json(metrics / "setup/versions.json", {"packages": packages})
+    words = {
+        "algorithms": _words({cell.algorithm for cell in cells}, ALGORITHMS, fake),
+        "strategies": _words({cell.strategy for cell in cells}, KINDS, fake),
+    }
+    write_json(metrics / "setup/descriptions.json", words)
+
+
+def _words(names: Iterable[str], classes: Mapping, fake: Fake) -> dict[str, dict[str, str]]:
+    """What each name stands for, in the words of its class."""
+    kinds = {name: fake.kinds.get(name, name) for name in names}
+    return {
+        name: {"kind": kind}
+        | {word: getattr(classes[kind], word) for word in ("title", "rule", "reference")}
+        for name, kind in kinds.items()
+    }

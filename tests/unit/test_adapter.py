@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pamdp import seeding
-from pamdp.envs import Environment, Outcome
-from pamdp.envs.adapter import FunctionalEnv
-from pamdp.spaces import Action, ActionSpec
+from pamdp.base import seeding
+from pamdp.base.environment import Outcome, Versioned
+from pamdp.base.spaces import Action, ActionSpec
+from pamdp.bridge.adapter import FunctionalEnv
 
 
 class Draws(NamedTuple):
@@ -18,13 +18,13 @@ class Draws(NamedTuple):
     draw: tf.Tensor  # [B], drawn in the last transition
 
 
-class Probe(Environment):
+class Probe(Versioned):
     """Shows the random numbers that it is given, and the parameters that it receives."""
 
     kind: Literal["probe"] = "probe"
+    version: Literal["v0"] = "v0"
     bonus: float = 0.0
 
-    version: ClassVar[str] = "v0"
     actions: ClassVar[ActionSpec] = ActionSpec(
         (
             Action("go", (0.0, 0.0), (1.0, 1.0)),
@@ -34,7 +34,7 @@ class Probe(Environment):
     )
     observation_low: ClassVar[np.ndarray] = np.zeros(2, np.float32)
     observation_high: ClassVar[np.ndarray] = np.ones(2, np.float32)
-    max_episode_steps: ClassVar[int] = 10
+    time_limit: ClassVar[int] = 10
 
     def initial(self, key: tf.Tensor, batch: int) -> Draws:
         return Draws(seeding.uniform(key, [batch]), tf.zeros([batch]))

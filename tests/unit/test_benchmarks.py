@@ -10,8 +10,8 @@ from benchmarks.baseline import Baseline, Problem
 from benchmarks.cases import CASES
 from benchmarks.measures import cell_of
 from benchmarks.tensorflow_agent import TensorFlowAgent
-from pamdp.lazy import tf
-from pamdp.programs import learner_of
+from pamdp.base.lazy import tf
+from pamdp.learning.cell import learner_of
 
 
 def agent_of(library: str, problem: Problem):

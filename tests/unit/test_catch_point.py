@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pamdp.envs.base import Outcome
+from pamdp.base.environment import Outcome
 from pamdp.envs.catch_point import CatchPoint, State
 from pamdp.envs.point_mass import Body
 
@@ -165,7 +165,7 @@ def test_start() -> None:
 
 def test_bounds_of_observations_hold_and_are_tight() -> None:
     state = at((1.0, 0.0), (-1.0, 0.0))
-    for _ in range(TASK.max_episode_steps):
+    for _ in range(TASK.time_limit):
         state = act(state, MOVE, 0.5).state
     speed, way = observed(state)[[0, 2]] / TASK.observation_high[[0, 2]]
     assert 0.999 < speed <= 1

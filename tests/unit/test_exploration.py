@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from pamdp import seeding
-from pamdp.agents.exploration import Epsilon, OrnsteinUhlenbeck, UniformParameters
-from pamdp.agents.learner import Learner
-from pamdp.agents.policy import Weights
-from pamdp.agents.state import LearnerState
-from pamdp.lazy import tf
+from pamdp.base import seeding
+from pamdp.base.lazy import tf
+from pamdp.base.seeding import Stream
+from pamdp.learning.exploration import Epsilon, OrnsteinUhlenbeck, UniformParameters
+from pamdp.learning.learner import Learner
+from pamdp.learning.policy import Weights
+from pamdp.learning.state import LearnerState
 from tests.helpers import SPEC, experienced, learner
 
 OWN = tf.constant([1.0, 1.0, 0.0])
@@ -17,7 +18,7 @@ STEPS = 400
 
 
 def key(step: int) -> tf.Tensor:
-    return seeding.stream(tf.constant(1), "explore", step)
+    return seeding.stream(tf.constant(1), Stream.EXPLORE, step)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,8 @@ def acts(agent: Learner, state: LearnerState) -> tuple[np.ndarray, np.ndarray]:
 
 def greedy(agent: Learner, state: LearnerState) -> tuple[int, np.ndarray]:
     observation = tf.constant([[0.3, 0.6, 0.1]])
-    decision = agent.policy.greedy(Weights(state.x, state.q, ()), observation)
+    weights = Weights(state.x_network.online, state.q_network.online, ())
+    decision = agent.policy.greedy(weights, observation)
     return int(decision.action[0]), np.asarray(decision.parameters[0])
 
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from pamdp import export
-from pamdp.agents.policy import Weights
-from pamdp.agents.scaling import Observed
 from pamdp.algorithms import ALGORITHMS
-from pamdp.export import ExportError
-from pamdp.lazy import tf
-from pamdp.loops import loop_of
-from pamdp.model import Model
+from pamdp.base.errors import ExportError
+from pamdp.base.lazy import tf
+from pamdp.learning.loops import loop_of
+from pamdp.learning.policy import Weights
+from pamdp.learning.scaling import Observed
+from pamdp.serving import Model
 from tests.helpers import FEATURES, UNBOUNDED, cell, experienced, learner
 
 EPISODES = 30
@@ -169,7 +169,8 @@ def test_short_actions_are_padded_and_parameters_clipped(monkeypatch, tmp_path, 
     other = learner("pdqn")
     state, policy = experienced(other), other.policy
     monkeypatch.setattr(export, "policy_of", lambda cell: policy)
-    weights = tf.nest.map_structure(np.asarray, Weights(state.x, state.q, ()))
+    online = Weights(state.x_network.online, state.q_network.online, ())
+    weights = tf.nest.map_structure(np.asarray, online)
     export.save(trained, weights, tmp_path / "x")
     rows = np.random.default_rng(5).random((300, FEATURES), np.float32)
     answers = served(tmp_path / "x", rows)
@@ -177,7 +178,7 @@ def test_short_actions_are_padded_and_parameters_clipped(monkeypatch, tmp_path, 
     decision = policy.greedy(weights, tf.constant(rows))
     actions = decision.action.numpy()
     assert set(actions) == {0, 1, 2, 3}
-    spec = policy.q_function.spec
+    spec = policy.spec
     scaled = decision.parameters.numpy()
     assert (np.abs(scaled) > 1).any()
     real = spec.low + (np.clip(scaled, -1, 1) + 1) / 2 * (spec.high - spec.low)
@@ -202,7 +203,7 @@ def test_what_training_met_with_is_part_of_the_model(monkeypatch, tmp_path, trai
     rows = random.normal([0.5, 40.0, -3.0], [0.2, 7.0, 1.0], (300, FEATURES)).astype(np.float32)
     moments = [300.0, rows.mean(axis=0), 300 * rows.var(axis=0)]
     observed = Observed(*(tf.constant(value, tf.float32) for value in moments))
-    weights = Weights(state.x, state.q, observed)
+    weights = Weights(state.x_network.online, state.q_network.online, observed)
     export.save(trained, tf.nest.map_structure(np.asarray, weights), tmp_path / "x")
     answers = served(tmp_path / "x", rows)
 
@@ -212,7 +213,7 @@ def test_what_training_met_with_is_part_of_the_model(monkeypatch, tmp_path, trai
     np.testing.assert_allclose(answers["q_values"], q, rtol=1e-3, atol=1e-4)
     np.testing.assert_array_equal(answers["action"], policy.greedy(weights, rows).action)
     assert len(set(answers["action"])) > 1
-    away = Weights(state.x, state.q, observed._replace(mean=observed.mean + 5.0))
+    away = weights._replace(observed=observed._replace(mean=observed.mean + 5.0))
     assert np.mean(policy.greedy(away, rows).action != answers["action"]) > 0.1
 
 

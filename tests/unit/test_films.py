@@ -13,8 +13,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from pamdp import films
+from pamdp.base.errors import PamdpError
 from pamdp.films import Frame
-from pamdp.problems import SettingsError
 
 WHITE, BLACK, RED = (255, 255, 255), (0, 0, 0), (255, 0, 0)
 
@@ -134,7 +134,7 @@ def test_the_name_of_the_file_tells_the_film(tmp_path, name):
 @pytest.mark.parametrize("name", ["film.avi", "film", "film.GIFF"])
 def test_another_file_is_refused(tmp_path, name):
     message = rf"file: expected a name that ends with \.gif or \.mp4, received .*{name}"
-    with pytest.raises(SettingsError, match=message):
+    with pytest.raises(PamdpError, match=message):
         films.output(tmp_path / name, "title")
 
 
@@ -150,7 +150,7 @@ def headless(monkeypatch):
 
 def test_without_a_screen_it_says_how_to_write_a_file(headless):
     message = r"expected the name of a film, such as film\.mp4 .* \(neither a screen nor "
-    with pytest.raises(SettingsError, match=message):
+    with pytest.raises(PamdpError, match=message):
         films.output(None, "title")
     assert plt.get_fignums() == []
 
@@ -161,7 +161,7 @@ def test_a_toolkit_that_was_asked_for_and_is_missing_is_named(headless):
 
     headless.setattr(plt, "figure", missing)
     message = r"film\.mp4 .* \(Cannot load backend 'TkAgg'\)"
-    with pytest.raises(SettingsError, match=message):
+    with pytest.raises(PamdpError, match=message):
         films.output(None, "title")
 
 

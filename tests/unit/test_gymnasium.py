@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pamdp.envs.gymnasium import Gymnasium
-from pamdp.problems import EnvironmentFailure, SettingsError, explained
+from pamdp.base.component import floats, structure, with_floats
+from pamdp.base.errors import EnvironmentFailure, SettingsError
+from pamdp.bridge.gymnasium import Gymnasium
+from pamdp.explain import explained
+from pamdp.provenance import digest, follow
 from pamdp.settings import Settings
-from pamdp.structure import floats, structure, with_floats
 from tests import user_environment
 from tests.helpers import changed, params
 
@@ -148,43 +150,75 @@ def test_check_runs_the_checks_of_gymnasium() -> None:
         task("Broken", arguments={"where": "step"}).check()
 
 
+# -- What is told of it ----------------------------------------------------------------------------
+
+
+def test_it_describes_itself_as_every_task_does() -> None:
+    described = task("Reach").describe()
+    assert described == {
+        "id": f"{MODULE}:Reach-v0",
+        "max_episode_steps": 8,
+        "observation": {"shape": [2], "low": [-1.0, None], "high": [1.0, None]},
+        "actions": [
+            {"name": "action_0", "low": [-1.0], "high": [1.0]},
+            {"name": "action_1", "low": [], "high": []},
+        ],
+    }
+    assert json.loads(json.dumps(described, allow_nan=False)) == described
+    assert task("Reach").gymnasium_id == f"{MODULE}:Reach-v0"
+    assert task("Reach").render_modes == ("rgb_array",)
+    assert task("Dice").render_modes == ()
+
+
 # -- What it is made of ----------------------------------------------------------------------------
 
+TRANSLATION = {"pamdp.bridge.gymnasium", "pamdp.bridge.parameterised", "pamdp.bridge.translation"}
 
-def test_the_source_of_an_environment_is_known() -> None:
-    assert strangers(task("Reach")) == {MODULE: Path(user_environment.__file__)}
+
+def test_the_source_of_an_environment_is_known_and_nothing_is_made_for_it(monkeypatch) -> None:
+    monkeypatch.delattr(gymnasium, "make")
+    subject = task("Reach", arguments={"width": 0.456})
+    assert subject.sources == {MODULE} | TRANSLATION
+    assert strangers(subject) == {MODULE: Path(user_environment.__file__)}
 
 
 def strangers(subject: Gymnasium) -> dict[str, Path]:
-    """Its sources but for the translation, which is this package's."""
-    files = subject.source_files
-    assert {"pamdp.envs.parameterised", "pamdp.envs.translation"} <= files.keys()
+    """The files of its sources and of what they import, but for this package's."""
+    assert subject.sources >= TRANSLATION
+    files = follow(subject.sources).files
+    assert set(files) >= TRANSLATION
     return {name: file for name, file in files.items() if not name.startswith("pamdp.")}
 
 
-# What registers, what makes, the class and its ancestor: a module each.
+def test_what_is_registered_nowhere_has_no_sources() -> None:
+    with pytest.raises(EnvironmentFailure, match=r"'nonsense' failed in make:\n.*NameNotFound"):
+        _ = Gymnasium(kind="gymnasium", id="nonsense").sources
+
+
+# What registers, what makes, the class and its ancestor, and a wrapper: a module each.
 STRANGER = {
     "__init__": """
 import gymnasium
-gymnasium.register("Stranger-v0", "stranger.making:make", max_episode_steps=3)
+from gymnasium.envs.registration import WrapperSpec
+wrapper = WrapperSpec("Wrapped", "NAME.wrapping:Wrapped", {})
+gymnasium.register(
+    "NAME-v0", "NAME.making:make", max_episode_steps=3, additional_wrappers=(wrapper,)
+)
 """,
     "making": """
 from gymnasium.wrappers import FlattenObservation
-from stranger import tasks
+from NAME import tasks
 
 def make():
-    return tasks.Wrapped(FlattenObservation(tasks.Stranger()))
+    return FlattenObservation(tasks.Stranger())
 """,
     "tasks": """
 import gymnasium
 from gymnasium.spaces import Box
-from stranger.base import Base
+from NAME.base import Base
 
 class Stranger(Base):
     observation_space = Box(0, 1, (2, 2))
-
-class Wrapped(gymnasium.Wrapper):
-    pass
 """,
     "base": """
 import gymnasium
@@ -193,35 +227,55 @@ from gymnasium.spaces import Box, Discrete, Tuple
 class Base(gymnasium.Env):
     action_space = Tuple((Discrete(2), Box(0, 1, (1,))))
 """,
+    "wrapping": """
+import gymnasium
+
+class Wrapped(gymnasium.Wrapper):
+    pass
+""",
 }
 
 
 @pytest.fixture
-def installed(tmp_path, monkeypatch):
-    """A distribution with an environment, as an installer leaves it behind."""
-    package = tmp_path / "stranger"
-    package.mkdir()
-    for name, text in STRANGER.items():
-        (package / f"{name}.py").write_text(text)
-    for name, top in (("a_stranger", "stranger"), ("unrelated", "tests")):
-        info = tmp_path / f"{name}-1.5.dist-info"
+def package(request, tmp_path, monkeypatch):
+    """A package with an environment and its distribution, as an installer leaves them behind."""
+    folder, name = tmp_path / request.param, f"a_{request.param.replace('-', '_')}"
+    package = folder / name
+    package.mkdir(parents=True)
+    for module, text in STRANGER.items():
+        (package / f"{module}.py").write_text(text.replace("NAME", name))
+    for distribution, top in ((f"{name}_of_theirs", name), ("unrelated", "tests")):
+        info = folder / f"{distribution}-1.5.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\n")
+        metadata = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.5\n"
+        (info / "METADATA").write_text(metadata)
         (info / "top_level.txt").write_text(f"{top}\n")
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.syspath_prepend(folder)
     yield package
-    for module in [name for name in sys.modules if name.startswith("stranger")]:
+    for module in [module for module in sys.modules if module.partition(".")[0] == name]:
         del sys.modules[module]
+    del gymnasium.registry[f"{name}-v0"]
 
 
-def test_sources_and_distributions_of_an_installed_environment(installed) -> None:
-    subject = Gymnasium(kind="gymnasium", id="stranger:Stranger-v0")
+@pytest.mark.parametrize("package", ["checkout"], indirect=True)
+def test_of_an_environment_that_is_worked_on_the_code_is_followed(package) -> None:
+    name = package.name
+    subject = Gymnasium(kind="gymnasium", id=f"{name}:{name}-v0")
+    assert subject.sources == {name, f"{name}.making", f"{name}.wrapping"} | TRANSLATION
     assert strangers(subject) == {
-        "stranger": installed / "__init__.py",
-        "stranger.base": installed / "base.py",
-        "stranger.making": installed / "making.py",
-        "stranger.tasks": installed / "tasks.py",
+        name: package / "__init__.py",
+        f"{name}.base": package / "base.py",
+        f"{name}.making": package / "making.py",
+        f"{name}.tasks": package / "tasks.py",
+        f"{name}.wrapping": package / "wrapping.py",
     }
-    assert subject.distributions == {"a_stranger": "1.5"}
+
+
+@pytest.mark.parametrize("package", ["site-packages"], indirect=True)
+def test_of_an_installed_environment_the_distribution_is_known(package) -> None:
+    name = package.name
+    subject = Gymnasium(kind="gymnasium", id=f"{name}:{name}-v0")
+    assert strangers(subject) == {}
+    assert digest(subject.sources)["distributions"] == {f"{name}_of_theirs": "1.5"}
     # Another distribution has a package of the same name as ours, elsewhere.
-    assert task("Reach").distributions == {}
+    assert set(digest(task("Reach").sources)["distributions"]) == {"gymnasium", "numpy"}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pamdp.envs.base import Environment
+from pamdp.base.environment import Environment
 from pamdp.envs.goal import Goal
 from pamdp.envs.hard_goal import HardGoal
 from pamdp.envs.soccer import BALL, State

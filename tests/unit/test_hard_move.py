@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pamdp.envs.base import Outcome
+from pamdp.base.environment import Outcome
 from pamdp.envs.hard_move import HardMove, motions
 from pamdp.envs.point_mass import Body
 
@@ -186,7 +186,7 @@ def test_a_reward_of_zero_is_no_end_but_arrival() -> None:
 
 def test_bounds_of_observations_hold_and_are_tight() -> None:
     state = at((1.0, 0.0), (-1.0, 0.0))
-    for _ in range(task().max_episode_steps):
+    for _ in range(task().time_limit):
         state = act(state, "110001", 1.0).state  # of length 1, along x
     speed, way = observed(state)[[0, 2]] / task().observation_high[[0, 2]]
     assert 0.999 < speed <= 1

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from pamdp.agents.learner import Learner
-from pamdp.agents.policy import Weights
-from pamdp.agents.state import LearnerState, Transition
 from pamdp.algorithms import ALGORITHMS
-from pamdp.lazy import tf
+from pamdp.base.lazy import tf
+from pamdp.learning.learner import Learner
+from pamdp.learning.policy import Weights
+from pamdp.learning.state import LearnerState, Transition
 from tests.helpers import differing, experienced, learner, minibatch
 
 FIRST, NEXT, RESET = ([0.2, 0.9, 0.4], [0.7, 0.1, 0.3], [0.0, 0.0, 0.0])
@@ -37,12 +37,19 @@ def first_feature(weights: tuple) -> tuple:
     return tf.nest.map_structure(tf.constant, zeros)
 
 
+def with_online(state: LearnerState, name: str, values: list[float]) -> LearnerState:
+    """The state with a network that learns and gives `values`, whatever the input."""
+    network = getattr(state, name)
+    online = constant(network.online, values)
+    return state._replace(**{name: network._replace(online=online)})
+
+
 def first_update(agent: Learner, target_q: list[float], *answers: Transition) -> LearnerState:
     """The state after some transitions; Q is 0, and `target_q` according to the target network."""
     state = agent.initial(tf.constant(1), tf.constant(FIRST))
-    state = state._replace(
-        q=constant(state.q, [0.0] * 4), target_q=constant(state.target_q, target_q)
-    )
+    q = state.q_network
+    q = q._replace(online=constant(q.online, [0.0] * 4), target=constant(q.target, target_q))
+    state = state._replace(q_network=q)
     for answer in answers:
         state = agent.advance(state, answer)
     return state
@@ -79,8 +86,9 @@ def test_rewards_are_scaled_in_learning_and_not_in_scores() -> None:
 def test_bootstrap_is_from_what_followed_and_not_from_the_new_episode(ended) -> None:
     agent = learner(learning_starts=1, td_loss="squared", gamma=1.0)
     state = agent.initial(tf.constant(1), tf.constant(FIRST))
-    state = state._replace(q=constant(state.q, [0.0] * 4), target_q=first_feature(state.target_q))
-    state = agent.advance(state, transition(0.0, ended=ended))
+    q = state.q_network
+    q = q._replace(online=constant(q.online, [0.0] * 4), target=first_feature(q.target))
+    state = agent.advance(state._replace(q_network=q), transition(0.0, ended=ended))
     scaled = 2 * NEXT[0] - 1  # 0.4, where the new episode begins at -1
     assert float(state.statistics.td_loss) == pytest.approx(scaled**2, rel=1e-5)
 
@@ -88,20 +96,22 @@ def test_bootstrap_is_from_what_followed_and_not_from_the_new_episode(ended) -> 
 def test_the_parameters_of_the_target_are_the_target_networks() -> None:
     agent = learner("pdqn", learning_starts=1, td_loss="squared", gamma=1.0)
     losses = {}
-    for name in ("x", "target_x"):
+    for name in ("online", "target"):
         state = agent.initial(tf.constant(1), tf.constant(FIRST))
         # A target Q-network that returns the first parameter, the fourth of its inputs.
-        kernel, last = np.zeros_like(state.q[0][0]), np.zeros_like(state.q[1][0])
+        q, x = state.q_network, state.x_network
+        kernel, last = np.zeros_like(q.online[0][0]), np.zeros_like(q.online[1][0])
         kernel[3, 0] = last[:, 0] = 1.0
-        zeros = constant(state.q, [0.0] * 4)
-        target_q = ((tf.constant(kernel), zeros[0][1]), (tf.constant(last), zeros[1][1]))
-        parameters = {"x": constant(state.x, [0.25] * 6), "target_x": constant(state.x, [0.5] * 6)}
-        parameters[name] = constant(state.x, [0.75] * 6)
-        state = agent.advance(
-            state._replace(q=zeros, target_q=target_q, **parameters), transition(0.0)
+        zeros = constant(q.online, [0.0] * 4)
+        target = ((tf.constant(kernel), zeros[0][1]), (tf.constant(last), zeros[1][1]))
+        parameters = {"online": [0.25] * 6, "target": [0.5] * 6, name: [0.75] * 6}
+        state = state._replace(
+            q_network=q._replace(online=zeros, target=target),
+            x_network=x._replace(**{n: constant(x.online, v) for n, v in parameters.items()}),
         )
+        state = agent.advance(state, transition(0.0))
         losses[name] = float(state.statistics.td_loss)
-    assert losses == {"x": 0.5**2, "target_x": 0.75**2}
+    assert losses == {"online": 0.5**2, "target": 0.75**2}
 
 
 # -- Steps ---------------------------------------------------------------------------------------
@@ -114,8 +124,9 @@ def test_learning_starts_with_the_given_transition() -> None:
         before, state = state, agent.advance(state, transition(1.0))
         assert int(state.step) == step
         assert float(state.statistics.updates) == max(0, step - 2)
-        moved = differing(before, state)
-        assert ("q" in moved, "x" in moved) == (step >= 3, step >= 3)
+        for name in ("q_network", "x_network"):
+            moved = differing(getattr(before, name), getattr(state, name))
+            assert ("online" in moved) == (step >= 3)
 
 
 def test_what_is_remembered() -> None:
@@ -160,7 +171,7 @@ def test_shares_of_clipped_and_near_bound_parameters_by_hand() -> None:
     agent = learner("pdqn")
     state = experienced(agent)
     outputs = [1.5, -1.01, 0.985, -0.99, 0.97, 0.0]  # two outside, two more within 1 % of a bound
-    state = agent.learn(state._replace(x=constant(state.x, outputs)))
+    state = agent.learn(with_online(state, "x_network", outputs))
     assert float(state.statistics.clipped) == pytest.approx(2 / 6)
     assert float(state.statistics.near_bound) == pytest.approx(4 / 6)
     assert float(state.statistics.updates) == 1.0
@@ -169,7 +180,7 @@ def test_shares_of_clipped_and_near_bound_parameters_by_hand() -> None:
 def test_mean_of_the_action_values_by_hand() -> None:
     agent = learner("pdqn")
     state = experienced(agent)
-    state = agent.learn(state._replace(q=constant(state.q, [1.0, 2.0, 3.0, 6.0])))
+    state = agent.learn(with_online(state, "q_network", [1.0, 2.0, 3.0, 6.0]))
     assert float(state.statistics.q) == pytest.approx(3.0)
 
 
@@ -180,10 +191,10 @@ def test_target_networks_move_by_tau() -> None:
     agent = learner(q__tau=0.25, parameters__tau=0.5)
     state = experienced(agent)
     after = agent.learn(state)
-    for name, tau in (("q", 0.25), ("x", 0.5)):
-        leaves = (getattr(state, f"target_{name}"), getattr(after, name))
-        moved = getattr(after, f"target_{name}")
-        for old, online, new in zip(*map(tf.nest.flatten, (*leaves, moved)), strict=True):
+    for name, tau in (("q_network", 0.25), ("x_network", 0.5)):
+        moved = getattr(after, name)
+        nests = getattr(state, name).target, moved.online, moved.target
+        for old, online, new in zip(*map(tf.nest.flatten, nests), strict=True):
             np.testing.assert_allclose(new, (1 - tau) * old + tau * online, rtol=1e-4, atol=1e-6)
 
 
@@ -191,25 +202,25 @@ def test_evaluated_networks() -> None:
     for name in ("online", "target"):
         agent = learner(evaluated=name)
         state = experienced(agent)
-        expected = (state.x, state.q) if name == "online" else (state.target_x, state.target_q)
-        assert agent.evaluated(state) == Weights(*expected, observed=())
+        x, q = (getattr(network, name) for network in (state.x_network, state.q_network))
+        assert agent.evaluated(state) == Weights(x, q, observed=())
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_both_updates_are_made_at_the_same_weights(algorithm) -> None:
     slow, fast = (learner(algorithm, q__learning_rate=rate) for rate in (1e-3, 1e-1))
     a, b = slow.learn(experienced(slow)), fast.learn(experienced(fast))
-    assert "q" in differing(a, b)
-    assert "x" not in differing(a, b)
+    assert "online" in differing(a.q_network, b.q_network)
+    assert differing(a.x_network, b.x_network) == []
 
 
 def test_clipping_bounds_the_norm_of_each_network() -> None:
     free, bound = learner(gradient_clip=None), learner(gradient_clip=0.01)
-    for name in ("moments_q", "moments_x"):
+    for name in ("q_network", "x_network"):
+        learned = [getattr(agent.learn(experienced(agent)), name) for agent in (free, bound)]
         norms = [
-            float(tf.linalg.global_norm(tf.nest.flatten(getattr(agent.learn(state), name).first)))
-            for agent in (free, bound)
-            for state in (experienced(agent),)
+            float(tf.linalg.global_norm(tf.nest.flatten(network.moments.first)))
+            for network in learned
         ]
         assert norms[0] > 0.002
         assert norms[1] == pytest.approx(0.1 * 0.01, rel=1e-3)
@@ -221,10 +232,10 @@ def test_a_step_towards_the_objective_raises_it() -> None:
         state = experienced(agent)
         policy, s = agent.policy, minibatch(agent, state).s_tm1
         after = agent.learn(state)
-        values = [
-            float(tf.reduce_sum(policy.q_function.values(state.q, s, policy.parameters(x, s))))
-            for x in (state.x, after.x)
-        ]
+        q, values = state.q_network.online, []
+        for network in (state.x_network, after.x_network):
+            x = policy.parameters(network.online, s)
+            values.append(float(tf.reduce_sum(policy.q_function.values(q, s, x))))
         assert values[1] > values[0]
 
 
@@ -233,5 +244,7 @@ def test_a_step_of_the_critic_lowers_its_loss() -> None:
         agent = learner(algorithm, q__learning_rate=1e-3, q__tau=0.0, parameters__tau=0.0)
         state = experienced(agent)
         after = agent.learn(state)
-        again = agent.learn(state._replace(q=after.q))  # the same minibatch and targets
+        # The same minibatch and targets.
+        q = state.q_network._replace(online=after.q_network.online)
+        again = agent.learn(state._replace(q_network=q))
         assert float(again.statistics.td_loss) < float(after.statistics.td_loss)

@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pamdp import seeding
-from pamdp.agents.learner import Learner
-from pamdp.agents.state import LearnerState, Transition
 from pamdp.algorithms import ALGORITHMS
-from pamdp.lazy import tf
+from pamdp.base import seeding
+from pamdp.base.lazy import tf
+from pamdp.base.seeding import Stream
+from pamdp.learning.learner import Learner
+from pamdp.learning.state import LearnerState, Transition
 from tests.helpers import experienced, learner
 
 FIRST, FRESH = [0.2, 0.9, 0.4], [0.0, 0.0, 0.0]
@@ -41,8 +42,9 @@ def remembering(agent: Learner, *kinds: tuple[bool, bool], value: float = VALUE)
                 tf.constant(FRESH) if ended else following,
             ),
         )
-    *hidden, (kernel, bias) = tf.nest.map_structure(tf.zeros_like, state.target_q)
-    return state._replace(target_q=(*hidden, (kernel, bias + value)))
+    *hidden, (kernel, bias) = tf.nest.map_structure(tf.zeros_like, state.q_network.target)
+    target = (*hidden, (kernel, bias + value))
+    return state._replace(q_network=state.q_network._replace(target=target))
 
 
 def targets(agent: Learner, state: LearnerState) -> dict[float, float]:
@@ -96,11 +98,12 @@ def test_rewards_ahead_are_scaled_like_the_first() -> None:
 def test_the_value_ahead_is_of_the_scaled_observation_there() -> None:
     agent = n_step(2, 1.0, gamma=1.0)
     state = remembering(agent, GOES_ON, GOES_ON, GOES_ON)
-    (kernel, bias), (last, last_bias) = tf.nest.map_structure(np.zeros_like, state.target_q)
+    (kernel, bias), (last, last_bias) = tf.nest.map_structure(np.zeros_like, state.q_network.target)
     kernel[0, 0] = 1.0
     last[:, 0] = 1.0  # the first scaled feature, if that is positive
-    target_q = tf.nest.map_structure(tf.constant, ((kernel, bias), (last, last_bias)))
-    found = targets(agent, state._replace(target_q=target_q))
+    target = tf.nest.map_structure(tf.constant, ((kernel, bias), (last, last_bias)))
+    q = state.q_network._replace(target=target)
+    found = targets(agent, state._replace(q_network=q))
     # What followed the second transition is 0.7, the third 0.8: 0.4 and 0.6 scaled.
     assert found == pytest.approx({1.0: 3 + 0.4, 2.0: 6 + 0.6, 4.0: 4 + 0.6}, abs=1e-5)
 
@@ -121,12 +124,12 @@ def test_beta_goes_from_the_target_of_one_step_to_that_of_n() -> None:
 def test_all_of_the_n_step_target_is_what_was_earned_and_the_value_there() -> None:
     agent = n_step(4, 1.0, gamma=0.9, batch_size=64)
     state = experienced(agent)
-    key = seeding.stream(state.seed, "replay", state.step)
+    key = seeding.stream(state.seed, Stream.REPLAY, state.step)
     indices = seeding.integers(key, (64,), tf.constant(64))
     ahead = agent.replay.ahead(state.replay, indices, state.step - 1, 4, tf.constant(0.9))
     s = 2 * ahead.s - 1
-    x = agent.policy.parameters(state.target_x, s)
-    value = np.max(agent.policy.q_function.values(state.target_q, s, x), axis=1)
+    x = agent.policy.parameters(state.x_network.target, s)
+    value = np.max(agent.policy.q_function.values(state.q_network.target, s, x), axis=1)
     expected = ahead.total + ahead.discount * value
     np.testing.assert_allclose(agent._sample(state)[1], expected, rtol=1e-5, atol=1e-5)
 
@@ -136,8 +139,8 @@ def test_what_is_learned_is_the_n_step_target(algorithm) -> None:
     """The loss of an update, where Q is 0 everywhere and nothing was learned before."""
     agent = n_step(3, 1.0, algorithm, learning_starts=3, td_loss="squared", batch_size=600)
     state = agent.initial(tf.constant(1), tf.constant(FIRST))
-    zeros = tf.nest.map_structure(tf.zeros_like, state.q)
-    state = state._replace(q=zeros, target_q=zeros)
+    zeros = tf.nest.map_structure(tf.zeros_like, state.q_network.online)
+    state = state._replace(q_network=state.q_network._replace(online=zeros, target=zeros))
     for reward in (0.0, 0.0, 8.0):
         answer = (tf.constant(FIRST),) * 2
         over = tf.constant(reward > 0)

@@ -1,54 +1,22 @@
-"""No two settings are the same run: every strategy, algorithm and number has an effect."""
+"""No setting is dead: every number and every choice has an effect.
+
+That every strategy and algorithm has one: tests/conformance/test_distinct.py.
+"""
 
 from functools import cache
-from itertools import combinations
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
-from pamdp.agents.learner import Learner
-from pamdp.agents.state import LearnerState, Transition
-from pamdp.algorithms import ALGORITHMS
-from pamdp.lazy import tf
-from pamdp.structure import floats, with_floats
-from tests.helpers import SPEC, STRATEGIES, differing, experienced, learner, minibatch
+from pamdp.base.component import floats, with_floats
+from pamdp.base.lazy import tf
+from pamdp.learning.learner import Learner
+from pamdp.learning.state import Transition
+from pamdp.strategies.members import MEMBERS
+from tests.helpers import SPEC, bytes_of, differing, experienced, learner, params, strategy_of
 
 FIRST, NEXT = ([0.2, 0.9, 0.4], [0.7, 0.1, 0.3])
-
-
-def td_errors(agent: Learner, state: LearnerState) -> np.ndarray:
-    batch, policy = minibatch(agent, state), agent.policy
-    x_t = policy.parameters(state.target_x, batch.s_t)
-    q_t = np.max(policy.q_function.values(state.target_q, batch.s_t, x_t), axis=-1)
-    q = policy.q_function.taken(state.q, batch.s_tm1, batch.x_tm1, batch.a_tm1)
-    return np.asarray(batch.r_t + agent.settings.gamma * batch.continues_t * q_t - q)
-
-
-def flat(nest: tuple) -> np.ndarray:
-    leaves = tf.nest.flatten(nest)
-    return np.concatenate([np.ravel(leaf) for leaf in leaves]).astype(np.float64)
-
-
-def test_any_two_strategies_and_algorithms_move_the_parameters_differently() -> None:
-    """From the same state, with one update. A strategy that is ignored fails here."""
-    moved = {}
-    for algorithm in ALGORITHMS:
-        for strategy in STRATEGIES:
-            agent = learner(algorithm, strategy, batch_size=64)
-            state = experienced(agent)
-            if strategy == "plain":
-                errors = td_errors(agent, state)
-                assert np.min(errors) < -1 < np.max(errors[errors < 0]) < 0 < np.max(errors)
-                x = agent.policy.parameters(state.x, minibatch(agent, state).s_tm1)
-                assert 0.1 < np.mean(np.abs(x) > 1) < 0.9
-            # Adam's very first step shows only signs.
-            second = tf.nest.map_structure(tf.ones_like, state.x)
-            state = state._replace(moments_x=state.moments_x._replace(second=second))
-            moved[algorithm, strategy] = flat(agent.learn(state).x) - flat(state.x)
-    assert len(moved) == 3 * 9
-    for (one, a), (other, b) in combinations(moved.items(), 2):
-        difference = np.linalg.norm(a - b) / np.linalg.norm(a)
-        assert difference > 0.01, f"{one} and {other} are the same"
 
 
 def transition(reward: float, ended: bool) -> Transition:
@@ -101,24 +69,44 @@ def test_every_float_of_the_settings_changes_something(path) -> None:
 def test_the_number_of_steps_ahead_changes_something() -> None:
     agents = [learner(n_step={"steps": steps, "beta": 1.0}, batch_size=64) for steps in (2, 3)]
     state = experienced(agents[0])
-    assert "q" in differing(*(agent.learn(state) for agent in agents))
+    assert "online" in differing(*(agent.learn(state).q_network for agent in agents))
+
+
+# Every kind that there is with its defaults, and what params.yaml makes of them: chains, too.
+STRATEGIES: dict[str, Any] = {kind: {"kind": kind} for kind in MEMBERS} | params()["gradients"]
 
 
 @pytest.mark.parametrize(
     ("strategy", "path"),
-    [
-        (strategy, path)
-        for strategy in ("reversal", "selective", "pseudo_inverse", "reversal_inverting")
-        for path in floats(learner(strategy=strategy).policy.strategy)
-    ],
+    [(name, path) for name, values in STRATEGIES.items() for path in floats(strategy_of(values))],
 )
 def test_every_float_of_a_strategy_changes_something(strategy, path) -> None:
-    agent = learner("mpdqn", strategy, batch_size=64)
+    agent = learner("mpdqn", STRATEGIES[strategy], batch_size=64)
     value = floats(agent.policy.strategy)[path]
-    values = with_floats(agent.policy.strategy, {path: value / 2}).model_dump()
-    other = learner("mpdqn", values, batch_size=64)
+    values = with_floats(agent.policy.strategy, {path: value / 2 or 0.25}).model_dump()
+    assert moved(agent, values), f"{path} has no effect"
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "choice"),
+    [
+        (kind, name, choice)
+        for kind, member in MEMBERS.items()
+        for name, field in member.model_fields.items()
+        for choice in get_args(field.annotation)
+        if name != "kind" and choice != field.default
+    ],
+)
+def test_every_choice_of_a_strategy_changes_something(kind, field, choice) -> None:
+    agent = learner("mpdqn", {"kind": kind}, batch_size=64)
+    assert moved(agent, {"kind": kind, field: choice}), f"{field} has no effect"
+
+
+def moved(agent: Learner, other: Any) -> bool:
+    """Whether another strategy moves the parameter network elsewhere."""
     state = experienced(agent)
-    assert "x" in differing(agent.learn(state), other.learn(state)), f"{path} has no effect"
+    after = (each.learn(state) for each in (agent, learner("mpdqn", other, batch_size=64)))
+    return "online" in differing(*(each.x_network for each in after))
 
 
 @pytest.mark.parametrize(
@@ -141,9 +129,8 @@ def test_the_structure_of_the_settings_matters(name, value) -> None:
         learner(**{"gradient_clip": 0.01, name.replace(".", "__"): value}),
     )
     a, b = (agent.learn(experienced(agent)) for agent in (agent, other))
-    assert [np.asarray(leaf).tolist() for leaf in tf.nest.flatten(a.q)] != [
-        np.asarray(leaf).tolist() for leaf in tf.nest.flatten(b.q)
-    ] or "x" in differing(a, b)
+    q, other_q = (bytes_of(state.q_network.online) for state in (a, b))
+    assert q != other_q or "online" in differing(a.x_network, b.x_network)
 
 
 def test_every_float_of_hand_set_parameters_changes_something() -> None:

@@ -5,12 +5,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from pamdp import seeding
-from pamdp.agents.adam import BETA_1
-from pamdp.agents.learner import Learner
-from pamdp.agents.objectives import OBJECTIVES, TD_LOSSES, Sampled
-from pamdp.agents.state import LearnerState
-from pamdp.lazy import tf
+from pamdp.base import seeding
+from pamdp.base.lazy import tf
+from pamdp.base.seeding import Stream
+from pamdp.learning.learner import Learner
+from pamdp.learning.objectives import OBJECTIVES, TD_LOSSES, Sampled
+from pamdp.learning.state import LearnerState
+from pamdp.learning.updates import BETA_1
 from tests.helpers import SPEC, experienced, learner, minibatch
 
 Q = tf.constant([[1.0, 2.0, 4.0], [3.0, -1.0, 8.0]])
@@ -81,25 +82,26 @@ def naive_gradient(agent: Learner, state: LearnerState) -> tuple:
     """Of minus the objective, by one tape from the weights to J."""
     policy, hyper = agent.policy, agent.settings
     batch = minibatch(agent, state)
-    x_t = policy.parameters(state.target_x, batch.s_t)
-    q_t = policy.q_function.values(state.target_q, batch.s_t, x_t)
+    x_t = policy.parameters(state.x_network.target, batch.s_t)
+    q_t = policy.q_function.values(state.q_network.target, batch.s_t, x_t)
     y = batch.r_t + hyper.gamma * batch.continues_t * np.max(q_t, axis=-1)
-    draws = seeding.uniform(seeding.stream(state.seed, "objective", state.step), (4,))
+    draws = seeding.uniform(seeding.stream(state.seed, Stream.OBJECTIVE, state.step), (4,))
     own = np.asarray(tf.gather(SPEC.owned, batch.a_tm1))
+    weights = state.x_network.online
     with tf.GradientTape() as tape:
-        tape.watch(state.x)
-        x = policy.parameters(state.x, batch.s_tm1)
+        tape.watch(weights)
+        x = policy.parameters(weights, batch.s_tm1)
         if hyper.objective == "td":
             x = own * x + (1 - own) * tf.stop_gradient(x)
-        q = policy.q_function.values(state.q, batch.s_tm1, x)
+        q = policy.q_function.values(state.q_network.online, batch.s_tm1, x)
         naive = NAIVE[hyper.objective]
         loss = -naive(q, batch.a_tm1, y, TD_LOSSES[hyper.td_loss], draws)
-    return tape.gradient(loss, state.x)
+    return tape.gradient(loss, weights)
 
 
 def learned_gradient(agent: Learner, state: LearnerState) -> tuple:
     """The gradient of an update, read back from Adam's first moments."""
-    first = agent.learn(state).moments_x.first
+    first = agent.learn(state).x_network.moments.first
     return tf.nest.map_structure(lambda m: m / (1 - BETA_1), first)
 
 
@@ -137,7 +139,8 @@ def test_td_moves_only_the_parameters_of_the_sampled_action(algorithm) -> None:
         memory = np.array(state.replay)
         memory[:, column] = 2  # "three", the third action, in every transition
         state = state._replace(replay=tf.constant(memory))
-        (before, _), (after, _) = state.x[-1], agent.learn(state).x[-1]
+        after = agent.learn(state).x_network.online[-1][0]
+        before = state.x_network.online[-1][0]
         moved[objective] = np.any(np.asarray(before) != np.asarray(after), axis=1)
     assert moved["td"].tolist() == (SPEC.owned[2] > 0).tolist()
     assert moved["sum"].all()

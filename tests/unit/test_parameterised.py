@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pamdp.envs.gymnasium import Gymnasium
-from pamdp.problems import EnvironmentFailure
+from pamdp.base.errors import EnvironmentFailure
+from pamdp.bridge.gymnasium import Gymnasium
 from tests import user_environment
 
 MODULE = "tests.user_environment"

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pamdp import seeding
-from pamdp.envs.base import Outcome
+from pamdp.base import seeding
+from pamdp.base.environment import Outcome
 from pamdp.envs.platform import Platform, State
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "platform.json"

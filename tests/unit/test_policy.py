@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pamdp.agents.policy import InitialParameters, Weights, send
-from pamdp.lazy import tf
+from pamdp.base.lazy import tf
+from pamdp.learning.policy import InitialParameters, Weights
 from tests.helpers import SPEC, experienced, learner
 
 BIAS = [0.5, 2.5, 0.25, 0.0, 2.75, -1.0]  # environment units; scaled 0.5, -0.5, -0.5, 0, 0.5, -0.2
@@ -13,7 +13,7 @@ SCALED = [0.5, -0.5, -0.5, 0.0, 0.5, -0.2]
 
 def test_what_is_sent_is_clipped_in_environment_units_and_padded() -> None:
     x = tf.constant([[0.5, 3.0, 0.0, -2.0, 0.5, -0.2]] * 4)
-    sent = np.asarray(send(SPEC, x, tf.range(4)))
+    sent = np.asarray(SPEC.executed(x, tf.range(4)))
     expected = [[0.5, 10.0, 0.0], [0.0, 0.0, 0.0], [0.5, -5.0, 2.75], [-1.0, 0.0, 0.0]]
     np.testing.assert_allclose(sent, expected, atol=1e-6)
 
@@ -23,9 +23,10 @@ def test_greedy_is_the_best_of_the_values_of_the_networks_own_parameters() -> No
     state = experienced(agent)
     policy, observation = agent.policy, tf.random.stateless_uniform([50, 3], [1, 2])
     s = 2 * observation - 1
-    decision = policy.greedy(Weights(state.x, state.q, ()), observation)
-    assert np.array_equal(decision.parameters, policy.parameters(state.x, s))
-    assert np.array_equal(decision.q, policy.q_function.values(state.q, s, decision.parameters))
+    weights = Weights(state.x_network.online, state.q_network.online, ())
+    decision = policy.greedy(weights, observation)
+    assert np.array_equal(decision.parameters, policy.parameters(weights.x, s))
+    assert np.array_equal(decision.q, policy.q_function.values(weights.q, s, decision.parameters))
     assert np.array_equal(decision.action, np.argmax(decision.q, axis=1))
     assert len(np.unique(decision.action)) > 1
 
@@ -40,7 +41,7 @@ def test_hand_set_parameters_are_where_the_policy_starts(strategy) -> None:
         ],
     }
     agent = learner("mpdqn", strategy, initial_parameters=start, parameters__output_std=0.0)
-    weights = agent.initial(tf.constant(1), tf.constant([0.0] * 3)).x
+    weights = agent.initial(tf.constant(1), tf.constant([0.0] * 3)).x_network.online
     s = tf.constant([[0.0, 0.0, 0.0], [1.0, 0.0, 0.5]])
     x = agent.policy.parameters(weights, s)
     # 2.5 + 2.5 * 0.5 - 1.0 * 1.0 = 2.75 of [0, 10], which is -0.45.
@@ -51,7 +52,7 @@ def test_hand_set_parameters_are_where_the_policy_starts(strategy) -> None:
 def test_without_hand_set_parameters_the_policy_starts_in_the_middle() -> None:
     for strategy in ("plain", "squashing"):
         agent = learner("mpdqn", strategy, parameters__output_std=0.0)
-        weights = agent.initial(tf.constant(1), tf.constant([0.0] * 3)).x
+        weights = agent.initial(tf.constant(1), tf.constant([0.0] * 3)).x_network.online
         x = agent.policy.parameters(weights, tf.constant([[0.3, -0.2, 0.9]]))
         np.testing.assert_allclose(x, np.zeros([1, 6]), atol=1e-6)
 
@@ -60,8 +61,9 @@ def test_squashing_keeps_every_parameter_within_its_bounds() -> None:
     agent = learner("mpdqn", "squashing")
     state = experienced(agent)
     s = tf.random.stateless_uniform([200, 3], [1, 2], -1.0, 1.0)
-    assert np.abs(agent.policy.parameters(state.x, s)).max() <= 1.0
-    assert np.abs(learner("mpdqn", "plain").policy.parameters(state.x, s)).max() > 1.0
+    weights = state.x_network.online
+    assert np.abs(agent.policy.parameters(weights, s)).max() <= 1.0
+    assert np.abs(learner("mpdqn", "plain").policy.parameters(weights, s)).max() > 1.0
 
 
 @pytest.mark.parametrize(

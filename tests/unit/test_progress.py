@@ -100,7 +100,7 @@ def test_speeds_below_ten_have_a_decimal(clock, capsys):
 
 def test_what_an_earlier_run_did_is_done_but_no_work(clock, capsys):
     with Progress("train x", 10_000) as progress:
-        progress.resumed(6_000, score=0.5)
+        progress.update(6_000, earlier=True, score=0.5)
         clock.now += 20
         progress.update(1_000, score=0.75)
         assert capsys.readouterr().err == (
@@ -114,7 +114,7 @@ def test_what_an_earlier_run_did_is_done_but_no_work(clock, capsys):
 def test_no_speed_is_made_up_where_all_was_done_before(clock, capsys):
     with Progress("train x", 10) as progress:
         clock.now += 3
-        progress.resumed(10, score=0.5)
+        progress.update(10, earlier=True, score=0.5)
     assert capsys.readouterr().err == "train x: 10 of 10 steps in 3 s, score 0.500\n"
 
 
@@ -155,7 +155,7 @@ def test_a_terminal_gets_a_bar_with_the_same_text_and_no_lines(clock, monkeypatc
     monkeypatch.setattr(sys, "stderr", terminal)
     with Progress("train x", 20_000) as progress:
         clock.now += 100
-        progress.resumed(5_000)
+        progress.update(5_000, earlier=True)
         progress.update(15_000, mean_return=0.5)
     shown = terminal.getvalue()
     text = "20,000 of 20,000 steps in 1 min 40 s, 150 steps/s, mean return 0.500"

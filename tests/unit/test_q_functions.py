@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from pamdp import seeding
 from pamdp.algorithms import ALGORITHMS
-from pamdp.algorithms.base import QFunction, pick
-from pamdp.algorithms.mpdqn import MPDQN
-from pamdp.algorithms.pdqn import PDQN
-from pamdp.algorithms.spdqn import SPDQN
-from pamdp.lazy import tf
-from pamdp.networks import Network
-from pamdp.spaces import Action, ActionSpec
-from tests.helpers import FEATURES, SPEC
+from pamdp.algorithms.mpdqn import MultiPass
+from pamdp.algorithms.pdqn import Joint
+from pamdp.algorithms.spdqn import Separate
+from pamdp.base import seeding
+from pamdp.base.algorithm import QFunction, pick
+from pamdp.base.lazy import tf
+from pamdp.base.networks import Network
+from pamdp.base.spaces import Action, ActionSpec
+from tests.helpers import FEATURES, SPEC, algorithm_of
 
 EQUAL = ActionSpec(tuple(Action(name, (0.0,), (1.0,)) for name in "abc"))
 BATCH = 6
@@ -60,7 +60,7 @@ def one_pass(weights: tuple, inputs: np.ndarray, activation: str) -> np.ndarray:
 @pytest.mark.parametrize("hidden", [(8,), (8, 6), (8, 6, 5)], ids=str)
 @pytest.mark.parametrize("activation", list(ACTIVATIONS))
 def test_multi_pass_is_k_passes_with_the_other_parameters_zero(spec, hidden, activation) -> None:
-    q_function = MPDQN(network(hidden, activation), spec)
+    q_function = MultiPass(network(hidden, activation), spec)
     weights, (s, x) = weights_of(q_function), inputs(spec)
     expected = np.empty([BATCH, spec.num_actions])
     for k in range(spec.num_actions):
@@ -72,7 +72,7 @@ def test_multi_pass_is_k_passes_with_the_other_parameters_zero(spec, hidden, act
 
 @pytest.mark.parametrize("hidden", [(8,), (8, 6)], ids=str)
 def test_joint_is_one_pass_with_all_parameters(hidden) -> None:
-    q_function = PDQN(network(hidden), SPEC)
+    q_function = Joint(network(hidden), SPEC)
     weights, (s, x) = weights_of(q_function), inputs(SPEC)
     expected = one_pass(weights, np.concatenate([s, x], axis=1), "relu")
     values = q_function.values(weights, s, tf.constant(x))
@@ -84,7 +84,7 @@ def test_joint_is_one_pass_with_all_parameters(hidden) -> None:
 def test_no_value_depends_on_the_parameters_of_another_action(spec, hidden) -> None:
     jacobians = {}
     for name in ALGORITHMS:
-        q_function = ALGORITHMS[name](network(hidden, "tanh"), spec)
+        q_function = algorithm_of(name).q_function(network(hidden, "tanh"), spec)
         weights, (s, x) = weights_of(q_function), inputs(spec)
         x = tf.constant(x)
         with tf.GradientTape() as tape:
@@ -100,7 +100,7 @@ def test_no_value_depends_on_the_parameters_of_another_action(spec, hidden) -> N
 
 @pytest.mark.parametrize("spec", [SPEC, EQUAL], ids=["unequal", "equal"])
 def test_multi_pass_is_joint_where_the_other_parameters_are_zero(spec) -> None:
-    multi, joint = MPDQN(network((8, 6)), spec), PDQN(network((8, 6)), spec)
+    multi, joint = MultiPass(network((8, 6)), spec), Joint(network((8, 6)), spec)
     weights, (s, x) = weights_of(multi), inputs(spec)
     for k in range(spec.num_actions):
         alone = tf.constant(x * spec.owned[k])
@@ -128,7 +128,7 @@ def alone(weights: tuple, spec: ActionSpec, k: int) -> tuple:
 @pytest.mark.parametrize("hidden", [(8,), (8, 6), (8, 6, 5)], ids=str)
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 def test_separate_networks_are_k_perceptrons(spec, hidden, activation) -> None:
-    q_function = SPDQN(network(hidden, activation), spec)
+    q_function = Separate(network(hidden, activation), spec)
     weights, (s, x) = weights_of(q_function), inputs(spec)
     values = q_function.values(weights, s, tf.constant(x))
     for k in range(spec.num_actions):
@@ -141,7 +141,7 @@ def test_separate_networks_are_k_perceptrons(spec, hidden, activation) -> None:
 
 
 def test_no_value_depends_on_the_weights_of_another_actions_network() -> None:
-    q_function = SPDQN(network((8, 6), "tanh"), SPEC)
+    q_function = Separate(network((8, 6), "tanh"), SPEC)
     weights, (s, x) = weights_of(q_function), inputs(SPEC)
     owner = np.argmax(SPEC.owned, axis=0)  # of each row of the parameters' weights
     for k in range(SPEC.num_actions):
@@ -158,7 +158,7 @@ def test_no_value_depends_on_the_weights_of_another_actions_network() -> None:
 
 def test_algorithms_start_from_the_same_weights() -> None:
     """So that a comparison of them compares nothing else; separate networks are others."""
-    joint, multi = (weights_of(q(network((8,)), SPEC)) for q in (PDQN, MPDQN))
+    joint, multi = (weights_of(q(network((8,)), SPEC)) for q in (Joint, MultiPass))
     for a, b in zip(tf.nest.flatten(joint), tf.nest.flatten(multi), strict=True):
         assert np.array_equal(a, b)
 
@@ -192,7 +192,7 @@ def test_initial_weights_have_the_stated_spread() -> None:
 def test_separate_networks_start_like_networks_of_their_own_size() -> None:
     """The first layer's spread follows from the S + m_k inputs that a network has."""
     features, wide = 6, network((4000, 30))
-    weights = SPDQN(wide, SPEC).initial(seeding.stream(tf.constant(1), "w"), features)
+    weights = Separate(wide, SPEC).initial(seeding.stream(tf.constant(1), "w"), features)
     for k, size in enumerate((2, 0, 3, 1)):
         first, second, output = alone(weights, SPEC, k)
         assert first[0].shape == (features + size, 4000)
@@ -209,6 +209,8 @@ def test_separate_networks_start_like_networks_of_their_own_size() -> None:
     assert len({np.sign(kernel[:100]).tobytes() for kernel in kernels}) == 4
     rows = [row for kernel in kernels[:3] for row in kernel.reshape(-1, 30)]
     assert len({row.tobytes() for row in rows}) == len(rows)
-    normal = SPDQN(network((300,), std=1e-3), SPEC).initial(seeding.stream(tf.constant(1), "w"), 6)
+    normal = Separate(network((300,), std=1e-3), SPEC).initial(
+        seeding.stream(tf.constant(1), "w"), 6
+    )
     assert np.std(normal[-1][0]) == pytest.approx(1e-3, rel=0.1)
     assert np.max(np.abs(normal[-1][0])) > 2e-3

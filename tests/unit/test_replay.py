@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from pamdp import seeding
-from pamdp.agents.replay import Batch, Replay
-from pamdp.lazy import tf
+from pamdp.base import seeding
+from pamdp.base.lazy import tf
+from pamdp.base.seeding import Stream
+from pamdp.learning.replay import Batch, Replay
 from tests.helpers import FEATURES, SPEC, learner, minibatch
 
 S, P = 2, 3
@@ -75,7 +76,7 @@ def test_sampling_is_uniform_over_what_is_filled(step, filled) -> None:
 
 def test_minibatches_differ_between_steps_and_seeds() -> None:
     def draws(seed: int, step: int) -> list[int]:
-        key = seeding.stream(tf.constant(seed), "replay", step)
+        key = seeding.stream(tf.constant(seed), Stream.REPLAY, step)
         return np.asarray(seeding.integers(key, (32,), tf.constant(1000))).tolist()
 
     assert draws(1, 7) == draws(1, 7)

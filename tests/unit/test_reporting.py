@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pamdp.records import Run, read_json, write_json
+from pamdp.base.errors import PamdpError
+from pamdp.files import read_json, write_json
+from pamdp.records import Run
 from pamdp.reporting import findings, write_report
 from tests.unit.fake_study import STEPS, Fake, grid, section_of, write_inputs
 
@@ -166,7 +168,8 @@ def test_several_environments_and_missing_references(tmp_path: Path) -> None:
         "platform-pdqn-inverting": 0.9,
         "platform-pdqn-zeroing": 0.8,
     }
-    write_inputs(tmp_path, Fake(levels, num_trials=0))
+    kinds = {"reversal_inverting": "chain"}
+    write_inputs(tmp_path, Fake(levels, num_trials=0, kinds=kinds))
     path = tmp_path / "metrics/evaluate/summary.json"
     summary = read_json(path)
     summary["maze-mpdqn-reversal"]["success"] = {"mean": None, "low": None, "high": None}
@@ -191,6 +194,24 @@ def test_several_environments_and_missing_references(tmp_path: Path) -> None:
     assert not (report / "maze-comparisons.svg").exists()
     assert not (report / "maze-tuning.svg").exists()
     assert read_json(report / "metrics.json")["maze-mpdqn-reversal"]["success"] is None
+
+
+def test_a_name_that_is_no_kind_is_told_apart(tmp_path: Path) -> None:
+    names = [
+        f"platform-{a}-{s}" for a in ("mpdqn", "mpdqn_wide") for s in ("plain", "reversal_weak")
+    ]
+    levels = dict(zip(names, (0.5, 0.6, 0.7, 0.8), strict=True))
+    kinds = {"mpdqn_wide": "mpdqn", "reversal_weak": "reversal"}
+    report = write_study(tmp_path, Fake(levels, spread=0.001, kinds=kinds))
+    markdown = (report / "results.md").read_text()
+    titles = re.findall("^### (.*)$", markdown, re.MULTILINE)
+    assert titles == ["What differs and what does not", "MP-DQN", "MP-DQN (mpdqn_wide)"]
+    assert "**MP-DQN (mpdqn_wide) with `reversal_weak` is the clear winner on Platform" in markdown
+    page = (report / "index.html").read_text()
+    assert page.count('<th scope="col">MP-DQN (mpdqn_wide)</th>') == 1
+    rule = "<code>-factor g</code> where the TD error is negative, else <code>g</code>."
+    assert f'<th scope="row"><code>reversal_weak</code></th><td>{rule}</td>' in page
+    assert (report / "platform-curves-mpdqn_wide.svg").is_file()
 
 
 def test_plots_and_metrics_for_dvc(rendered: Path) -> None:
@@ -240,5 +261,5 @@ def test_the_settings_are_told(rendered: Path) -> None:
 def test_a_missing_output_names_its_stage(tmp_path: Path) -> None:
     write_inputs(tmp_path, Fake({"platform-pdqn-plain": 0.5}))
     (tmp_path / "metrics/tune/platform-pdqn-plain/best.json").unlink()
-    with pytest.raises(FileNotFoundError, match=r"best.json, which is missing: run `dvc repro tun"):
+    with pytest.raises(PamdpError, match=r"best.json, which is missing: run `dvc repro tun"):
         write_report(tmp_path)

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pamdp.agents.policy import Weights
-from pamdp.agents.scaling import Observed
-from pamdp.evaluation import Episodes
-from pamdp.records import read_json, write_json
-from pamdp.settings import Cell, Settings
-from pamdp.stages import models, runs, study
+from pamdp.checkout import Checkout
+from pamdp.files import read_json, write_json
+from pamdp.learning.cell import Cell
+from pamdp.learning.policy import Weights
+from pamdp.learning.rollout import Episodes
+from pamdp.learning.scaling import Observed
+from pamdp.settings import Settings
+from pamdp.stages import evaluate, export, report, results, train
 from tests.helpers import cell, params
 from tests.unit.two_cells import INVERTING, PLAIN, curve, found, small
 
@@ -33,23 +35,26 @@ def evaluated(tmp_path, monkeypatch):
     """Evaluates a study whose greedy episodes are invented; returns the summary, comparisons."""
     monkeypatch.setenv("PAMDP_TRACKING", "off")
 
-    def evaluate_cell(values: Settings, name: str, root: Path) -> dict[int, Episodes]:
-        draws = {seed: np.random.default_rng(seed).random(50) / 10 for seed in values.study.seeds}
-        return {
-            seed: Episodes(LEVELS[name] + r, np.full(50, 7), r > 0.05, 0.25 * seed, 0.5)
-            for seed, r in draws.items()
-        }
+    def evaluate_cell(checkout: Checkout, cell: Cell) -> dict[int, Episodes]:
+        played = {}
+        for seed in checkout.settings.study.seeds:
+            draws = np.random.default_rng(seed).random(50) / 10
+            shares = {"clipped_share": 0.25 * seed, "near_bound_share": 0.5, "tries": 2.0 * seed}
+            level = LEVELS[str(cell.name)]
+            played[seed] = Episodes(level + draws, np.full(50, 7), draws > 0.05, shares)
+        return played
 
-    monkeypatch.setattr(study, "evaluate_cell", evaluate_cell)
+    monkeypatch.setattr(evaluate, "evaluate_cell", evaluate_cell)
     facts = {"random_policy": {"return_mean": 0.15}}
     write_json(tmp_path / "metrics" / "setup" / "environments" / "platform.json", facts)
 
     def run(values: Settings) -> tuple[dict, dict]:
+        checkout = Checkout(values, tmp_path)
         for each in values.cells:
-            training = values.environments[each.environment].training
-            record = runs.training_run(each, training, "f", {1: curve(0.95), 2: curve(0.1)})
-            record.write(tmp_path / "metrics" / "train" / each.name / "record.json")
-        study.evaluate_study(values, tmp_path)
+            parent = results.record(each, "train", "f")
+            record = train.training_run(parent, {1: curve(0.95), 2: curve(0.1)})
+            record.write(checkout.train(each.name) / "record.json")
+        evaluate.evaluate_study(checkout)
         folder = tmp_path / "metrics" / "evaluate"
         return read_json(folder / "summary.json"), read_json(folder / "comparisons.json")
 
@@ -66,6 +71,7 @@ def test_the_evaluation_summarises_each_cell(evaluated, tmp_path):
     assert plain["near_bound_share"] == 0.5
     assert plain["length"]["mean"] == 7
     assert plain["random_policy"] == {"mean": 0.15}
+    assert plain["initial_parameters"] == "none"
     assert plain["steps_to_return"]["per_seed"] == [10, None]
     easier, _ = evaluated(small(environments__platform__return_threshold=0.1))
     assert easier[PLAIN]["steps_to_return"]["per_seed"] == [10, 10]
@@ -81,6 +87,15 @@ def test_the_summary_of_a_cell_depends_on_no_other_cell(evaluated):
     alone, comparisons = evaluated(small(study__strategies=["inverting"]))
     assert alone == {INVERTING: both[INVERTING]}
     assert comparisons[INVERTING]["over_plain"] is None
+
+
+def test_a_new_measure_enters_the_summary(evaluated, monkeypatch):
+    before, _ = evaluated(small())
+    assert "tries" not in before[PLAIN]
+    monkeypatch.setattr(evaluate, "MEASURES", {**evaluate.MEASURES, "tries": None})
+    after, _ = evaluated(small())
+    for name in (PLAIN, INVERTING):
+        assert after[name] == before[name] | {"tries": 3.0}  # of 2 and 4
 
 
 def summary_of(*means: float) -> dict[str, Any]:
@@ -99,14 +114,15 @@ def test_each_environment_has_a_film_of_its_best(tmp_path, monkeypatch):
     write_json(tmp_path / "metrics" / "evaluate" / "summary.json", summary)
     for name in names:
         found(tmp_path, name, {})
+    checkout = Checkout(Settings.model_validate(values), tmp_path)
     filmed: list[tuple[str, str, int, str]] = []
 
     def film(cell: Cell, weights: str, seed: int, path: Path) -> None:
-        filmed.append((cell.name, weights, seed, path.name))
+        filmed.append((str(cell.name), weights, seed, path.name))
 
-    monkeypatch.setattr(study, "film", film)
-    monkeypatch.setattr(study, "trained", lambda cell, root: {1: f"of {cell.name}", 2: "no"})
-    study.film_best(Settings.model_validate(values), tmp_path)
+    monkeypatch.setattr(report, "film", film)
+    monkeypatch.setattr(report, "trained", lambda _, cell: {1: f"of {cell.name}", 2: "no"})
+    report.film_best(checkout)
     best = ("platform-mpdqn-inverting", "other-mpdqn-plain")
     assert filmed == [(name, f"of {name}", 1, f"{name.split('-')[0]}-best.gif") for name in best]
 
@@ -116,24 +132,28 @@ def test_the_film_is_of_the_best_seed_of_the_best_cell(tmp_path, monkeypatch):
     write_json(tmp_path / "metrics" / "evaluate" / "summary.json", means)
     found(tmp_path, INVERTING, {"learner.gamma": 0.5})
     filmed: list[tuple] = []
-    monkeypatch.setattr(study, "film", lambda *arguments: filmed.append(arguments))
-    monkeypatch.setattr(study, "trained", lambda cell, root: {1: "one", 2: "two", 3: "three"})
-    study.film_best(small(), tmp_path)
+    monkeypatch.setattr(report, "film", lambda *arguments: filmed.append(arguments))
+    monkeypatch.setattr(report, "trained", lambda *_: {1: "one", 2: "two", 3: "three"})
+    report.film_best(Checkout(small(), tmp_path))
     ((shown, weights, seed, path),) = filmed
-    assert (shown.name, shown.learner.gamma, weights, seed) == (INVERTING, 0.5, "two", 2)
+    assert (str(shown.name), shown.learner.gamma, weights, seed) == (INVERTING, 0.5, "two", 2)
     assert path == tmp_path / "metrics" / "report" / "platform-best.gif"
 
 
 def test_the_exported_seed_is_the_best(tmp_path, monkeypatch):
-    monkeypatch.setattr(models, "trained", lambda cell, root: {1: "one", 2: "two", 3: "three"})
-    job = models._job(cell("mpdqn", "plain"), summary_of(0.1, 0.9, 0.9), tmp_path)
+    monkeypatch.setattr(export, "trained", lambda *_: {1: "one", 2: "two", 3: "three"})
+    found(tmp_path, PLAIN, {"learner.gamma": 0.5})
+    summary = summary_of(0.1, 0.9, 0.9)
+    job = export._job(Checkout(small(), tmp_path), cell("mpdqn", "plain"), summary)
     assert (job.seed, job.weights) == (2, "two")  # the first of equals
+    assert job.evaluated is summary["per_seed"][1]
+    assert job.cell.learner.gamma == 0.5  # as it was tuned
     assert job.folder == tmp_path / "models" / PLAIN
 
 
 def test_the_observations_lie_within_the_bounds():
     trained = cell()
-    rows = models._observations(models.Job(trained, 1, Weights((), (), ()), Path()))
+    rows = export._observations(export.Job(trained, 1, Weights((), (), ()), Path(), {}))
     low, high = trained.task.observation_low, trained.task.observation_high
     assert rows.dtype == np.float32
     assert rows.shape == (1000, 9)
@@ -148,8 +168,9 @@ def test_observations_without_bounds_are_those_that_training_met_with():
     )
     # Means 5 and spreads 2: up to 6 on both sides of the mean, or from the bound there is.
     observed = Observed(*np.array([[4.0] * 3, [5.0] * 3, [16.0] * 3], np.float32))
-    job = models.Job(SimpleNamespace(task=task), 1, Weights((), (), observed), Path())
-    rows = models._observations(job)
+    subject: Any = SimpleNamespace(task=task)
+    job = export.Job(subject, 1, Weights((), (), observed), Path(), {})
+    rows = export._observations(job)
     assert (rows.dtype, rows.shape) == (np.float32, (1000, 3))
     np.testing.assert_allclose(rows.min(axis=0), [0, -1, 1], atol=0.1)
     np.testing.assert_allclose(rows.max(axis=0), [2, 11, 11], atol=0.1)
@@ -158,9 +179,10 @@ def test_observations_without_bounds_are_those_that_training_met_with():
 def test_a_model_card_says_what_the_model_is_and_how_it_was_checked(tmp_path):
     values = small(environments__platform__initial_parameters={"bias": [3.0, 10.0, 400.0]})
     trained = values.cell(INVERTING).replace({"learner.q.learning_rate": 0.00123})
-    job = models.Job(trained, 2, Weights((), (), ()), tmp_path / INVERTING)
-    played = Episodes(np.array([1.0, 0.5]), np.array([7.0, 8.0]), np.ones(2), 0.0, 0.0)
-    models._describe(job, {"mean": 0.98765, "std": None}, 2.34e-7, played, values)
+    best = {"mean": 0.98765, "std": None}
+    job = export.Job(trained, 2, Weights((), (), ()), tmp_path / INVERTING, best)
+    played = Episodes(np.array([1.0, 0.5]), np.array([7.0, 8.0]), np.ones(2), {})
+    export._describe(Checkout(values, tmp_path), job, 2.34e-7, played)
     card = (tmp_path / INVERTING / "README.md").read_text()
     for text in (
         f"# {INVERTING}\n",

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from pamdp.agents.learner import Learner
-from pamdp.agents.policy import Weights
-from pamdp.agents.scaling import Observed, Scaling
-from pamdp.agents.state import LearnerState, Transition
-from pamdp.lazy import tf
+from pamdp.base.lazy import tf
+from pamdp.learning.learner import Learner
+from pamdp.learning.policy import Weights
+from pamdp.learning.scaling import Observed, Scaling
+from pamdp.learning.state import LearnerState, Transition
 from tests.helpers import UNBOUNDED, experienced, learner, minibatch
 
 INF = np.inf
@@ -144,11 +144,11 @@ def test_moments_are_of_what_was_acted_on() -> None:
 def test_a_choice_knows_the_observation_it_is_made_on() -> None:
     agent = unbounded(**EXPLORE_NEVER, parameters__output_std=0.5)
     state = lived(agent)
-    x = agent.policy.parameters(state.x, tf.constant(scaled(ROWS[-1:]), tf.float32))
+    x = agent.policy.parameters(state.x_network.online, tf.constant(scaled(ROWS[-1:]), tf.float32))
     np.testing.assert_allclose(state.choice.parameters, x[0], rtol=1e-3, atol=1e-4)
     assert np.abs(x).max() > 0.1
     without_it = scaled(ROWS[-1:], seen=ROWS[:-1])
-    other = agent.policy.parameters(state.x, tf.constant(without_it, tf.float32))
+    other = agent.policy.parameters(state.x_network.online, tf.constant(without_it, tf.float32))
     assert not np.allclose(state.choice.parameters, other[0], rtol=1e-3, atol=1e-4)
 
 
@@ -174,8 +174,8 @@ def test_targets_are_of_scaled_observations(n_step) -> None:
     rows = [int(np.argmin(np.abs(scaled(ROWS[:-1]) - s).sum(axis=1))) for s in batch.s_tm1]
     final = np.array([min(row + (2 if n_step else 1), 11) for row in rows])
     s = tf.constant(scaled(ROWS[final]), tf.float32)
-    x = agent.policy.parameters(state.target_x, s)
-    value = np.max(agent.policy.q_function.values(state.target_q, s, x), axis=1)
+    x = agent.policy.parameters(state.x_network.target, s)
+    value = np.max(agent.policy.q_function.values(state.q_network.target, s, x), axis=1)
     np.testing.assert_allclose(target, final - rows + value, rtol=1e-3, atol=1e-3)
 
 
@@ -198,8 +198,9 @@ def test_moments_change_decisions_and_bounds_do_not_need_them() -> None:
     state = experienced(agent)
     rows = tf.constant(np.random.default_rng(1).random((20, 3), np.float32))
     one = observed(10.0, [0.0] * 3, [10.0] * 3)
+    x, q = state.x_network.online, state.q_network.online
     decisions = [
-        agent.policy.greedy(Weights(state.x, state.q, moments), rows)
+        agent.policy.greedy(Weights(x, q, moments), rows)
         for moments in (one, one._replace(mean=one.mean + 1.0))
     ]
     assert not np.isclose(decisions[0].parameters, decisions[1].parameters).any()

@@ -9,14 +9,32 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pamdp import seeding
+from pamdp.base import seeding
+from pamdp.base.seeding import Stream
 
 
 def test_stream_is_seed_name_and_step() -> None:
     name = zlib.crc32(b"reset") & 0x7FFFFFFF
-    np.testing.assert_array_equal(seeding.stream(5, "reset", 7), [5 ^ name, 7])
-    np.testing.assert_array_equal(seeding.stream(5, "reset"), [5 ^ name, 0])
-    assert seeding.stream(5, "reset").dtype == tf.int32
+    np.testing.assert_array_equal(seeding.stream(5, Stream.RESET, 7), [5 ^ name, 7])
+    np.testing.assert_array_equal(seeding.stream(5, Stream.RESET), [5 ^ name, 0])
+    assert seeding.stream(5, Stream.RESET).dtype == tf.int32
+
+
+def test_names_of_streams_stay_what_they_are() -> None:
+    # Draws follow from them.
+    assert [str(name) for name in Stream] == [
+        "q_weights",
+        "parameter_weights",
+        "act",
+        "explore",
+        "replay",
+        "objective",
+        "reset",
+        "environment",
+        "evaluation",
+        "random_policy",
+    ]
+    assert len({tuple(seeding.stream(3, name, 5).numpy()) for name in Stream}) == len(Stream)
 
 
 @cache
@@ -27,25 +45,25 @@ def compiled(draw: Callable[..., tf.Tensor], *arguments: Any) -> Callable[[tf.Te
 
 
 def test_same_key_same_draws() -> None:
-    normal, key = compiled(seeding.normal, (4,)), seeding.stream(1, "act", 2)
+    normal, key = compiled(seeding.normal, (4,)), seeding.stream(1, Stream.ACT, 2)
     np.testing.assert_array_equal(normal(key), normal(key))
 
 
 @pytest.mark.parametrize(
     "other",
-    [("act", 1, 0), ("act", 0, 1), ("explore", 0, 0)],
+    [(Stream.ACT, 1, 0), (Stream.ACT, 0, 1), (Stream.EXPLORE, 0, 0)],
     ids=["seed", "step", "name"],
 )
-def test_streams_are_unrelated(other: tuple[str, int, int]) -> None:
+def test_streams_are_unrelated(other: tuple[Stream, int, int]) -> None:
     name, seed, step = other
     n = 10_000
     uniform = compiled(seeding.uniform, (n,))
-    draws = [uniform(seeding.stream(0, "act", 0)), uniform(seeding.stream(seed, name, step))]
+    draws = [uniform(seeding.stream(0, Stream.ACT, 0)), uniform(seeding.stream(seed, name, step))]
     assert abs(np.corrcoef(draws)[0, 1]) < 4 / n**0.5
 
 
 def test_fold() -> None:
-    key = seeding.stream(1, "q_weights", 3)
+    key = seeding.stream(1, Stream.Q_WEIGHTS, 3)
     once, twice = seeding.fold(key, 2), seeding.fold(seeding.fold(key, 1), 1)
     assert tuple(once.numpy()) != tuple(twice.numpy())
     keys = {tuple(seeding.fold(key, index).numpy()) for index in range(100)}
@@ -69,7 +87,7 @@ def test_distributions() -> None:
 
 def test_draws_stay_what_they_are() -> None:
     # Recorded: another generator would change every result of every study.
-    key = seeding.stream(7, "environment", 11)
+    key = seeding.stream(7, Stream.ENVIRONMENT, 11)
     np.testing.assert_array_equal(compiled(seeding.integers, (4,), 1000)(key), [191, 768, 827, 90])
     np.testing.assert_allclose(
         compiled(seeding.uniform, (2,))(key), [0.20363605, 0.6699673], rtol=1e-6

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from pamdp.settings import SettingsError, load
+from pamdp.base.errors import SettingsError
+from pamdp.settings import load
 from tests.helpers import PARAMS, changed, params
 
 PLATFORM = "environments.platform"
@@ -47,7 +48,7 @@ def test_the_real_file_is_right() -> None:
             *(getattr(study.study, field) for field in ("environments", "algorithms", "strategies"))
         )
     ]
-    assert [cell.name for cell in study.cells] == names
+    assert [str(cell.name) for cell in study.cells] == names
     assert study.cell("platform-mpdqn-inverting").strategy.kind == "inverting"
 
 
@@ -67,6 +68,7 @@ MISTAKES: list[tuple[str, str, Any, str]] = [
     (f"{LEARNER}.q.hiden", f"{LEARNER}.q.hiden", [1], "did you mean 'hidden'"),
     (f"{LEARNER}.exploration.theta", f"{LEARNER}.exploration.theta", 0.1, "expected one of kind"),
     ("gradients.reversal.fctor", "gradients.reversal.fctor", 1.0, "did you mean 'factor'"),
+    ("algorithms.pdqn.kin", "algorithms.pdqn.kin", 1.0, "unknown key; .*did you mean 'kind'"),
     (f"{CHAIN}.0.fctor", f"{CHAIN}.0.fctor", 1.0, "did you mean 'factor'"),
     (f"{AHEAD}.step", AHEAD, N_STEP | {"step": 1}, "mean 'steps'"),
     ("tuning.training", "tuning.training", {"steps": 1}, "unknown key; expected one of trials"),
@@ -79,7 +81,10 @@ MISTAKES: list[tuple[str, str, Any, str]] = [
     (f"{PLATFORM}.task.kind", f"{PLATFORM}.task.kind", "platfrom", "did you mean 'platform'"),
     (f"{PLATFORM}.task.kind", f"{PLATFORM}.task.kind", NOTHING, "expected a value, received none"),
     (f"{LEARNER}.exploration.kind", f"{LEARNER}.exploration.kind", "unifrm", "'uniform'"),
-    ("gradients.reversal.kind", "gradients.reversal", {"kind": "plain"}, "expected 'reversal', .*"),
+    ("gradients.reversal.kind", "gradients.reversal", {"factor": 0.1}, "a value, received none"),
+    ("algorithms.pdqn.kind", "algorithms.pdqn.kind", "pdqm", "received 'pdqm'; .* 'pdqn'"),
+    ("algorithms.pdqn.kind", "algorithms.pdqn", {}, "expected a value, received none"),
+    ("algorithms.pdqn", "algorithms.pdqn", "pdqn", "keys with values, received 'pdqn'"),
     (f"{LEARNER}.td_loss", f"{LEARNER}.td_loss", "hubert", "'huber' or 'squared', received 'hub"),
     (f"{LEARNER}.q.activation", f"{LEARNER}.q.activation", "rleu", "did you mean 'relu'"),
     (f"{PLATFORM}.task.version", f"{PLATFORM}.task.version", "v7", "expected 'v0', received 'v7'"),
@@ -141,9 +146,9 @@ MISTAKES: list[tuple[str, str, Any, str]] = [
     ("study.name", "study.name", "a b; rm", "lower-case letters.*received 'a b; rm'"),
     ("study.strategies.1", "study.strategies", ["plain", "plain"], "once, received 'plain' again"),
     ("study.strategies.0", "study.strategies", ["plan"], "received 'plan'; did you mean 'plain'"),
-    ("study.strategies.0", "study.strategies", ["reversal_inverting"], "expected one of inv"),
-    ("study.strategies", "study.strategies", [], "at least one strategy or chain, received none"),
-    ("study.chains.0", "study.chains", ["plain"], "expected one of reversal_inverting, .*'plain'"),
+    ("study.strategies.0", "study.strategies", ["reversal_invert"], "mean 'reversal_inverting'"),
+    ("study.strategies", "study.strategies", [], "list of at least 1"),
+    ("study.chains", "study.chains", ["reversal_inverting"], "unknown key; expected one of name"),
     ("study.algorithms.0", "study.algorithms", ["mpdqm"], "did you mean 'mpdqn'"),
     ("study.algorithms", "study.algorithms", [], "list of at least 1"),
     ("study.environments.0", "study.environments", ["platfrm"], "did you mean 'platform'"),
@@ -266,7 +271,8 @@ def test_a_file_that_is_none(tmp_path, text, said) -> None:
 
 def test_a_missing_file_and_a_folder(tmp_path) -> None:
     assert message_of(tmp_path / "no.yaml") == (
-        f"{tmp_path / 'no.yaml'}: expected a settings file, received No such file or directory"
+        f"{tmp_path / 'no.yaml'}: expected a settings file in {Path.cwd()}, received none; "
+        "`pamdp init` starts a study in a folder"
     )
     assert "expected a settings file, received Is a directory" in message_of(tmp_path)
 

@@ -2,101 +2,43 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from pamdp.envs import platform
-from pamdp.records import read_json, write_json
-from pamdp.settings import Settings, SettingsError
-from pamdp.stages import runs, study
+from pamdp import provenance
+from pamdp.base.errors import SettingsError
+from pamdp.base.task import Task
+from pamdp.checkout import Checkout
+from pamdp.files import read_json, write_json
+from pamdp.settings import Settings
+from pamdp.stages import setup
 from tests.helpers import ROOT, changed, params, settings
 from tests.unit.two_cells import PLAIN, small
 
-
-@pytest.fixture(autouse=True)
-def _quiet(monkeypatch) -> None:
-    monkeypatch.setenv("PAMDP_TRACKING", "off")
-    monkeypatch.setenv("PAMDP_WORKERS", "1")
+# -- Environments ----------------------------------------------------------------------------------
 
 
-LOCK = """\
-# written by a tool
-numpy==2.4.6 \\
-    --hash=sha256:1111
-    # via somebody==1.0
-optuna==5.0.0 ; python_version < "4" \\
-    --hash=sha256:2222
-pywin32==306 ; sys_platform == "win32" \\
-    --hash=sha256:3333
-Some_Tool==1.2.post1
-"""
-
-
-@pytest.fixture
-def lock(tmp_path, monkeypatch):
-    """A lock file, and what is installed: change it at will."""
-    installed = {"numpy": "2.4.6", "optuna": "5.0.0", "Some_Tool": "1.2.post1"}
-
-    def version(name: str) -> str:
-        if name not in installed:
-            raise study.PackageNotFoundError(name)
-        return installed[name]
-
-    monkeypatch.setattr(study, "version", version)
-    (tmp_path / "requirements.lock").write_text(LOCK)
-    return SimpleNamespace(path=tmp_path / "requirements.lock", installed=installed)
-
-
-def test_the_locked_versions_are_accepted(lock):
-    study.check_versions(lock.path)
-
-
-def test_all_other_versions_are_listed(lock):
-    lock.installed.update({"numpy": "2.4.5", "Some_Tool": "1.2"})
-    with pytest.raises(SettingsError) as error:
-        study.check_versions(lock.path)
-    assert str(error.value).splitlines() == [
-        "the installed packages are not those of requirements.lock:",
-        "  numpy: expected 2.4.6, found 2.4.5",
-        "  Some_Tool: expected 1.2.post1, found 1.2",
-        "run `make study`, or `pip install --require-hashes -r requirements.lock`",
-    ]
-
-
-def test_a_tool_may_be_missing_and_what_computes_may_not(lock):
-    del lock.installed["Some_Tool"]
-    study.check_versions(lock.path)
-    del lock.installed["optuna"]
-    with pytest.raises(SettingsError, match=r"  optuna: expected 5\.0\.0, found none\n"):
-        study.check_versions(lock.path)
-
-
-def test_the_lock_has_all_that_results_come_from():
-    pinned = {requirement.name for requirement in study._pinned(ROOT / "requirements.lock")}
-    assert pinned >= set(study.RESULT_PACKAGES)
-
-
-def test_a_described_environment():
-    benchmark = settings().environments["platform"]
-    facts = study.describe(benchmark)
+def test_a_described_environment(tmp_path):
+    task = settings().environments["platform"].task
+    setup.set_up(Checkout(small(), tmp_path))
+    facts = read_json(tmp_path / "metrics" / "setup" / "environments" / "platform.json")
     random = facts.pop("random_policy")
-    folder = Path(platform.__file__).parent
-    code = [folder / f"{name}.py" for name in ("base", "canvas", "platform")]
-    code.append(folder.parent / "structure.py")
     assert facts == {
         "id": "pamdp/Platform-v0",
-        "source": hashlib.sha256(b"".join(file.read_bytes() for file in code)).hexdigest(),
+        "source": provenance.digest(task.sources)["source"],
         "distributions": {},
         "max_episode_steps": 200,
         "observation": {
             "shape": [9],
-            "low": benchmark.task.observation_low.tolist(),
-            "high": benchmark.task.observation_high.tolist(),
+            "low": task.observation_low.tolist(),
+            "high": task.observation_high.tolist(),
         },
         "actions": [
             {"name": "run", "low": [0.0], "high": [30.0]},
@@ -108,7 +50,13 @@ def test_a_described_environment():
     assert 0.1 < random["return_mean"] < 0.4
     assert 0.05 < random["return_std"] < 0.3
     assert 1 < random["length_mean"] < 5
-    json.dumps(facts)
+
+
+def test_the_code_of_an_environment_is_what_its_behaviour_follows_from():
+    files = provenance.follow(settings().environments["platform"].task.sources).files
+    ours = {name.removeprefix("pamdp.") for name in files}
+    assert ours >= {"base.component", "base.environment", "envs.canvas", "envs.platform"}
+    assert not {name for name in ours if name.startswith(("algorithms", "learning", "stages"))}
 
 
 @pytest.mark.parametrize(
@@ -119,32 +67,94 @@ def test_a_described_environment():
         ("CartPole-v1", "CartPole-v1: expected the action space Tuple"),
     ],
 )
-def test_a_refused_environment_is_named(tmp_path, monkeypatch, identifier, expected):
-    monkeypatch.setattr(study, "check_versions", lambda lock: None)
+def test_a_refused_environment_is_named(tmp_path, identifier, expected):
     task = {"kind": "gymnasium", "id": identifier}
     with pytest.raises(SettingsError) as error:
-        study.set_up(small(environments__platform__task=task), tmp_path)
+        setup.set_up(Checkout(small(environments__platform__task=task), tmp_path))
     assert str(error.value).startswith("environments.platform.task: ")
     assert expected in str(error.value)
     assert not list(tmp_path.glob("metrics/setup/environments/*"))
 
 
+# -- Facts -----------------------------------------------------------------------------------------
+
+
 @pytest.fixture
-def set_up(tmp_path, monkeypatch):
-    """Setup in a folder, of all but what takes long."""
-    monkeypatch.setattr(study, "check_versions", lambda lock: None)
-    monkeypatch.setattr(study, "describe", lambda benchmark: {"kind": benchmark.task.kind})
-    return lambda values: study.set_up(values, tmp_path)
+def set_up(tmp_path, monkeypatch) -> Callable[..., list[str]]:
+    """Setup in a folder, of all but what takes long; gives the kinds that were measured."""
+    measured: list[str] = []
+
+    def describe(task: Task) -> dict[str, Any]:
+        measured.append(task.kind)
+        return {"kind": task.kind}
+
+    def set_up(values: Settings | None = None) -> list[str]:
+        measured.clear()
+        setup.set_up(Checkout(values or small(), tmp_path))
+        return [*measured]
+
+    monkeypatch.setattr(setup, "describe", describe)
+    return set_up
+
+
+def facts(root: Path) -> dict[str, Any]:
+    """What setup wrote, by name."""
+    folder = root / "metrics" / "setup"
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {p.relative_to(folder).with_suffix("").as_posix(): read_json(p) for p in paths}
+
+
+def differing(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
+    return {name for name in before | after if before.get(name) != after.get(name)}
+
+
+@pytest.fixture
+def edited(monkeypatch) -> Callable[[str], None]:
+    """Gives a module of ours other code, as far as digests see."""
+    code, names = provenance.code, set[str]()
+
+    def other(path: Path) -> bytes:
+        changed = any(path == ROOT / f"src/pamdp/{name}.py" for name in names)
+        return code(path) + (b"changed" if changed else b"")
+
+    monkeypatch.setattr(provenance, "code", other)
+    return names.add
 
 
 def test_setup_writes_what_results_depend_on(tmp_path, set_up):
-    set_up(small())
-    folder = tmp_path / "metrics" / "setup"
-    assert read_json(folder / "environments" / "platform.json") == {"kind": "platform"}
-    packages = read_json(folder / "versions.json")["packages"]
+    set_up()
+    found = facts(tmp_path)
+    assert set(found) == {
+        "algorithms/mpdqn",
+        *(f"code/{stage}" for stage in ("tune", "train", "evaluate", "export", "report")),
+        "descriptions",
+        "environments/platform",
+        "measured",
+        "strategies/inverting",
+        "strategies/plain",
+        "versions",
+    }
+    packages = found["versions"]["packages"]
     assert set(packages) == {"gymnasium", "numpy", "optuna", "tensorflow"}
     assert packages["numpy"] == np.__version__
-    assert runs.versions(tmp_path) == {"packages": packages}
+    assert found["environments/platform"]["kind"] == "platform"
+    for name in ("algorithms/mpdqn", "strategies/inverting", "strategies/plain"):
+        assert set(found[name]) == {"kind", "source", "distributions"}
+        assert found[name]["kind"] == name.split("/")[1]
+        assert len(found[name]["source"]) == 64
+    words = found["descriptions"]
+    assert words["algorithms"]["mpdqn"]["title"] == "MP-DQN"
+    assert set(words["strategies"]) == {"plain", "inverting"}
+    assert set(words["strategies"]["plain"]) == {"kind", "title", "rule", "reference"}
+
+
+def test_facts_have_the_names_of_the_settings(tmp_path, set_up):
+    own = {"algorithms__mine": {"kind": "spdqn"}, "gradients__strong": {"kind": "zeroing"}}
+    set_up(small(study__algorithms=["mine"], study__strategies=["strong"], **own))
+    found = facts(tmp_path)
+    assert found["algorithms/mine"]["kind"] == "spdqn"
+    assert found["strategies/strong"]["kind"] == "zeroing"
+    assert found["descriptions"]["algorithms"]["mine"]["title"] == "SP-DQN"
 
 
 def test_setup_describes_what_the_study_uses(tmp_path, set_up):
@@ -153,10 +163,17 @@ def test_setup_describes_what_the_study_uses(tmp_path, set_up):
     block = changed(values["environments"]["platform"], {"task": task})
     values["environments"] |= {"paid_late": block, "unused": block}
     values["study"]["environments"] = ["paid_late"]
-    set_up(small())
-    set_up(Settings.model_validate(values))
+    assert set_up(small()) == ["platform"]
+    assert set_up(Settings.model_validate(values)) == ["sparse"]
     (only,) = (tmp_path / "metrics" / "setup" / "environments").iterdir()
-    assert (only.name, read_json(only)) == ("paid_late.json", {"kind": "sparse"})
+    assert (only.name, read_json(only)["kind"]) == ("paid_late.json", "sparse")
+
+
+def test_facts_of_what_the_study_no_longer_has_are_removed(tmp_path, set_up):
+    set_up(small(**{"study.algorithms": ["mpdqn", "pdqn"]}))
+    before = set(facts(tmp_path))
+    set_up(small(**{"study.strategies": ["plain"]}))
+    assert before - set(facts(tmp_path)) == {"algorithms/pdqn", "strategies/inverting"}
 
 
 def test_setup_removes_cells_that_the_study_no_longer_has(tmp_path, set_up):
@@ -173,16 +190,117 @@ def test_setup_removes_cells_that_the_study_no_longer_has(tmp_path, set_up):
     }
 
 
-def test_an_environment_whose_code_has_changed_is_described_anew(tmp_path):
-    task = {"kind": "gymnasium", "id": "tests.user_environment:Reach-v0"}
+def test_unchanged_facts_are_not_written_again(tmp_path, set_up):
+    def written() -> dict[Path, tuple[int, int]]:
+        stats = {path: path.stat() for path in tmp_path.rglob("*.json")}
+        return {path: (stat.st_ino, stat.st_mtime_ns) for path, stat in stats.items()}
+
+    set_up()
+    before = written()
+    set_up()
+    assert written() == before
+    set_up(small(gradients__inverting={"kind": "zeroing"}))
+    now = {path.stem for path, state in written().items() if before[path] != state}
+    assert now == {"inverting", "descriptions"}
+
+
+# -- What is measured anew -------------------------------------------------------------------------
+
+
+def test_an_unchanged_environment_is_not_measured_again(tmp_path, set_up, capsys):
+    assert set_up() == ["platform"]
+    assert capsys.readouterr().out == "setup: measuring platform\n"
+    before = facts(tmp_path)
+    assert set_up() == []
+    assert set_up(small(study__seeds=[3], environments__platform__return_threshold=0.5)) == []
+    assert capsys.readouterr().out == ""
+    assert facts(tmp_path) == before
+
+
+def test_without_anything_to_measure_tensorflow_is_not_loaded(tmp_path, set_up):
+    set_up()
+    program = (
+        "import sys\n"
+        "from pamdp.stages import setup\n"
+        "from tests.unit.test_setup import Checkout, Path, small\n"
+        "setup.set_up(Checkout(small(), Path(sys.argv[1])))\n"
+        "print('tensorflow' in sys.modules)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_another_setting_measures_anew(set_up):
+    set_up()
+    assert set_up(small(environments__platform__task__noise=0.5)) == ["platform"]
+    assert set_up(small(environments__platform__task={"kind": "catch_point"})) == ["catch_point"]
+
+
+def test_facts_that_are_gone_are_measured_anew(tmp_path, set_up):
+    set_up()
+    (tmp_path / "metrics/setup/environments/platform.json").unlink()
+    assert set_up() == ["platform"]
+
+
+def test_other_versions_measure_anew(set_up, monkeypatch):
+    set_up()
+    monkeypatch.setattr(setup, "version", lambda name: "0")
+    assert set_up() == ["platform"]
+
+
+@pytest.mark.parametrize("module", ["envs/platform", "base/environment", "learning/rollout"])
+def test_other_code_of_an_environment_or_of_what_measures_it_measures_anew(set_up, edited, module):
+    set_up()
+    edited("envs/goal")
+    assert set_up() == []
+    edited(module)
+    assert set_up() == ["platform"]
+
+
+def test_an_environment_of_the_users_own_is_measured_anew_when_its_code_changes(
+    tmp_path, set_up, monkeypatch
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "lamp_of_mine.py"
+    path.write_text(
+        "import gymnasium\n"
+        "class Lamp(gymnasium.Env): pass\n"
+        "gymnasium.register('Lamp-v0', Lamp, max_episode_steps=8)\n"
+    )
+    task = {"kind": "gymnasium", "id": "lamp_of_mine:Lamp-v0"}
     values = small(environments__platform__task=task)
-    path = tmp_path / "metrics" / "setup" / "environments" / "platform.json"
-    study.forget_changed(values, tmp_path)  # nothing is there yet
-    write_json(path, {"source": study._digest(values.environments["platform"].task)})
-    study.forget_changed(values, tmp_path)
-    assert path.is_file()
-    write_json(path, {"source": "that of other code"})
-    study.forget_changed(small(), tmp_path)  # another environment stands there now
-    assert path.is_file()
-    study.forget_changed(values, tmp_path)
-    assert not path.is_file()
+    assert set_up(values) == ["gymnasium"]
+    assert "gymnasium" in json.dumps(facts(tmp_path)["environments/platform"]["distributions"])
+    path.write_text(path.read_text() + "# a comment\n")
+    assert set_up(values) == []
+    path.write_text(path.read_text() + "SIZE = 2\n")
+    assert set_up(values) == ["gymnasium"]
+
+
+# -- Which facts follow from which code ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("module", "changes"),
+    [
+        ("algorithms/mpdqn", {"algorithms/mpdqn"}),
+        ("strategies/inverting", {"strategies/inverting", "strategies/both"}),
+        ("strategies/reversal", {"strategies/both"}),
+        ("strategies/chain", {"strategies/both"}),
+        ("stages/train", {"code/train"}),
+        ("tuning/study", {"code/tune"}),
+        ("stages/watch", set()),
+        ("engines/processes", set()),
+    ],
+)
+def test_other_code_changes_the_facts_that_follow_from_it(
+    tmp_path, set_up, edited, module, changes
+):
+    both = [{"kind": "reversal", "factor": 0.1, "scope": "taken"}, {"kind": "inverting"}]
+    values = small(study__strategies=["plain", "inverting", "both"], gradients__both=both)
+    set_up(values)
+    before = facts(tmp_path)
+    edited(module)
+    assert set_up(values) == []
+    assert differing(before, facts(tmp_path)) == changes

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pamdp.spaces import Action, ActionSpec
+from pamdp.base.spaces import Action, ActionSpec
 
 EQUAL = ActionSpec((Action("a", (0.0,), (10.0,)), Action("b", (-2.0,), (2.0,))))
 UNEQUAL = ActionSpec(
@@ -57,6 +57,23 @@ def test_take() -> None:
     np.testing.assert_array_equal(
         UNEQUAL.take(parameters, tf.constant([0, 1, 2])), [[1, 2], [0, 0], [3, 0]]
     )
+
+
+def test_what_is_executed_is_clipped_and_in_units_of_the_environment() -> None:
+    scaled = tf.constant([[0.5, -3.0, 0.0], [9.0, 9.0, 9.0], [1.5, 0.0, 0.5]])
+    np.testing.assert_allclose(
+        UNEQUAL.executed(scaled, tf.constant([0, 1, 2])), [[15, -15], [0, 0], [3.5, 0]]
+    )
+    # A parameter beyond its bound is at it, exactly.
+    np.testing.assert_array_equal(EQUAL.executed(tf.constant([[0, 1.01]]), tf.constant([1])), [[2]])
+
+
+def test_an_element_of_the_space_has_the_action_s_own_parameters() -> None:
+    index, blocks = UNEQUAL.element(2, np.float32([3.5, 9.0]))
+    assert (index, [block.tolist() for block in blocks]) == (2, [[0, -15], [], [3.5]])
+    assert (index, blocks) in UNEQUAL.space()
+    blocks[0][:] = 1  # each is new
+    assert UNEQUAL.element(1, np.zeros(2))[1][0].tolist() == [0, -15]
 
 
 def test_no_parameters_at_all() -> None:

@@ -10,16 +10,15 @@ import tensorflow as tf
 from gymnasium.wrappers import TimeLimit
 from pydantic import TypeAdapter
 
-from pamdp.envs import Environment
-from pamdp.envs.adapter import FunctionalEnv
-from pamdp.envs.base import Path
+from pamdp.base.component import floats, with_floats
+from pamdp.base.environment import Environment, Path
+from pamdp.bridge.adapter import FunctionalEnv
 from pamdp.envs.hard_move import HardMove
 from pamdp.envs.members import MEMBERS
 from pamdp.envs.platform import Platform
 from pamdp.envs.point_mass import Body
 from pamdp.envs.sparse import Sparse
-from pamdp.evaluation import Episodes, rollout, uniform
-from pamdp.structure import floats, with_floats
+from pamdp.learning.rollout import Episodes, rollout, uniform
 
 MOVE, PLATFORM = HardMove(kind="hard_move"), Platform(kind="platform", noise=0.5)
 KEY = (3, 4)
@@ -35,7 +34,7 @@ def random_policy(task: Environment, episodes: int) -> Episodes:
     def play(key: tf.Tensor) -> Episodes:
         return rollout(partial(uniform, task.actions), task, key, episodes)
 
-    return Episodes(*(leaf.numpy() for leaf in play(tf.constant(KEY))))
+    return tf.nest.map_structure(lambda leaf: leaf.numpy(), play(tf.constant(KEY)))
 
 
 # -- What is paid ----------------------------------------------------------------------------------
@@ -53,7 +52,7 @@ def test_same_episodes_and_same_returns(kind: str) -> None:
 
 def test_the_time_limit_pays_too() -> None:
     episodes = random_policy(sparse(MOVE), 200)
-    late = (episodes.lengths == MOVE.max_episode_steps) & (episodes.successes == 0)
+    late = (episodes.lengths == MOVE.time_limit) & (episodes.successes == 0)
     assert 100 < late.sum() < 200
     assert (episodes.returns[late] < 0).all()
 
@@ -75,7 +74,7 @@ def stepped(task: Environment, state: Any, actions: list[int]) -> list[Any]:
 
 def test_each_copy_is_paid_at_its_own_end() -> None:
     # The first body goes east to its target, the second one stays too far away to the end.
-    task, east, limit = sparse(MOVE), 0b1000, MOVE.max_episode_steps
+    task, east, limit = sparse(MOVE), 0b1000, MOVE.time_limit
     body = Body(tf.zeros([2, 2]), tf.zeros([2, 2]), tf.constant([[0.3, 0.0], [-1.0, 0.5]]))
     start = task.initial(tf.constant(KEY), 2)._replace(task=body)
     actions = [east] * limit
@@ -93,9 +92,7 @@ def test_each_copy_is_paid_at_its_own_end() -> None:
 
 
 def test_nothing_is_carried_over_to_the_next_episode() -> None:
-    dense, held = (
-        TimeLimit(FunctionalEnv(task), MOVE.max_episode_steps) for task in (MOVE, sparse(MOVE))
-    )
+    dense, held = (TimeLimit(FunctionalEnv(task), MOVE.time_limit) for task in (MOVE, sparse(MOVE)))
     spec, random = MOVE.actions, np.random.default_rng(1)
     observations = [env.reset(seed=5)[0] for env in (dense, held)]
     for _ in range(3):
@@ -142,7 +139,7 @@ def test_settings() -> None:
 def test_spaces(task: Environment) -> None:
     wrapped = sparse(task)
     assert wrapped.actions is task.actions
-    assert wrapped.max_episode_steps == task.max_episode_steps
+    assert wrapped.time_limit == task.time_limit
     np.testing.assert_array_equal(wrapped.observation_low, task.observation_low)
     np.testing.assert_array_equal(wrapped.observation_high, task.observation_high)
     state = wrapped.initial(tf.constant(KEY), 3)

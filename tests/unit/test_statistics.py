@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pamdp import statistics
-from pamdp.statistics import Estimate, Evaluation
+from pamdp.learning.cell import CellName
+from pamdp.statistics import Estimate, Measured
 
 
 @pytest.fixture
@@ -119,7 +120,7 @@ def test_steps() -> None:
     assert statistics.median_steps([1_000, None]) is None
 
 
-def evaluation(**changes) -> Evaluation:
+def measured(**changes) -> Measured:
     values = {
         "seeds": [1, 2],
         "returns": np.array([[0.0, 1.0], [1.0, 1.0]], np.float32),
@@ -127,17 +128,14 @@ def evaluation(**changes) -> Evaluation:
         "successes": np.array([[False, True], [True, True]]),
         "curves": [[(0, 0.2), (500, 0.95)], [(0, 0.1), (500, 0.8)]],
         "threshold": 0.9,
-        "clipped_share": 0.25,
-        "near_bound_share": 0.5,
-        "random_return": 0.3,
-        "initial_parameters": "none",
+        "means": {"clipped_share": 0.25, "near_bound_share": 0.5},
     }
-    return Evaluation(**(values | changes))
+    return Measured(**(values | changes))
 
 
 def test_summary_by_hand(generator: np.random.Generator) -> None:
     # The seeds' scores are 1/2 and 1: mean 3/4, sample deviation sqrt(1/8).
-    assert statistics.summarise(evaluation(), generator) == {
+    assert statistics.summarise(measured(), generator) == {
         "return": {
             "mean": 0.75,
             "mean_low": 0.5,
@@ -156,13 +154,11 @@ def test_summary_by_hand(generator: np.random.Generator) -> None:
         "steps_to_return": {"threshold": 0.9, "per_seed": [500, None], "median": None},
         "clipped_share": 0.25,
         "near_bound_share": 0.5,
-        "random_policy": {"mean": 0.3},
-        "initial_parameters": "none",
     }
 
 
 def test_summary_without_success_and_of_one_seed(generator: np.random.Generator) -> None:
-    single = evaluation(
+    single = measured(
         seeds=[5], returns=np.array([[0.4]]), lengths=np.array([[3]]), successes=None, curves=[[]]
     )
     found = statistics.summarise(single, generator)
@@ -174,9 +170,9 @@ def test_summary_without_success_and_of_one_seed(generator: np.random.Generator)
 
 def test_unusable_values_are_refused(generator: np.random.Generator) -> None:
     with pytest.raises(ValueError, match=r"\[2 seeds, episodes\], received shape \(3, 2\)"):
-        statistics.summarise(evaluation(returns=np.zeros((3, 2))), generator)
+        statistics.summarise(measured(returns=np.zeros((3, 2))), generator)
     with pytest.raises(ValueError, match=r"at positions \[1\]"):
-        statistics.summarise(evaluation(returns=np.array([[0.0], [np.nan]])), generator)
+        statistics.summarise(measured(returns=np.array([[0.0], [np.nan]])), generator)
     with pytest.raises(ValueError, match="at least one seed"):
         statistics.bootstrap(np.array([]), statistics.mean, generator)
 
@@ -189,14 +185,16 @@ def test_comparisons_of_a_cell(generator: np.random.Generator) -> None:
         "goal-mpdqn-inverting": np.array([[0.0], [0.0]]),
     }
     clear = {"probability": 1.0, "low": 1.0, "high": 1.0}
-    assert statistics.compare("platform-mpdqn-reversal", returns, generator) == {
+    assert statistics.compare(CellName.parse("platform-mpdqn-reversal"), returns, generator) == {
         "over_plain": clear,
         "over_inverting": None,  # not in this environment
         "over_pdqn": None,  # no P-DQN with reversal
     }
-    found = statistics.compare("platform-mpdqn-plain", returns, generator)
+    found = statistics.compare(CellName.parse("platform-mpdqn-plain"), returns, generator)
     assert found["over_plain"] is None  # itself
     over_pdqn = found["over_pdqn"]
     assert over_pdqn is not None
     assert over_pdqn["probability"] == 0.75
-    assert not any(statistics.compare("platform-pdqn-plain", returns, generator).values())
+    assert not any(
+        statistics.compare(CellName.parse("platform-pdqn-plain"), returns, generator).values()
+    )

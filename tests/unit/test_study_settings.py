@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from pamdp.algorithms import ALGORITHMS
-from pamdp.lazy import tf
-from pamdp.programs import policy_of
-from pamdp.settings import Settings, Training
-from pamdp.structure import floats, structure
+from pamdp.base.component import floats, structure
+from pamdp.base.lazy import tf
+from pamdp.learning.cell import policy_of
+from pamdp.learning.training import Training
+from pamdp.settings import Settings
 from tests.helpers import changed, params, settings, undashed
 
 LEARNER = "environments__platform__learner"
@@ -19,7 +20,7 @@ N_STEP = {"steps": 3, "beta": 0.5}
 
 def test_a_smaller_study_needs_no_smaller_space() -> None:
     small = settings(study__strategies=["plain"], study__algorithms=["pdqn"])
-    assert [cell.name for cell in small.cells] == ["platform-pdqn-plain"]
+    assert [str(cell.name) for cell in small.cells] == ["platform-pdqn-plain"]
 
 
 def test_without_trials_the_ranges_of_tuning_do_not_matter() -> None:
@@ -28,9 +29,32 @@ def test_without_trials_the_ranges_of_tuning_do_not_matter() -> None:
 
 
 def test_chains_are_cells() -> None:
-    study = settings(study__chains=["reversal_inverting"], study__strategies=[])
-    assert [cell.strategy_name for cell in study.cells] == ["reversal_inverting"] * 2
+    study = settings(study__strategies=["reversal_inverting"])
+    assert [cell.name.strategy for cell in study.cells] == ["reversal_inverting"] * 2
     assert floats(study.cells[0])["strategy.members.0.factor"] == 0.1
+
+
+def test_names_of_ones_own_stand_for_a_kind_with_other_settings() -> None:
+    study = settings(
+        study__algorithms=["mine"],
+        study__strategies=["strong", "reversal"],
+        algorithms__mine={"kind": "spdqn"},
+        gradients__strong={"kind": "reversal", "factor": 0.5, "scope": "all"},
+    )
+    strong, known = study.cells
+    assert str(strong.name) == "platform-mine-strong"
+    assert (strong.algorithm.kind, strong.strategy.kind, strong.strategy.factor) == (
+        "spdqn",
+        "reversal",
+        0.5,
+    )
+    assert (known.strategy.factor, known.name.strategy) == (0.1, "reversal")
+    assert study.cell("platform-mine-strong") == strong
+
+
+def test_a_name_of_another_kind_is_no_mistake() -> None:
+    study = settings(study__strategies=["reversal"], gradients__reversal={"kind": "plain"})
+    assert study.cells[0].strategy.kind == "plain"
 
 
 def test_integers_are_numbers_and_become_floats() -> None:
@@ -51,7 +75,7 @@ def with_a_second_environment(**changes: Any) -> Settings:
 
 def test_cells_that_the_study_does_not_run_need_not_fit_the_ranges_of_tuning() -> None:
     study = with_a_second_environment()
-    assert {cell.environment for cell in study.cells} == {"platform"}
+    assert {cell.name.environment for cell in study.cells} == {"platform"}
     said = r"tuning.space.0: expected a range around 0.5, with which fast-pdqn-plain starts"
     with pytest.raises(ValueError, match=said):
         with_a_second_environment(study__environments=["platform", "fast"])
@@ -114,14 +138,14 @@ def test_a_sparse_environment_is_a_task() -> None:
     task = {"kind": "sparse", "task": {"kind": "platform", "version": "v0", "noise": 0.5}}
     cell = settings(environments__platform__task=task).cells[0]
     assert floats(cell)["task.task.noise"] == 0.5
-    assert cell.functional.gymnasium_id == "pamdp/SparsePlatform-v0"
+    assert cell.task.gymnasium_id == "pamdp/SparsePlatform-v0"
 
 
 def test_every_environment_of_the_file_can_be_studied_as_it_stands() -> None:
     """Naming it is enough: what tuning varies goes around what it starts with."""
     names = list(params()["environments"])
     study = settings(study__environments=names, study__algorithms=list(ALGORITHMS))
-    assert {cell.environment for cell in study.cells} == set(names)
+    assert {cell.name.environment for cell in study.cells} == set(names)
 
 
 def test_goal_starts_from_the_published_parameters() -> None:

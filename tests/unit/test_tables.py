@@ -1,10 +1,21 @@
 """The tables of the report, of invented studies whose numbers are known."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from pamdp.reporting import findings, tables
+from pamdp.reporting.data import read_study
 from pamdp.reporting.page import inline
+from pamdp.strategies import STRATEGIES
 from tests.unit.fake_study import Fake, grid, section_of
+
+# Sorted by name, `mpdqn_wide` would come first, and `mild` before `plain`.
+NAMED = {"mpdqn_wide": "mpdqn", "mild": "reversal", "reversal_weak": "reversal", "both": "chain"}
+LEVELS = {
+    f"platform-{algorithm}-{strategy}": 0.5 + 0.1 * row + 0.01 * column
+    for column, algorithm in enumerate(("mpdqn_wide", "pdqn", "mpdqn"))
+    for row, strategy in enumerate(("both", "mild", "plain", "reversal", "reversal_weak"))
+}
 
 
 def test_tables_by_hand(tmp_path: Path) -> None:
@@ -38,7 +49,7 @@ def test_shares_of_successes_where_others_report_these(tmp_path: Path) -> None:
     section = section_of(tmp_path, Fake(levels, spread=0.0))
     successes = {"pdqn-inverting": 0.5, "mpdqn-inverting": 0.25, "pdqn-plain": 0.125}
     for cell in section.cells.values():
-        share = successes[f"{cell.algorithm}-{cell.strategy}"]
+        share = successes[f"{cell.name.algorithm}-{cell.name.strategy}"]
         cell.summary["success"].update(mean=share, low=share - 0.1, high=share + 0.1)
     returns, shares = tables.score_tables(section)
     assert returns.markdown().splitlines()[2:] == [
@@ -81,6 +92,50 @@ def test_steps_name_the_seeds_that_got_there(tmp_path: Path) -> None:
     changed = {**cell.summary, "steps_to_return": steps}
     object.__setattr__(cell, "summary", changed)
     assert tables.details_table(section, "pdqn").rows[0][4] == "12,000 (2 of 3)"
+
+
+def test_names_stand_beside_their_kinds(tmp_path: Path) -> None:
+    section = section_of(tmp_path, Fake(LEVELS, spread=0.0, kinds=NAMED))
+    (returns,) = tables.score_tables(section)
+    assert returns.header == ("Strategy", "P-DQN", "MP-DQN", "MP-DQN (mpdqn_wide)")
+    assert returns.markdown().splitlines()[2:7] == [
+        "| `plain` | 0.710 [0.710, 0.710] | 0.720 [0.720, 0.720] | 0.700 [0.700, 0.700] |",
+        "| `mild` | 0.610 [0.610, 0.610] | 0.620 [0.620, 0.620] | 0.600 [0.600, 0.600] |",
+        "| `reversal` | 0.810 [0.810, 0.810] | 0.820 [0.820, 0.820] | 0.800 [0.800, 0.800] |",
+        "| `reversal_weak` | **0.910** [0.910, 0.910] | **0.920** [0.920, 0.920] "
+        "| **0.900** [0.900, 0.900] |",
+        "| `both` | 0.510 [0.510, 0.510] | 0.520 [0.520, 0.520] | 0.500 [0.500, 0.500] |",
+    ]
+    details = tables.details_table(section, "mpdqn_wide")
+    assert details.caption.startswith("MP-DQN (mpdqn_wide) on Platform.")
+    assert findings.describe(section.best) == "MP-DQN with `reversal_weak`"
+    against = [line for line in findings.differences(section) if "against P-DQN" in line]
+    worse = "`plain`, `mild`, `reversal`, `reversal_weak` and `both`"
+    assert against[1] == f"MP-DQN (mpdqn_wide) against P-DQN: worse with {worse}."
+
+
+def test_the_rule_of_a_name_is_that_of_its_kind(tmp_path: Path) -> None:
+    section_of(tmp_path, Fake(LEVELS, kinds=NAMED))
+    assert tables.strategies_table(read_study(tmp_path)).rows == (
+        ("`plain`", STRATEGIES["plain"].rule),
+        ("`mild`", STRATEGIES["reversal"].rule),
+        ("`reversal`", STRATEGIES["reversal"].rule),
+        ("`reversal_weak`", STRATEGIES["reversal"].rule),  # a chain is explained by its members
+    )
+
+
+def test_a_new_measure_can_be_shown_by_one_more_column(tmp_path: Path) -> None:
+    section = section_of(tmp_path, Fake(LEVELS, kinds=NAMED, means={"effort": 0.123456}))
+    shown = tables.details_table(section, "mpdqn_wide")
+    cells = section.of("mpdqn_wide")
+    rows = [
+        (*row, tables.number(cell.summary["effort"], 2))
+        for row, cell in zip(shown.rows, cells, strict=True)
+    ]
+    more = replace(shown, header=(*shown.header, "Effort"), rows=tuple(rows))
+    lines = more.markdown().splitlines()
+    assert lines[0].endswith("| Clipped % | Near bound % | Effort |")
+    assert [line.split(" | ")[-1] for line in lines[2:]] == ["0.12 |"] * 5
 
 
 def test_texts_are_escaped() -> None:

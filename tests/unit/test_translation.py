@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Tuple
 
-from pamdp.envs.gymnasium import Gymnasium
-from pamdp.envs.translation import Actions, Observations
-from pamdp.problems import SettingsError
+from pamdp.base.errors import SettingsError
+from pamdp.bridge.gymnasium import Gymnasium
+from pamdp.bridge.translation import Actions, Observations
 from tests.user_environment import ACTIONS, OBSERVATIONS, UNIT
 
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from pamdp import export, host, watching
-from pamdp.envs.gymnasium import Gymnasium
+from pamdp import export, watching
+from pamdp.base.errors import EnvironmentFailure, PamdpError
+from pamdp.base.lazy import tf
+from pamdp.bridge.gymnasium import Gymnasium
 from pamdp.films import Frame
-from pamdp.lazy import tf
-from pamdp.loops import loop_of
-from pamdp.problems import EnvironmentFailure, SettingsError
-from pamdp.programs import policy_of
+from pamdp.learning.cell import policy_of
+from pamdp.learning.loops import loop_of
 from pamdp.watching import Played, Player, Shape, UndrawableError
 from tests.helpers import cell
 from tests.unit.test_films import read_gif
@@ -64,7 +64,7 @@ def test_a_film_starts_at_the_start_moves_and_holds_the_end(filmed):
 
 
 def test_the_return_is_that_of_the_greedy_episode(trained, weights, filmed):
-    environment = host.make(trained.task)
+    environment = trained.task.make()
     observation, _ = environment.reset(seed=3)
     spec, total, ended = trained.task.actions, 0.0, False
     policy = policy_of(trained)
@@ -129,7 +129,7 @@ def test_another_model_is_refused(tmp_path):
     )
     tf.saved_model.save(module, str(tmp_path), signatures={"serving_default": module.serve})
     message = r"expected a SavedModel that the export stage wrote, .* without 'all_parameters'"
-    with pytest.raises(SettingsError, match=message):
+    with pytest.raises(PamdpError, match=message):
         watching.load_player(tmp_path)
 
 
@@ -249,7 +249,7 @@ def test_what_an_environment_raises_while_it_is_played_is_its_own(toy):
 def test_a_policy_of_another_shape_is_refused_before_it_plays(toy, field):
     other = PLAYER._replace(shape=SHAPE._replace(**{field: 7}), act=None)
     message = rf"expected .*7 {field}.*, received 2 features, 2 actions, 3 parameters; choose"
-    with pytest.raises(SettingsError, match=message):
+    with pytest.raises(PamdpError, match=message):
         watch(toy(), other)
 
 
@@ -267,7 +267,7 @@ def acting(action: int, *parameters: float) -> Player:
     ],
 )
 def test_a_policy_for_other_sizes_or_bounds_is_refused_when_it_shows(toy, player, reason):
-    with pytest.raises(SettingsError, match=f"expected an action space .*{reason}"):
+    with pytest.raises(PamdpError, match=f"expected an action space .*{reason}"):
         watch(toy(), player)
 
 

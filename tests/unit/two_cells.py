@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pamdp.records import write_json
+from pamdp.checkout import Checkout
+from pamdp.files import write_json
+from pamdp.learning.training import Point
 from pamdp.settings import Settings
-from pamdp.training import Point
 from tests.helpers import settings
 
 PLAIN, INVERTING = "platform-mpdqn-plain", "platform-mpdqn-inverting"
@@ -22,6 +23,15 @@ def small(**changes: Any) -> Settings:
 def found(root: Path, name: str, values: dict[str, float]) -> None:
     """Writes what the search of a cell found."""
     write_json(root / "metrics/tune" / name / "best.json", {"values": values, "score": 1.0})
+
+
+def set_up(root: Path, **changes: Any) -> Checkout:
+    """A checkout of it in which `setup` has been; the facts are invented."""
+    checkout = Checkout(small(**changes), root)
+    names = ["versions", "code/tune", "code/train", "algorithms/mpdqn", "environments/platform"]
+    for name in [*names, "strategies/plain", "strategies/inverting"]:
+        write_json(checkout.setup / f"{name}.json", {"source": name})
+    return checkout
 
 
 def curve(*values: float) -> list[Point]:

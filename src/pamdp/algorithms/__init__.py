@@ -1,10 +1,13 @@
-"""Algorithms: one Q-function each, in a file named after it, and one line here."""
+"""Algorithms: one file each, named after its `kind`, and one line here."""
 
-from pamdp.algorithms.base import QFunction
 from pamdp.algorithms.mpdqn import MPDQN
 from pamdp.algorithms.pdqn import PDQN
 from pamdp.algorithms.spdqn import SPDQN
+from pamdp.base.algorithm import Algorithm
+from pamdp.base.component import union_of
 
-__all__ = ["ALGORITHMS", "QFunction"]
+__all__ = ["ALGORITHMS", "AnyAlgorithm"]
 
-ALGORITHMS: dict[str, type[QFunction]] = {"pdqn": PDQN, "mpdqn": MPDQN, "spdqn": SPDQN}
+ALGORITHMS: dict[str, type[Algorithm]] = {"pdqn": PDQN, "spdqn": SPDQN, "mpdqn": MPDQN}
+
+AnyAlgorithm = union_of(ALGORITHMS)

@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
-from pamdp.algorithms.base import QFunction, pick
-from pamdp.lazy import tf
+from typing import ClassVar, Literal
+
+from pamdp.base.algorithm import Algorithm, QFunction, pick
+from pamdp.base.lazy import tf
+from pamdp.base.networks import Network
+from pamdp.base.spaces import ActionSpec
 
 
-class MPDQN(QFunction):
+class MPDQN(Algorithm):
+    """P-DQN whose action values see the parameters of their own action alone."""
+
+    title: ClassVar[str] = "MP-DQN"
+    rule: ClassVar[str] = (
+        "K passes: pass k sees the parameters of action k alone, and gives its value."
+    )
+    reference: ClassVar[str] = "Bester, James, Konidaris 2019, arXiv 1905.04388"
+
+    kind: Literal["mpdqn"]
+
+    def q_function(self, network: Network, spec: ActionSpec) -> QFunction:
+        """The Q-function with this network in this action space."""
+        return MultiPass(network, spec)
+
+
+class MultiPass(QFunction):
     """K passes: pass k sees only the parameters of action k, and gives its entry k.
 
     The passes differ in the first layer only by the block of action k, and of the last layer

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
-from pamdp.algorithms.base import QFunction
-from pamdp.lazy import tf
+from typing import ClassVar, Literal
+
+from pamdp.base.algorithm import Algorithm, QFunction
+from pamdp.base.lazy import tf
+from pamdp.base.networks import Network
+from pamdp.base.spaces import ActionSpec
 
 
-class PDQN(QFunction):
+class PDQN(Algorithm):
+    """The parameters of all actions enter every action value."""
+
+    title: ClassVar[str] = "P-DQN"
+    rule: ClassVar[str] = "One pass: every action value sees the parameters of all actions."
+    reference: ClassVar[str] = "Xiong et al. 2018, arXiv 1810.06394"
+
+    kind: Literal["pdqn"]
+
+    def q_function(self, network: Network, spec: ActionSpec) -> QFunction:
+        """The Q-function with this network in this action space."""
+        return Joint(network, spec)
+
+
+class Joint(QFunction):
     """One pass: every action value sees the parameters of all actions.
 
     So `dQ_k/dx_j` is not zero for the parameters of another action j: what MP-DQN mends.

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from pamdp import seeding
-from pamdp.algorithms.base import QFunction
-from pamdp.lazy import tf
+from pamdp.base import seeding
+from pamdp.base.algorithm import Algorithm, QFunction
+from pamdp.base.lazy import tf
+from pamdp.base.networks import Network
+from pamdp.base.spaces import ActionSpec
 
 
-class SPDQN(QFunction):
+class SPDQN(Algorithm):
+    """P-DQN with a Q-network of its own for each action."""
+
+    title: ClassVar[str] = "SP-DQN"
+    rule: ClassVar[str] = (
+        "K Q-networks: network k sees the state and the parameters of action k alone."
+    )
+    reference: ClassVar[str] = "Bester, James, Konidaris 2019, arXiv 1905.04388"
+
+    kind: Literal["spdqn"]
+
+    def q_function(self, network: Network, spec: ActionSpec) -> QFunction:
+        """The Q-function with this network in this action space."""
+        return Separate(network, spec)
+
+
+class Separate(QFunction):
     """K separate Q-networks: network k sees the state and the parameters of action k alone.
 
     The networks are kept as stacks [K, ...] and computed side by side; the first layer's weights

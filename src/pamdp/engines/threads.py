@@ -2,78 +2,56 @@
 
 from __future__ import annotations
 
-import queue
 import threading
-from collections.abc import Generator, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Generator
+from queue import SimpleQueue
+from typing import Any
 
-Item = TypeVar("Item")
-Done = tuple[int, str, Any]  # index of a task, what happened (item, end or error), and with what
+from pamdp.engines.base import Engine, News, Task, steps
 
 
-def interleave(
-    tasks: Sequence[Generator[Item, None, Any]], num_workers: int
-) -> Iterator[tuple[int, Item]]:
-    """Runs generators side by side, each one step at a time in turn.
+class Threads(Engine):
+    """Runs tasks in threads, each one step at a time in turn.
 
     Turns keep the tasks level, so that all workers have work until shortly before the end, however
     many tasks there are.
-
-    Args:
-      tasks: generators; no two steps of one run at the same time.
-      num_workers: threads.
-
-    Yields:
-      (index of the task, what it yielded), as it comes.
-
-    Raises:
-      Whatever a task raises; the others are stopped after their current step.
     """
-    waiting: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-    done: queue.SimpleQueue[Done] = queue.SimpleQueue()
-    stopped = threading.Event()
-    for index in range(len(tasks)):
-        waiting.put(index)
-    arguments = tasks, waiting, done, stopped
-    threads = [
-        threading.Thread(target=_work, args=arguments, daemon=True) for _ in range(num_workers)
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        yield from _results(done, len(tasks))
-    finally:
-        stopped.set()
-        for _ in threads:
-            waiting.put(None)
-        for thread in threads:
-            thread.join()
 
+    def __init__(self, num_workers: int) -> None:
+        """Starts the threads, which wait for tasks."""
+        super().__init__(num_workers)
+        self._waiting: SimpleQueue[tuple[int, Generator] | None] = SimpleQueue()
+        self._stopped = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._work, daemon=True) for _ in range(num_workers)
+        ]
+        for thread in self._threads:
+            thread.start()
 
-def _work(
-    tasks: Sequence[Generator],
-    waiting: queue.SimpleQueue[int | None],
-    done: queue.SimpleQueue[Done],
-    stopped: threading.Event,
-) -> None:
-    """Takes a waiting task one step further, again and again; runs in a thread."""
-    while (index := waiting.get()) is not None and not stopped.is_set():
+    def _start(self, number: int, task: Task, arguments: tuple) -> None:
+        self._waiting.put((number, steps(task, arguments)))
+
+    def _work(self) -> None:
+        """Takes a waiting task one step further, again and again."""
+        while (turn := self._waiting.get()) is not None and not self._stopped.is_set():
+            number, generator = turn
+            self._news.put(self._step(number, generator))
+
+    def _step(self, number: int, generator: Generator) -> News:
+        value: Any
         try:
-            done.put((index, "item", next(tasks[index])))
-            waiting.put(index)
-        except StopIteration:
-            done.put((index, "end", None))
-        except BaseException as error:  # it is raised again where the results are read
-            done.put((index, "error", error))
+            value = next(generator)
+        except StopIteration as end:
+            return News(number, "result", end.value)
+        except BaseException as error:  # noqa: BLE001  raised again where it is waited for
+            return News(number, "error", error)
+        self._waiting.put((number, generator))
+        return News(number, "event", value)
 
-
-def _results(done: queue.SimpleQueue[Done], running: int) -> Iterator[tuple[int, Any]]:
-    """What the tasks yield, until all of them have ended."""
-    while running:
-        index, kind, value = done.get()
-        if kind == "error":
-            raise value
-        if kind == "end":
-            running -= 1
-        else:
-            yield index, value
+    def _stop(self) -> None:
+        """Waits for the steps under way."""
+        self._stopped.set()
+        for _ in self._threads:
+            self._waiting.put(None)
+        for thread in self._threads:
+            thread.join()

@@ -2,11 +2,11 @@
 
 import gymnasium
 
-from pamdp.envs.base import Environment, Outcome
-from pamdp.envs.members import MEMBERS, Member
+from pamdp.base.environment import Environment
+from pamdp.envs.members import MEMBERS
 from pamdp.envs.sparse import Sparse
 
-__all__ = ["ENVIRONMENTS", "Environment", "Member", "Outcome", "register"]
+__all__ = ["ENVIRONMENTS", "register"]
 
 ENVIRONMENTS: dict[str, type[Environment]] = {**MEMBERS, "sparse": Sparse}
 
@@ -21,7 +21,7 @@ def register() -> None:
         for variant in environment.variants():
             gymnasium.register(
                 variant.gymnasium_id,
-                "pamdp.envs.adapter:RegisteredEnv",
-                max_episode_steps=variant.max_episode_steps,
+                "pamdp.bridge.adapter:RegisteredEnv",
+                max_episode_steps=variant.time_limit,
                 kwargs=variant.model_dump(),
             )

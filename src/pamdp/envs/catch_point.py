@@ -7,7 +7,9 @@ from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from pamdp.envs.base import Outcome
+from pamdp.base.environment import Outcome
+from pamdp.base.lazy import tf
+from pamdp.base.spaces import Action, ActionSpec
 from pamdp.envs.point_mass import (
     BONUS,
     FORCE,
@@ -17,8 +19,6 @@ from pamdp.envs.point_mass import (
     moved,
     squared_distance,
 )
-from pamdp.lazy import tf
-from pamdp.spaces import Action, ActionSpec
 
 CATCH = 1
 MAX_TRIES = 10  # one more may fail; the action after it ends the episode
@@ -44,7 +44,7 @@ class CatchPoint(PointMass):
     actions: ClassVar[ActionSpec] = ActionSpec(
         (Action("move", (-1.0,), (1.0,)), Action("catch", (-1.0,), (1.0,)))
     )
-    max_episode_steps: ClassVar[int] = 25
+    time_limit: ClassVar[int] = 25
 
     def initial(self, key: tf.Tensor, batch: int) -> State:
         """The point mass's, with no catch failed."""

@@ -8,13 +8,13 @@ from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from pamdp import seeding
+from pamdp.base import seeding
+from pamdp.base.component import NonNegative
+from pamdp.base.environment import Outcome, Path, Versioned, where
+from pamdp.base.lazy import tf
+from pamdp.base.spaces import Action, ActionSpec
 from pamdp.envs import pitch, soccer
-from pamdp.envs.base import Environment, Outcome, Path, where
 from pamdp.envs.soccer import BALL, HALF_GOAL, HALF_WIDTH, KEEPER, LENGTH, State
-from pamdp.lazy import tf
-from pamdp.spaces import Action, ActionSpec
-from pamdp.structure import NonNegative
 
 KICK_TO = 0
 BONUS = 50.0
@@ -35,7 +35,7 @@ class Progress(NamedTuple):
     terminated: tf.Tensor  # [B] bool
 
 
-class Goal(Environment):
+class Goal(Versioned):
     """Robot Soccer Goal; an episode succeeds with the ball in the net.
 
     `kick_to` has the player bring the ball to a place: it ends with the ball at the player's feet
@@ -64,7 +64,7 @@ class Goal(Environment):
         )
     )
     observation_low: ClassVar[np.ndarray] = np.array(LOW, np.float32)
-    max_episode_steps: ClassVar[int] = 100
+    time_limit: ClassVar[int] = 100
 
     @property
     def observation_high(self) -> np.ndarray:
@@ -158,7 +158,7 @@ class Goal(Environment):
             )
 
         state = state._replace(ticks=tf.zeros_like(state.ticks), actions=state.actions + 1)
-        late = (state.actions >= self.max_episode_steps) & (self.version == "v0")
+        late = (state.actions >= self.time_limit) & (self.version == "v0")
         return tick, Progress(state, running=~late, terminated=late)
 
     def _target(self, action: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from pamdp.base.lazy import tf
+from pamdp.base.spaces import Action, ActionSpec
 from pamdp.envs.goal import Goal
 from pamdp.envs.soccer import HALF_GOAL
-from pamdp.lazy import tf
-from pamdp.spaces import Action, ActionSpec
 
 BANDS = ((-1.0, -0.6), (-0.6, -0.2), (-0.2, 0.2), (0.2, 0.6), (0.6, 1.0))  # shares of half a goal
 POINT = (0.2, 0.2)  # the third one as published

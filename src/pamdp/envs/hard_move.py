@@ -10,7 +10,9 @@ from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
-from pamdp.envs.base import Environment, Outcome
+from pamdp.base.environment import Outcome
+from pamdp.base.lazy import tf
+from pamdp.base.spaces import Action, ActionSpec
 from pamdp.envs.point_mass import (
     BONUS,
     FORCE,
@@ -20,8 +22,6 @@ from pamdp.envs.point_mass import (
     moved,
     squared_distance,
 )
-from pamdp.lazy import tf
-from pamdp.spaces import Action, ActionSpec
 
 Actuators = Literal[4, 6, 8, 10]
 
@@ -40,7 +40,7 @@ class HardMove(PointMass):
     version: Literal["v0"] = "v0"
     actuators: Actuators = 4
 
-    max_episode_steps: ClassVar[int] = 30
+    time_limit: ClassVar[int] = 30
 
     @property
     def title(self) -> str:
@@ -48,7 +48,7 @@ class HardMove(PointMass):
         return f"HardMove{self.actuators}"
 
     @classmethod
-    def variants(cls) -> tuple[Environment, ...]:
+    def variants(cls) -> tuple[HardMove, ...]:
         """One for each number of actuators."""
         return tuple(cls(kind="hard_move", actuators=number) for number in get_args(Actuators))
 

@@ -1,17 +1,14 @@
 """The environments there are: one file each, named after its `kind`, and one line here."""
 
-from typing import Annotated, Union
-
-from pydantic import Discriminator
-
-from pamdp.envs.base import Environment
+from pamdp.base.component import union_of
+from pamdp.base.environment import Versioned
 from pamdp.envs.catch_point import CatchPoint
 from pamdp.envs.goal import Goal
 from pamdp.envs.hard_goal import HardGoal
 from pamdp.envs.hard_move import HardMove
 from pamdp.envs.platform import Platform
 
-MEMBERS: dict[str, type[Environment]] = {
+MEMBERS: dict[str, type[Versioned]] = {
     "platform": Platform,
     "catch_point": CatchPoint,
     "hard_move": HardMove,
@@ -19,4 +16,4 @@ MEMBERS: dict[str, type[Environment]] = {
     "hard_goal": HardGoal,
 }
 
-Member = Annotated[Union[tuple(MEMBERS.values())], Discriminator("kind")]  # noqa: UP007
+Member = union_of(MEMBERS)

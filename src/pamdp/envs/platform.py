@@ -11,12 +11,12 @@ from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from pamdp import seeding
-from pamdp.envs.base import Environment, Outcome, Path, where
+from pamdp.base import seeding
+from pamdp.base.component import NonNegative
+from pamdp.base.environment import Outcome, Path, Versioned, where
+from pamdp.base.lazy import tf
+from pamdp.base.spaces import Action, ActionSpec
 from pamdp.envs.canvas import Canvas, Colour
-from pamdp.lazy import tf
-from pamdp.spaces import Action, ActionSpec
-from pamdp.structure import NonNegative
 
 DT = 0.05
 GRAVITY = 9.8
@@ -67,7 +67,7 @@ class Drive(NamedTuple):
     noise: tf.Tensor  # [1 + MAX_TICKS, 2, B] noise of ticks from 1 on: player's, enemy's
 
 
-class Platform(Environment):
+class Platform(Versioned):
     """Platform v0, exactly as published.
 
     Attributes:
@@ -87,7 +87,7 @@ class Platform(Environment):
     )
     observation_low: ClassVar[np.ndarray] = np.zeros(9, np.float32)
     observation_high: ClassVar[np.ndarray] = np.ones(9, np.float32)
-    max_episode_steps: ClassVar[int] = 200
+    time_limit: ClassVar[int] = 200
 
     def initial(self, key: tf.Tensor, batch: int) -> State:
         """The player stands at the left end, each enemy at the right end of its platform."""

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pamdp import seeding
-from pamdp.envs.base import Environment
+from pamdp.base import seeding
+from pamdp.base.environment import Versioned
+from pamdp.base.lazy import tf
 from pamdp.envs.canvas import Canvas, Colour
-from pamdp.lazy import tf
 
 START = 1.0  # body and target start within this of the origin, on each axis
 FORCE = 2.0  # the largest
@@ -35,7 +35,7 @@ class Body(NamedTuple):
     target: tf.Tensor
 
 
-class PointMass(Environment):
+class PointMass(Versioned):
     """The start, the observation and the picture; subclasses add actions and reward."""
 
     @property
@@ -50,7 +50,7 @@ class PointMass(Environment):
         # most 0.8 (1 - 0.75^n). The way gone in n actions is 0.1 times the sum of their speeds, at
         # most 0.08 (n - 3 (1 - 0.75^n)) < 0.08 (n - 2.9) from n = 12 on. It adds to a distance of
         # at most 2 on each axis at the start.
-        way = STEP * TOP_SPEED * (self.max_episode_steps - 2.9)
+        way = STEP * TOP_SPEED * (self.time_limit - 2.9)
         return np.array([TOP_SPEED] * 2 + [2 * START + way] * 2, np.float32)
 
     def initial(self, key: tf.Tensor, batch: int) -> Any:

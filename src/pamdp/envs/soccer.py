@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pamdp import seeding
-from pamdp.lazy import tf
+from pamdp.base import seeding
+from pamdp.base.lazy import tf
 
 LENGTH, HALF_WIDTH = 20.0, 15.0  # of the half field
 HALF_GOAL, GOAL_DEPTH = 7.01, 2.44

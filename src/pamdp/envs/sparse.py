@@ -6,10 +6,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from pamdp.envs.base import Environment, Outcome, Path
+from pamdp.base.environment import Environment, Outcome, Path
+from pamdp.base.lazy import tf
+from pamdp.base.spaces import ActionSpec
 from pamdp.envs.members import MEMBERS, Member
-from pamdp.lazy import tf
-from pamdp.spaces import ActionSpec
 
 
 class State(NamedTuple):
@@ -33,17 +33,12 @@ class Sparse(Environment):
     task: Member  # pyright: ignore[reportInvalidTypeForm]
 
     @property
-    def title(self) -> str:
-        """That of the task, after `Sparse`."""
-        return f"Sparse{self.task.title}"
-
-    @property
-    def version(self) -> str:
-        """The task's."""
-        return self.task.version
+    def gymnasium_id(self) -> str:
+        """That of the task, with `Sparse` before its title."""
+        return f"pamdp/Sparse{self.task.title}-{self.task.version}"
 
     @classmethod
-    def variants(cls) -> tuple[Environment, ...]:
+    def variants(cls) -> tuple[Sparse, ...]:
         """One for each variant of each other environment."""
         return tuple(
             cls(kind="sparse", task=variant)
@@ -67,9 +62,9 @@ class Sparse(Environment):
         return self.task.observation_high
 
     @property
-    def max_episode_steps(self) -> int:
+    def time_limit(self) -> int:
         """The task's."""
-        return self.task.max_episode_steps
+        return self.task.time_limit
 
     def initial(self, key: tf.Tensor, batch: int) -> State:
         """The task's, with nothing earned."""
@@ -85,7 +80,7 @@ class Sparse(Environment):
         """The task's, with the reward held back."""
         outcome = self.task.transition(state.task, action, parameters, key)
         elapsed, earned = state.elapsed + 1, state.earned + outcome.reward
-        over = outcome.terminated | (elapsed >= self.max_episode_steps)
+        over = outcome.terminated | (elapsed >= self.time_limit)
         reward = tf.where(over, earned, tf.zeros_like(earned))
         return outcome._replace(state=State(outcome.state, elapsed, earned), reward=reward)
 

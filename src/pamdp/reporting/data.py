@@ -8,22 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from pamdp.records import Run, Scalar, read_json
+from pamdp.algorithms import ALGORITHMS
+from pamdp.base.errors import PamdpError
+from pamdp.files import read_arrays, read_json
+from pamdp.learning.cell import CellName
+from pamdp.records import Run, Scalar
 from pamdp.reporting.published import PUBLISHED, Published
 from pamdp.statistics import REFERENCE_ALGORITHM, REFERENCE_STRATEGIES, Band, band
+from pamdp.strategies import STRATEGIES
 
-ALGORITHMS = {"pdqn": "P-DQN", "spdqn": "SP-DQN", "mpdqn": "MP-DQN"}
-STRATEGIES = (
-    "plain",
-    "zeroing",
-    "squashing",
-    "inverting",
-    "reversal",
-    "selective",
-    "pseudo_inverse",
-)
 COMPARISONS = tuple(f"over_{name}" for name in (*REFERENCE_STRATEGIES, REFERENCE_ALGORITHM))
 SEED_OF_BANDS = 0
+
+Words = Mapping[str, Mapping[str, Mapping[str, str]]]  # family, name, and what it is
 
 
 @dataclass(frozen=True)
@@ -35,11 +32,12 @@ class LearningCurve:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One cell of the study.
+class CellResults:
+    """What one cell of the study gave.
 
     Attributes:
-      name: `environment-algorithm-strategy`.
+      name: of the cell.
+      title: the algorithm's name for readers.
       num_episodes: greedy episodes a seed behind the summary.
       summary: its entry of `summary.json`.
       comparisons: its entry of `comparisons.json`.
@@ -48,28 +46,14 @@ class Cell:
       best: the best values found and their score, `{"values": {path: value}, "score": ..}`.
     """
 
-    name: str
+    name: CellName
+    title: str
     num_episodes: int
     summary: Mapping[str, Any]
     comparisons: Mapping[str, Any]
     training: Run
     tuning: Run
     best: Mapping[str, Any]
-
-    @property
-    def environment(self) -> str:
-        """The first part of the name."""
-        return self.name.split("-")[0]
-
-    @property
-    def algorithm(self) -> str:
-        """The second part of the name."""
-        return self.name.split("-")[1]
-
-    @property
-    def strategy(self) -> str:
-        """The third part of the name."""
-        return self.name.split("-")[2]
 
     @property
     def scores(self) -> list[float]:
@@ -118,13 +102,15 @@ class Section:
     Attributes:
       environment: its name in the study.
       facts: what setup found out about it.
+      words: what the algorithms and strategies of the study are, by family and name.
       cells: by algorithm and strategy.
       animation: the bytes of a GIF of its best policy, if there is one.
     """
 
     environment: str
     facts: Mapping[str, Any]
-    cells: Mapping[tuple[str, str], Cell]
+    words: Words
+    cells: Mapping[tuple[str, str], CellResults]
     animation: bytes | None
 
     @property
@@ -140,115 +126,127 @@ class Section:
     @property
     def algorithms(self) -> list[str]:
         """The algorithms there are, the simplest first."""
-        return _ordered({algorithm for algorithm, _ in self.cells}, ALGORITHMS)
+        names = {algorithm for algorithm, _ in self.cells}
+        return _ordered(names, self.words["algorithms"], ALGORITHMS)
 
     @property
     def strategies(self) -> list[str]:
-        """The strategies there are, `plain` first, named chains last."""
-        return _ordered({strategy for _, strategy in self.cells}, STRATEGIES)
+        """The strategies there are, `plain` first, chains last."""
+        names = {strategy for _, strategy in self.cells}
+        return _ordered(names, self.words["strategies"], STRATEGIES)
 
-    def row(self, strategy: str) -> list[Cell | None]:
+    def title(self, algorithm: str) -> str:
+        """An algorithm's name for readers."""
+        return self.of(algorithm)[0].title
+
+    def row(self, strategy: str) -> list[CellResults | None]:
         """The cells of a strategy, one for each algorithm."""
         return [self.cells.get((algorithm, strategy)) for algorithm in self.algorithms]
 
-    def of(self, algorithm: str) -> list[Cell]:
+    def of(self, algorithm: str) -> list[CellResults]:
         """The cells of an algorithm in the order of the strategies."""
         cells = (self.cells.get((algorithm, strategy)) for strategy in self.strategies)
         return [cell for cell in cells if cell is not None]
 
     @property
-    def best(self) -> Cell:
+    def best(self) -> CellResults:
         """The cell with the highest mean return."""
         return max(self.ordered, key=lambda cell: cell.summary["return"]["mean"])
 
     @property
-    def ordered(self) -> list[Cell]:
+    def ordered(self) -> list[CellResults]:
         """All cells, algorithm by algorithm."""
         return [cell for algorithm in self.algorithms for cell in self.of(algorithm)]
 
 
 @dataclass(frozen=True)
-class Study:
+class StudyResults:
     """Everything that the report shows.
 
     Attributes:
       sections: one for each environment.
+      words: what the algorithms and strategies of the study are, by family and name.
       versions: package to version.
     """
 
     sections: tuple[Section, ...]
+    words: Words
     versions: Mapping[str, str]
 
     @property
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[CellResults]:
         """All cells in the order of the report."""
         return [cell for section in self.sections for cell in section.ordered]
 
 
-def label(algorithm: str) -> str:
-    """The algorithm's name for readers."""
-    return ALGORITHMS.get(algorithm, algorithm)
-
-
-def read_study(root: Path) -> Study:
+def read_study(root: Path) -> StudyResults:
     """Reads the outputs of the stages before the report.
 
     Args:
       root: the project's root, which holds `metrics/`.
 
     Raises:
-      FileNotFoundError: if an output is missing, with the stage that makes it.
-      ValueError: if the summary holds no cell.
+      PamdpError: if an output is missing, or the summary holds no cell.
     """
     summary = _read(root, "evaluate/summary.json", read_json)
     if not summary:
-        raise ValueError("expected at least one cell in metrics/evaluate/summary.json, found none")
+        raise PamdpError("expected at least one cell in metrics/evaluate/summary.json, found none")
     comparisons = _read(root, "evaluate/comparisons.json", read_json)
-    shapes = _read(root, "evaluate/episodes.npz", _shapes)
+    episodes = _read(root, "evaluate/episodes.npz", read_arrays)
+    words = _read(root, "setup/descriptions.json", read_json)
     cells = [
-        _read_cell(root, name, shapes[name][1], entry, comparisons.get(name, {}))
-        for name, entry in summary.items()
+        CellResults(
+            name,
+            _title(name.algorithm, words["algorithms"][name.algorithm]),
+            episodes[str(name)].shape[1],
+            summary[str(name)],
+            comparisons.get(str(name), {}),
+            _read(root, f"train/{name}/record.json", Run.read),
+            _read(root, f"tune/{name}/record.json", Run.read),
+            _read(root, f"tune/{name}/best.json", read_json),
+        )
+        for name in map(CellName.parse, summary)
     ]
     sections = tuple(
         Section(
             environment,
             _read(root, f"setup/environments/{environment}.json", read_json),
-            {(c.algorithm, c.strategy): c for c in cells if c.environment == environment},
+            words,
+            {
+                (c.name.algorithm, c.name.strategy): c
+                for c in cells
+                if c.name.environment == environment
+            },
             _bytes(root / f"metrics/report/{environment}-best.gif"),
         )
-        for environment in sorted({cell.environment for cell in cells})
+        for environment in sorted({cell.name.environment for cell in cells})
     )
-    return Study(sections, _read(root, "setup/versions.json", read_json)["packages"])
+    versions = _read(root, "setup/versions.json", read_json)["packages"]
+    return StudyResults(sections, words, versions)
 
 
-def _read_cell(
-    root: Path, name: str, num_episodes: int, summary: Mapping, comparisons: Mapping
-) -> Cell:
-    training = _read(root, f"train/{name}/record.json", Run.read)
-    tuning = _read(root, f"tune/{name}/record.json", Run.read)
-    best = _read(root, f"tune/{name}/best.json", read_json)
-    return Cell(name, num_episodes, summary, comparisons, training, tuning, best)
+def _title(name: str, words: Mapping[str, str]) -> str:
+    """An algorithm's name for readers, with its own where that is not its kind."""
+    return words["title"] if name == words["kind"] else f"{words['title']} ({name})"
 
 
 def _read(root: Path, name: str, reader: Callable[[Path], Any]) -> Any:
     try:
         return reader(root / "metrics" / name)
-    except FileNotFoundError as error:
+    except FileNotFoundError:
         stage = name.split("/")[0]
-        raise FileNotFoundError(
+        raise PamdpError(
             f"the report needs metrics/{name}, which is missing: run `dvc repro {stage}`"
-        ) from error
+        ) from None
 
 
 def _bytes(path: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
 
 
-def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    with np.load(path, allow_pickle=False) as arrays:
-        return {name: arrays[name].shape for name in arrays.files}
-
-
-def _ordered(names: Iterable[str], order: Iterable[str]) -> list[str]:
-    ranks = {name: rank for rank, name in enumerate(order)}
-    return sorted(names, key=lambda name: (ranks.get(name, len(ranks)), name))
+def _ordered(
+    names: Iterable[str], words: Mapping[str, Mapping[str, str]], kinds: Iterable[str]
+) -> list[str]:
+    """Names in the order of their kinds."""
+    ranks = {kind: rank for rank, kind in enumerate(kinds)}
+    return sorted(names, key=lambda name: (ranks[words[name]["kind"]], name))

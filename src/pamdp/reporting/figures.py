@@ -1,100 +1,23 @@
-"""The figures of the report: functions from data to matplotlib figures, and figures to SVG.
+"""The figures of the report: functions from data to matplotlib figures."""
 
-The bytes of an SVG depend on nothing but the data and matplotlib's version: its own font, drawn as
-outlines, names hashed with a fixed salt, no date. Colours are the few of `COLOURS`, so that the
-page can exchange each for a variable of the light or dark scheme.
-"""
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
-import functools
-import io
-from collections.abc import Callable, Iterator, Sequence
-from typing import ParamSpec, TypeVar
-
-import matplotlib
-import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from pamdp.reporting.data import ALGORITHMS, COMPARISONS, Cell, Section, label
+from pamdp.algorithms import ALGORITHMS
+from pamdp.reporting.data import COMPARISONS, CellResults, Section
+from pamdp.reporting.findings import reference_name
+from pamdp.reporting.style import COLOURS, LANE, PANEL, SERIES, WIDTH, styled
 
-COLOURS = {
-    "paper": "#fefefe",
-    "ink": "#22262b",
-    "muted": "#6a727c",
-    "rule": "#dde1e6",
-    "others": "#c2c9d1",
-    "series-1": "#1f6fb5",
-    "series-2": "#2a8a6d",
-    "series-3": "#c9501c",
-    "series-4": "#7f52a5",
-}
-SERIES = ("series-1", "series-2", "series-3", "series-4")
-WIDTH = 4.7  # inches
-PANEL = 1.12  # inches a row of small multiples
-LANE = 0.32  # inches a strategy
-STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 8.5,
-    "svg.hashsalt": "pamdp",
-    "svg.fonttype": "path",
-    "figure.facecolor": COLOURS["paper"],
-    "savefig.facecolor": COLOURS["paper"],
-    "figure.constrained_layout.use": True,
-    "axes.facecolor": "none",
-    "axes.edgecolor": COLOURS["muted"],
-    "axes.labelcolor": COLOURS["muted"],
-    "axes.labelsize": 8.5,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 8.5,
-    "axes.titlecolor": COLOURS["ink"],
-    "axes.axisbelow": True,
-    "grid.color": COLOURS["rule"],
-    "grid.linewidth": 0.6,
-    "text.color": COLOURS["ink"],
-    "xtick.color": COLOURS["muted"],
-    "ytick.color": COLOURS["muted"],
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "legend.frameon": False,
-    "legend.fontsize": 8.5,
-    "legend.handlelength": 1.4,
-    "legend.borderpad": 0,
-    "lines.linewidth": 1.6,
-}
-
-P = ParamSpec("P")
 T = TypeVar("T")
-Drawn = TypeVar("Drawn", bound=Figure | None)
 
 
-def _styled(draw: Callable[P, Drawn]) -> Callable[P, Drawn]:
-    @functools.wraps(draw)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> Drawn:
-        with matplotlib.style.context(["default", STYLE]):
-            return draw(*args, **kwargs)
-
-    return wrapped
-
-
-def to_svg(figure: Figure) -> str:
-    """The figure as an SVG document, equal for equal figures."""
-    buffer = io.StringIO()
-    with matplotlib.style.context(["default", STYLE]):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
-
-
-@_styled
+@styled
 def learning_curves(section: Section, algorithm: str) -> Figure:
     """A panel for each strategy: its mean return with a 95 % band, the other strategies in grey."""
     cells = section.of(algorithm)
@@ -109,19 +32,21 @@ def learning_curves(section: Section, algorithm: str) -> Figure:
             steps, (mean, low, high) = cell.curve.steps, cell.curve.band
             axes.fill_between(steps, low, high, color=colour, alpha=0.22, lw=0)
             axes.plot(steps, mean, color=colour)
-        axes.set_title(cell.strategy)
+        axes.set_title(cell.name.strategy)
         axes.grid(axis="y")
         axes.set_ylim(*limits)
         axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
         axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     _heading(
-        figure, section, f"{label(algorithm)} on {section.label}: greedy return while training"
+        figure,
+        section,
+        f"{section.title(algorithm)} on {section.label}: greedy return while training",
     )
     figure.supxlabel("training steps", color=COLOURS["muted"], fontsize=8.5)
     return figure
 
 
-@_styled
+@styled
 def returns(section: Section) -> Figure:
     """Mean return with its 95 % interval for each cell, the seeds as small ticks."""
     strategies = section.strategies
@@ -142,7 +67,7 @@ def returns(section: Section) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def comparisons(section: Section) -> Figure | None:
     """Probability of improvement over each reference; None if there is no comparison."""
     keys = [
@@ -163,7 +88,7 @@ def comparisons(section: Section) -> Figure | None:
         _strategy_axis(axes, strategies)
         axes.set_xlim(-0.04, 1.04)
         axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-        axes.set_title("over " + label(key.removeprefix("over_")))
+        axes.set_title("over " + reference_name(key).strip("`"))
     figure.supxlabel("probability of improvement", color=COLOURS["muted"], fontsize=8.5)
     _heading(
         figure, section, f"Who beats whom on {section.label}, 95 % intervals", section.algorithms
@@ -171,7 +96,7 @@ def comparisons(section: Section) -> Figure | None:
     return figure
 
 
-@_styled
+@styled
 def bounds(section: Section) -> Figure:
     """Shares of the parameters that were clipped and that lay near a bound."""
     strategies = section.strategies
@@ -192,7 +117,7 @@ def bounds(section: Section) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def tuning(section: Section) -> Figure | None:
     """The best score over the trials of each cell's search; None where nothing was searched."""
     scores = [score for cell in section.ordered for score in cell.trials if score is not None]
@@ -202,14 +127,14 @@ def tuning(section: Section) -> Figure | None:
     figure, panels = _panels(rows)
     for axes, row in panels:
         for cell in filter(None, row):
-            colour = _colour(section, cell.algorithm)
+            colour = _colour(section, cell.name.algorithm)
             points = [(n, score) for n, score in enumerate(cell.trials, 1) if score is not None]
             if points:
                 numbers, values = np.array(points).T
                 best = np.maximum.accumulate(values)
                 axes.plot(numbers, values, "o", color=colour, ms=3, alpha=0.5, mew=0)
                 axes.step(numbers, best, where="post", color=colour)
-        axes.set_title(next(cell.strategy for cell in row if cell))
+        axes.set_title(next(cell.name.strategy for cell in row if cell))
         axes.grid(axis="y")
         axes.set_ylim(*_padded(scores))
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -231,7 +156,9 @@ def _heading(figure: Figure, section: Section, title: str, algorithms: Sequence[
     figure.text(0.01, 1 - 0.06 / height, title, va="top", fontsize=9.5, fontweight="bold")
     if algorithms:
         marks = [
-            Line2D([], [], color=_colour(section, name), marker="o", ms=4.5, label=label(name))
+            Line2D(
+                [], [], color=_colour(section, name), marker="o", ms=4.5, label=section.title(name)
+            )
             for name in algorithms
         ]
         figure.legend(
@@ -246,8 +173,10 @@ def _heading(figure: Figure, section: Section, title: str, algorithms: Sequence[
 
 def _colour(section: Section, algorithm: str) -> str:
     # By name and not by place in the section, so that it is the same in all environments.
-    others = [name for name in section.algorithms if name not in ALGORITHMS]
-    return COLOURS[SERIES[[*ALGORITHMS, *others].index(algorithm) % len(SERIES)]]
+    # An algorithm keeps its colour in every study, unless there are others beside the known ones.
+    known = {*section.algorithms} <= {*ALGORITHMS}
+    order = [*ALGORITHMS] if known else section.algorithms
+    return COLOURS[SERIES[order.index(algorithm) % len(SERIES)]]
 
 
 def _panels(items: Sequence[T]) -> tuple[Figure, list[tuple[Axes, T]]]:
@@ -262,14 +191,14 @@ def _panels(items: Sequence[T]) -> tuple[Figure, list[tuple[Axes, T]]]:
     return figure, list(zip(grid, items, strict=False))
 
 
-def _lanes(section: Section) -> Iterator[tuple[Cell, float, str]]:
+def _lanes(section: Section) -> Iterator[tuple[CellResults, float, str]]:
     """Each cell with its height in a plot of strategies, downwards, and its colour."""
     count = len(section.algorithms)
     for row, strategy in enumerate(section.strategies):
         for place, cell in enumerate(section.row(strategy)):
             if cell is not None:
                 offset = 0.36 * (place - (count - 1) / 2) / max(count - 1, 1)
-                yield cell, row + offset, _colour(section, cell.algorithm)
+                yield cell, row + offset, _colour(section, cell.name.algorithm)
 
 
 def _strategy_axis(axes: Axes, strategies: Sequence[str]) -> None:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from pamdp.reporting.data import ALGORITHMS, Cell, Section, Study, label
+from pamdp.algorithms import ALGORITHMS
+from pamdp.reporting.data import CellResults, Section, StudyResults
 from pamdp.reporting.published import NOTES
 from pamdp.statistics import REFERENCE_ALGORITHM, REFERENCE_STRATEGIES
 
@@ -20,14 +21,21 @@ VERDICT_NOTE = (
 )
 
 
-def reference(section: Section, cell: Cell, key: str) -> Cell | None:
+def reference(section: Section, cell: CellResults, key: str) -> CellResults | None:
     """The cell that a key such as `over_plain` or `over_pdqn` of a comparison speaks of."""
     name = key.removeprefix("over_")
-    pair = (name, cell.strategy) if name in ALGORITHMS else (cell.algorithm, name)
-    return section.cells.get(pair)
+    if name == REFERENCE_ALGORITHM:
+        return section.cells.get((name, cell.name.strategy))
+    return section.cells.get((cell.name.algorithm, name))
 
 
-def verdict(section: Section, cell: Cell, key: str) -> Verdict | None:
+def reference_name(key: str) -> str:
+    """What a key such as `over_plain` or `over_pdqn` compares with, for readers."""
+    name = key.removeprefix("over_")
+    return ALGORITHMS[name].title if name == REFERENCE_ALGORITHM else f"`{name}`"
+
+
+def verdict(section: Section, cell: CellResults, key: str) -> Verdict | None:
     """Whether a cell is better or worse than its reference, or cannot be told apart from it.
 
     None where there is no comparison. With fewer than `MIN_SEEDS` seeds on either side the answer
@@ -82,7 +90,7 @@ def lead(section: Section) -> str:
     return " ".join(sentences)
 
 
-def overlapping(section: Section) -> list[Cell]:
+def overlapping(section: Section) -> list[CellResults]:
     """The cells whose interval of the mean return reaches into the best cell's."""
     best = section.best
     low = best.summary["return"]["mean_low"]
@@ -103,15 +111,15 @@ def differences(section: Section) -> list[str]:
     sentences = []
     for algorithm in section.algorithms:
         for name in REFERENCE_STRATEGIES:
-            who = f"With {label(algorithm)}, against `{name}`"
+            who = f"With {section.title(algorithm)}, against `{name}`"
             if (algorithm, name) not in section.cells:
                 sentences.append(f"{who}: not compared, that cell is not in the study.")
             else:
                 sentences.append(_sentence(section, algorithm, f"over_{name}", who))
     for algorithm in section.algorithms:
         if algorithm != REFERENCE_ALGORITHM and REFERENCE_ALGORITHM in section.algorithms:
-            who = f"{label(algorithm)} against {label(REFERENCE_ALGORITHM)}"
             key = f"over_{REFERENCE_ALGORITHM}"
+            who = f"{section.title(algorithm)} against {reference_name(key)}"
             sentences.append(_sentence(section, algorithm, key, who, "with"))
     return sentences
 
@@ -141,7 +149,7 @@ def caveats(section: Section) -> list[str]:
     ]
 
 
-def settings_line(study: Study) -> str:
+def settings_line(study: StudyResults) -> str:
     """How much was run, in one sentence."""
     cells = study.cells
     kinds = sorted({str(cell.summary["initial_parameters"]) for cell in cells})
@@ -174,9 +182,9 @@ def published_note(section: Section) -> str:
     return " ".join(["Published figures are context, not a comparison.", *notes]) if notes else ""
 
 
-def describe(cell: Cell) -> str:
+def describe(cell: CellResults) -> str:
     """A cell in words."""
-    return f"{label(cell.algorithm)} with `{cell.strategy}`"
+    return f"{cell.title} with `{cell.name.strategy}`"
 
 
 def listed(names: Sequence[str]) -> str:
@@ -198,7 +206,7 @@ def _sentence(section: Section, algorithm: str, key: str, who: str, link: str = 
     for cell in section.of(algorithm):
         word = verdict(section, cell, key)
         if word is not None:
-            groups[word].append(f"`{cell.strategy}`")
+            groups[word].append(f"`{cell.name.strategy}`")
     names = {"better": "better", "worse": "worse", "open": "not told apart"}
     parts = [
         f"{names[word]} {link or ('is' if len(found) == 1 else 'are')} {listed(found)}"
@@ -209,10 +217,9 @@ def _sentence(section: Section, algorithm: str, key: str, who: str, link: str = 
 
 
 def _reference_name(key: str) -> str:
-    name = key.removeprefix("over_")
-    if name in ALGORITHMS:
-        return f"{label(name)} with the same strategy"
-    return f"the same algorithm with `{name}`"
+    if key == f"over_{REFERENCE_ALGORITHM}":
+        return f"{reference_name(key)} with the same strategy"
+    return f"the same algorithm with {reference_name(key)}"
 
 
 def _span(values: Iterable[int | None], noun: str) -> str:

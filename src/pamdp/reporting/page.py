@@ -1,9 +1,7 @@
 """Writes the report: figures, plots for DVC, Markdown and one self-contained HTML page."""
 
 import base64
-import csv
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +9,10 @@ import jinja2
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from pamdp.records import Scalar, write_json
+from pamdp.files import write_csv, write_json
 from pamdp.reporting import figures, findings, tables
-from pamdp.reporting.data import Section, Study, label, read_study
+from pamdp.reporting.data import Section, StudyResults, read_study
+from pamdp.reporting.style import COLOURS, to_svg
 
 TEMPLATES = Path(__file__).with_name("templates")
 CAPTIONS = {
@@ -47,7 +46,7 @@ class Picture:
         text = re.sub(r' (?:xmlns(?::\w+)?|width|height|version)="[^"]*"', "", text, count=5)
         text = text.replace("xlink:href", "href")
         text = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{self.name}-", text)
-        for name, colour in figures.COLOURS.items():
+        for name, colour in COLOURS.items():
             text = text.replace(colour, f"var(--{name})")
         accessible = f'<svg role="img" aria-label="{escape(self.caption)}"'
         return Markup(text.replace("<svg", accessible, 1))
@@ -64,7 +63,7 @@ def write_report(root: Path) -> None:
       root: the project's root, which holds `metrics/`.
 
     Raises:
-      FileNotFoundError: if an output of an earlier stage is missing.
+      PamdpError: if an output of an earlier stage is missing.
     """
     study = read_study(root)
     report = root / "metrics" / "report"
@@ -72,8 +71,8 @@ def write_report(root: Path) -> None:
     pictures = {section.environment: draw(section) for section in study.sections}
     for picture in (picture for found in pictures.values() for picture in found):
         (report / f"{picture.name}.svg").write_text(picture.svg, encoding="utf-8")
-    _write_csv(report / "plots/returns.csv", tables.returns_rows(study))
-    _write_csv(report / "plots/curves.csv", tables.curves_rows(study))
+    write_csv(report / "plots/returns.csv", tables.returns_rows(study))
+    write_csv(report / "plots/curves.csv", tables.curves_rows(study))
     write_json(report / "metrics.json", tables.headline_metrics(study))
     (report / "results.md").write_text(render("results.md.jinja", study, {}), encoding="utf-8")
     page = render("page.html.jinja", study, pictures)
@@ -90,15 +89,13 @@ def draw(section: Section) -> list[Picture]:
         drawn[f"curves-{algorithm}"] = figures.learning_curves(section, algorithm)
     drawn |= {"bounds": figures.bounds(section), "tuning": figures.tuning(section)}
     return [
-        Picture(
-            f"{section.environment}-{name}", CAPTIONS[name.split("-")[0]], figures.to_svg(figure)
-        )
+        Picture(f"{section.environment}-{name}", CAPTIONS[name.split("-")[0]], to_svg(figure))
         for name, figure in drawn.items()
         if figure is not None
     ]
 
 
-def render(template: str, study: Study, pictures: dict[str, list[Picture]]) -> str:
+def render(template: str, study: StudyResults, pictures: dict[str, list[Picture]]) -> str:
     """A template filled with the study; it calls the functions of `findings` and `tables`."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -115,7 +112,6 @@ def render(template: str, study: Study, pictures: dict[str, list[Picture]]) -> s
         pictures=pictures,
         findings=findings,
         tables=tables,
-        label=label,
     )
 
 
@@ -124,8 +120,3 @@ def inline(text: str) -> Markup:
     html = re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text)))
     html = re.sub(r"(\[[^\]]*\])", r'<span class="interval">\1</span>', html)
     return Markup(re.sub(r"\*\*([^*]*)\*\*", r"<strong>\1</strong>", html))
-
-
-def _write_csv(path: Path, rows: Iterable[tuple[Scalar, ...]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)

@@ -1,14 +1,13 @@
 """The tables of the report as plain text cells, for Markdown and HTML alike."""
 
-import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pamdp.gradients import STRATEGIES
+from pamdp.learning.cell import CellName
 from pamdp.records import Scalar
-from pamdp.reporting.data import COMPARISONS, Cell, Section, Study, label
-from pamdp.reporting.findings import verdict
+from pamdp.reporting.data import COMPARISONS, CellResults, Section, StudyResults
+from pamdp.reporting.findings import reference_name, verdict
 from pamdp.reporting.published import Measure
 
 MISSING = "–"
@@ -72,7 +71,7 @@ def score_table(section: Section, measure: Measure) -> Table:
     return Table(
         f"{what[measure]} on {section.label} with its 95 % bootstrap interval over seeds. "
         "Bold: the highest of an algorithm, which need not be a clear lead.",
-        ("Strategy", *map(label, section.algorithms)),
+        ("Strategy", *map(section.title, section.algorithms)),
         tuple(rows),
     )
 
@@ -82,20 +81,15 @@ def details_table(section: Section, algorithm: str) -> Table:
     cells = section.of(algorithm)
     threshold = cells[0].summary["steps_to_return"]["threshold"]
     return Table(
-        f"{label(algorithm)} on {section.label}. Steps: training steps to the first periodic "
-        f"greedy evaluation that returns {threshold:g}, median over seeds (in brackets: seeds "
-        "that got there, where not all did). Clipped: parameters outside their bounds. Near bound: "
-        "within 1 % of one.",
-        (
-            "Strategy",
-            "Mean return [95 %]",
-            "Interquartile mean [95 %]",
-            "Success %",
-            f"Steps to {threshold:g}",
-            "Clipped %",
-            "Near bound %",
+        f"{section.title(algorithm)} on {section.label}. Steps: training steps to the first "
+        f"periodic greedy evaluation that returns {threshold:g}, median over seeds (in brackets: "
+        "seeds that got there, where not all did). Clipped: parameters outside their bounds. Near "
+        "bound: within 1 % of one.",
+        ("Strategy", *(name.format(threshold=threshold) for name in DETAILS)),
+        tuple(
+            (f"`{cell.name.strategy}`", *(text(cell.summary) for text in DETAILS.values()))
+            for cell in cells
         ),
-        tuple(_details(cell) for cell in cells),
     )
 
 
@@ -107,7 +101,7 @@ def comparisons_table(section: Section) -> Table:
         for key in COMPARISONS
         if any(cell.comparisons.get(key) for cell in section.of(algorithm))
     ]
-    names = [f"{label(a)} over {_reference(key)}" for a, key in columns]
+    names = [f"{section.title(a)} over {reference_name(key)}" for a, key in columns]
     rows = []
     for strategy in section.strategies:
         cells = [(section.cells.get((a, strategy)), key) for a, key in columns]
@@ -138,19 +132,15 @@ def actions_table(section: Section) -> Table:
     )
 
 
-def strategies_table(study: Study) -> Table:
+def strategies_table(study: StudyResults) -> Table:
     """What the strategies of the study do, for those that are not chains, in their own words."""
-    names = {cell.strategy for cell in study.cells}
-    rules = {member.__module__.split(".")[-1]: inspect.getdoc(member) for member in STRATEGIES}
+    names = [name for section in study.sections for name in section.strategies]
+    words = [(name, study.words["strategies"][name]) for name in dict.fromkeys(names)]
     return Table(
         "What each does with the ascent direction g of the action parameters x, before it enters "
         "the parameter network. Factors and thresholds are settings, which the search may change.",
         ("Strategy", "Rule"),
-        tuple(
-            (f"`{name}`", " ".join((rule or "").split("\n\n")[0].split()))
-            for name, rule in rules.items()
-            if name in names
-        ),
+        tuple((f"`{name}`", word["rule"]) for name, word in words if word["kind"] != "chain"),
         numeric=False,
     )
 
@@ -172,7 +162,7 @@ def tuning_table(section: Section) -> Table:
     )
 
 
-def settings_table(study: Study) -> Table:
+def settings_table(study: StudyResults) -> Table:
     """The settings that all cells share."""
     first, *others = [cell.parameters for cell in study.cells]
     rows = [
@@ -183,16 +173,16 @@ def settings_table(study: Study) -> Table:
     return Table("Settings common to all cells.", ("Setting", "Value"), tuple(rows), numeric=False)
 
 
-def versions_table(study: Study) -> Table:
+def versions_table(study: StudyResults) -> Table:
     """The packages that the results depend on."""
     rows = tuple((f"`{name}`", version) for name, version in sorted(study.versions.items()))
     return Table("Versions that this was run with.", ("Package", "Version"), rows, numeric=False)
 
 
-def headline_metrics(study: Study) -> dict[str, dict[str, float | None]]:
+def headline_metrics(study: StudyResults) -> dict[str, dict[str, float | None]]:
     """Per cell the numbers that two runs are compared by."""
     return {
-        cell.name: {
+        str(cell.name): {
             "return_mean": cell.summary["return"]["mean"],
             "return_iqm": cell.summary["return"]["iqm"],
             "success": (cell.summary.get("success") or {}).get("mean"),
@@ -201,25 +191,25 @@ def headline_metrics(study: Study) -> dict[str, dict[str, float | None]]:
     }
 
 
-def returns_rows(study: Study) -> list[tuple[Scalar, ...]]:
+def returns_rows(study: StudyResults) -> list[tuple[Scalar, ...]]:
     """The rows of `plots/returns.csv`, its header first."""
     rows: list[tuple[Scalar, ...]] = [
         ("cell", "environment", "algorithm", "strategy", "mean", "low", "high")
     ]
     for cell in study.cells:
         values = _interval(cell.summary["return"], "mean")
-        rows.append((cell.name, cell.environment, cell.algorithm, cell.strategy, *values))
+        rows.append((str(cell.name), *cell.name, *values))
     return rows
 
 
-def curves_rows(study: Study) -> list[tuple[Scalar, ...]]:
+def curves_rows(study: StudyResults) -> list[tuple[Scalar, ...]]:
     """The rows of `plots/curves.csv`, its header first."""
     rows: list[tuple[Scalar, ...]] = [("cell", "step", "mean", "low", "high")]
     for cell in study.cells:
         if cell.curve is not None:
             columns = (cell.curve.steps, *cell.curve.band)
             points = zip(*(column.tolist() for column in columns), strict=True)
-            rows.extend((cell.name, *point) for point in points)
+            rows.extend((str(cell.name), *point) for point in points)
     return rows
 
 
@@ -228,20 +218,7 @@ def number(value: float | None, digits: int = 3) -> str:
     return MISSING if value is None else f"{value:.{digits}f}"
 
 
-def _details(cell: Cell) -> tuple[str, ...]:
-    summary = cell.summary
-    return (
-        f"`{cell.strategy}`",
-        _with_interval(_interval(summary["return"], "mean")),
-        _with_interval(_interval(summary["return"], "iqm")),
-        _percent((summary.get("success") or {}).get("mean")),
-        _steps(summary["steps_to_return"]),
-        _percent(summary["clipped_share"]),
-        _percent(summary["near_bound_share"]),
-    )
-
-
-def _score(cell: Cell, measure: Measure) -> tuple[float, float | None, float | None]:
+def _score(cell: CellResults, measure: Measure) -> tuple[float, float | None, float | None]:
     """Mean over seeds and interval."""
     if measure == "return":
         return _interval(cell.summary["return"], "mean")
@@ -249,7 +226,7 @@ def _score(cell: Cell, measure: Measure) -> tuple[float, float | None, float | N
     return success["mean"], success["low"], success["high"]
 
 
-def _score_text(cell: Cell, measure: Measure, best: set[str]) -> str:
+def _score_text(cell: CellResults, measure: Measure, best: set[CellName]) -> str:
     value, low, high = _score(cell, measure)
     text = number(value)
     return f"{f'**{text}**' if cell.name in best else text} [{number(low)}, {number(high)}]"
@@ -278,7 +255,7 @@ def _steps(summary: Mapping[str, Any]) -> str:
     return f"{median} ({reached} of {total})"
 
 
-def _probability(section: Section, cell: Cell | None, key: str) -> str:
+def _probability(section: Section, cell: CellResults | None, key: str) -> str:
     comparison = cell.comparisons.get(key) if cell else None
     if cell is None or comparison is None:
         return MISSING
@@ -286,6 +263,14 @@ def _probability(section: Section, cell: Cell | None, key: str) -> str:
     return f"**{text}**" if verdict(section, cell, key) in ("better", "worse") else text
 
 
-def _reference(key: str) -> str:
-    name = key.removeprefix("over_")
-    return f"`{name}`" if label(name) == name else label(name)
+# The columns of a cell's details: their headers, and what stands there of its summary.
+DETAILS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "Mean return [95 %]": lambda summary: _with_interval(_interval(summary["return"], "mean")),
+    "Interquartile mean [95 %]": lambda summary: _with_interval(
+        _interval(summary["return"], "iqm")
+    ),
+    "Success %": lambda summary: _percent((summary.get("success") or {}).get("mean")),
+    "Steps to {threshold:g}": lambda summary: _steps(summary["steps_to_return"]),
+    "Clipped %": lambda summary: _percent(summary["clipped_share"]),
+    "Near bound %": lambda summary: _percent(summary["near_bound_share"]),
+}

@@ -1,241 +1,210 @@
-"""What the stages do for the study as a whole: setup and evaluation."""
+"""Runs the study, or what of it is out of date, several cells at a time.
+
+DVC runs one stage after another, and a cell cannot use many cores. So each cell that is out of date
+is tuned and trained by a `dvc repro` of its own, on its share of the cores. DVC allows that; its
+repository's lock is held between the commands of stages only. The rest is a plain `dvc repro`.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import zlib
-from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
-from operator import itemgetter
+import json
+import os
+import re
+import subprocess
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from threading import Event
+from typing import NamedTuple
 
-import numpy as np
-from packaging.requirements import Requirement
+import psutil
+from tqdm import tqdm
 
-from pamdp import statistics
-from pamdp.cells import Cell, code_of
-from pamdp.checkpoint import save_arrays
-from pamdp.envs.base import Environment
-from pamdp.envs.gymnasium import Gymnasium
-from pamdp.evaluation import Episodes
-from pamdp.loops import random_episodes
-from pamdp.problems import EnvironmentFailure
+from pamdp.base.errors import PamdpError
+from pamdp.checkout import Checkout
+from pamdp.engines import workers
+from pamdp.files import replacing
 from pamdp.progress import Progress
-from pamdp.records import Run, read_json, write_json
-from pamdp.settings import Benchmark, Settings, SettingsError
-from pamdp.stages.cells import evaluate_cell, trained, tuned
-from pamdp.stages.runs import initial_parameters
-from pamdp.tracking import Tracker, collect, ensure_experiment
-from pamdp.watching import film
+from pamdp.tracking import open_sink, showing
 
-# What numbers come out of; the others show, store and check.
-RESULT_PACKAGES = ("gymnasium", "numpy", "optuna", "tensorflow")
+DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
+STAGES = ("tune", "train")  # of a cell, in dvc.yaml
+CELL_MEMORY = 1.5e9  # bytes; five seeds on Platform take 1.2e9
 
 
-def set_up(settings: Settings, root: Path) -> None:
-    """Checks installation and environments and writes what results depend on to `metrics/setup/`.
+class Share(NamedTuple):
+    """What a cell may use: cores by their numbers, and how many tasks it runs at a time."""
 
-    Raises:
-      SettingsError: an installed version is not the locked one, or an environment is refused.
-    """
-    check_versions(root / "requirements.lock")
-    _forget_old_cells(settings, root)
-    folder = root / "metrics" / "setup"
-    write_json(folder / "versions.json", {"packages": {n: version(n) for n in RESULT_PACKAGES}})
-    environments = {n: _accepted(n, settings.environments[n]) for n in settings.study.environments}
-    shutil.rmtree(folder / "environments", ignore_errors=True)
-    for name, description in environments.items():
-        write_json(folder / "environments" / f"{name}.json", description)
-    ensure_experiment(settings.study.name, root)
+    cores: Sequence[int]
+    workers: int
 
 
-def _forget_old_cells(settings: Settings, root: Path) -> None:
-    """Removes the results of cells that the study no longer has; DVC's cache keeps them.
-
-    DVC leaves them where they are, and later stages depend on these folders as a whole.
-    """
-    names = {cell.name for cell in settings.cells}
-    for folder in (root / "metrics").glob("t*/*"):
-        if folder.parent.name in ("tune", "train") and folder.name not in names:
-            shutil.rmtree(folder)
+def run(options: Namespace) -> None:
+    """Runs the study of the command line."""
+    checkout = Checkout.here()  # refuses wrong settings before DVC removes anything
+    if not options.stages and not options.force:
+        run_cells(checkout)
+    _dvc(checkout.root, "repro", *(["--force"] if options.force else []), *options.stages)
+    print(f"The report: {checkout.report.relative_to(checkout.root)}/index.html")
 
 
-def check_versions(lock: Path) -> None:
-    """Compares what is installed with `requirements.lock`.
+def run_cells(checkout: Checkout) -> None:
+    """Brings all cells up to date, as many at a time as there are cores and memory for.
 
     Raises:
-      SettingsError: lists every package that differs.
+      PamdpError: a cell failed; those under way and finished are not lost.
     """
-    wrong = []
-    for requirement in _pinned(lock):
-        expected = str(requirement.specifier).removeprefix("==")
-        try:
-            found = version(requirement.name)
-        except PackageNotFoundError:
-            if requirement.name not in RESULT_PACKAGES:
-                continue  # a developer's tool, say
-            found = "none"
-        if found != expected:
-            wrong.append(f"  {requirement.name}: expected {expected}, found {found}")
-    if wrong:
-        raise SettingsError(
-            "\n".join([f"the installed packages are not those of {lock.name}:", *wrong])
-            + "\nrun `make study`, or `pip install --require-hashes -r requirements.lock`"
-        )
-
-
-def _pinned(lock: Path) -> Iterator[Requirement]:
-    for line in lock.read_text().splitlines():
-        if "==" in line and not line.startswith((" ", "#")):
-            requirement = Requirement(line.rstrip(" \\"))
-            if requirement.marker is None or requirement.marker.evaluate():
-                yield requirement
-
-
-def _accepted(name: str, benchmark: Benchmark) -> dict[str, Any]:
+    _dvc(checkout.root, "repro", "--quiet", "setup")
+    stale = {*json.loads(_dvc(checkout.root, "status", "--json", stdout=subprocess.PIPE))}
+    names = [str(cell.name) for cell in checkout.settings.cells]
     try:
-        return describe(benchmark)
-    except (SettingsError, EnvironmentFailure) as error:
-        raise SettingsError(f"environments.{name}.task: {error}") from error
+        _run_lanes(checkout, [name for name in names if stale & {*stages_of(name)}])
+    finally:
+        order_lock(checkout.root / "dvc.lock", names)
 
 
-def describe(benchmark: Benchmark) -> dict[str, Any]:
-    """Builds and checks an environment: its spaces, its code, and what random actions earn."""
-    task = benchmark.task
-    if isinstance(task, Gymnasium):
-        task.check()
-    limit = task.time_limit if isinstance(task, Gymnasium) else task.max_episode_steps
-    random = random_episodes(task)
-    return {
-        "id": task.id if isinstance(task, Gymnasium) else task.gymnasium_id,
-        "source": _digest(task),
-        "distributions": task.distributions if isinstance(task, Gymnasium) else {},
-        "max_episode_steps": limit,
-        "observation": {
-            "shape": [len(task.observation_low)],
-            "low": _ends(task.observation_low),
-            "high": _ends(task.observation_high),
-        },
-        "actions": [
-            {"name": a.name, "low": list(a.low), "high": list(a.high)} for a in task.actions.actions
-        ],
-        "random_policy": {
-            "episodes": len(random.returns),
-            "return_mean": float(random.returns.mean()),
-            "return_std": float(random.returns.std(ddof=1)),
-            "length_mean": float(random.lengths.mean()),
-            "length_std": float(random.lengths.std(ddof=1)),
-        },
-    }
+def stages_of(cell: str) -> list[str]:
+    """The stages of a cell in dvc.yaml, in order."""
+    return [f"{stage}@{cell}" for stage in STAGES]
 
 
-def _digest(task: Environment | Gymnasium) -> str:
-    """Hash of the code of an environment."""
-    code = code_of(task)
-    if isinstance(task, Gymnasium):
-        code += task.source_files.values()
-    return hashlib.sha256(b"".join(file.read_bytes() for file in code)).hexdigest()
+def _run_lanes(checkout: Checkout, names: Sequence[str]) -> None:
+    if not names:
+        return
+    from pamdp.tuning.study import create_database  # slow to import
 
+    root = checkout.root
+    create_database(root)
+    memory = psutil.virtual_memory().available // CELL_MEMORY
+    lanes = int(max(1, min(workers(), len(_cores()), len(names), memory)))
+    failed: list[str] = []
+    tqdm.write(f"study: {len(names)} to do, {lanes} at a time", file=sys.stderr)
+    with (
+        open_sink(checkout.settings.study.name, root) as sink,
+        showing(sink, checkout.work / "records") as variables,
+        Progress("study", len(names), "cell") as progress,
+    ):
 
-def forget_changed(settings: Settings, root: Path) -> None:
-    """Removes what setup wrote about environments of Gymnasium whose code has changed since.
+        def done(name: str, share: Share) -> bool:
+            _keep_to(share.cores)
+            own = variables | {"PAMDP_WORKERS": str(share.workers)}
+            return _run(root, stages_of(name), os.environ | own) == 0
 
-    DVC does not know their files. It misses the output, and has setup describe them anew.
-    """
-    for name in settings.study.environments:
-        path = root / "metrics" / "setup" / "environments" / f"{name}.json"
-        task = settings.environments[name].task
-        if not isinstance(task, Gymnasium) or not path.is_file():
-            continue
-        if read_json(path)["source"] != _digest(task):
-            path.unlink()
-
-
-def _ends(values: np.ndarray) -> list[float | None]:
-    """Bounds, null where there are none, which JSON cannot write."""
-    return [value if np.isfinite(value) else None for value in values.tolist()]
-
-
-def evaluate_study(settings: Settings, root: Path) -> None:
-    """Evaluates all seeds of all cells and writes `metrics/evaluate/`."""
-    with Tracker(settings.study.name, root) as tracker:
-        episodes = {}
-        with Progress("evaluate", len(settings.cells), "cell") as progress:
-            for cell in settings.cells:
-                episodes[cell.name] = evaluate_cell(settings, cell.name, root)
-                progress.update(1)
-                # MLflow, which takes seconds to load, gets ready meanwhile.
-                tracker.put(_training(cell, root), final=True)
-        _summarise(settings, episodes, root)
-        _put_all(tracker, root)
-
-
-def _summarise(settings: Settings, episodes: dict[str, dict[int, Episodes]], root: Path) -> None:
-    """Writes `metrics/evaluate/` from the episodes of all cells and seeds."""
-    returns = {name: _stacked(seeds, "returns") for name, seeds in episodes.items()}
-    summary, comparisons = {}, {}
-    for cell in settings.cells:
-        record, seeds = _training(cell, root), episodes[cell.name]
-        measured = statistics.Evaluation(
-            seeds=list(seeds),
-            returns=returns[cell.name],
-            lengths=_stacked(seeds, "lengths"),
-            successes=_stacked(seeds, "successes"),
-            curves=[child.metrics["eval/return"] for child in record.children],
-            threshold=settings.environments[cell.environment].return_threshold,
-            clipped_share=float(np.mean([e.clipped_share for e in seeds.values()])),
-            near_bound_share=float(np.mean([e.near_bound_share for e in seeds.values()])),
-            random_return=_described(cell, root)["random_policy"]["return_mean"],
-            initial_parameters=initial_parameters(cell),
+        # The cells left after full rounds have the cores for themselves.
+        full = len(names) - len(names) % lanes
+        for batch in (names[:full], names[full:]):
+            if batch and not failed:
+                for name, well in side_by_side(batch, lanes, done):
+                    if well:
+                        progress.update(1)
+                    else:
+                        failed.append(name)
+    if failed:
+        told = ", ".join(f"`pamdp study {stages_of(name)[-1]}`" for name in failed)
+        raise PamdpError(
+            f"{', '.join(failed)} failed; its own words stand above, and {told} tells more. "
+            "If it was killed, memory may be too small for several cells: PAMDP_WORKERS=1 runs one "
+            "at a time. The next run goes on from the last checkpoint"
         )
-        # A generator for each cell: its intervals do not depend on which other cells there are.
-        summary[cell.name] = statistics.summarise(measured, _generator(cell.name))
-        comparisons[cell.name] = statistics.compare(cell.name, returns, _generator(cell.name))
-    folder = root / "metrics" / "evaluate"
-    write_json(folder / "summary.json", summary)
-    write_json(folder / "comparisons.json", comparisons)
-    save_arrays(folder / "episodes.npz", returns)
 
 
-def _training(cell: Cell, root: Path) -> Run:
-    """The record of a cell's training."""
-    return Run.read(root / "metrics" / "train" / cell.name / "record.json")
+def side_by_side(
+    names: Sequence[str], lanes: int, work: Callable[[str, Share], bool]
+) -> Iterator[tuple[str, bool]]:
+    """Does a work for each name, `lanes` at a time; none begins after one that did not go well.
+
+    Args:
+      names: of the works.
+      lanes: at most so many at a time.
+      work: does one with a share of the cores, in a thread; whether it went well.
+
+    Yields:
+      (name, whether it went well) of each that began, as it ends.
+    """
+    lanes, stopped = min(lanes, len(names)), Event()
+    free: SimpleQueue[Share] = SimpleQueue()
+    for lane in range(lanes):
+        num_workers = workers() // lanes + (lane < workers() % lanes)
+        free.put(Share(_cores()[lane::lanes], num_workers))
+
+    def job(name: str) -> bool | None:
+        share, well = free.get(), None
+        try:
+            if not stopped.is_set():
+                well = False
+                well = work(name, share)
+        finally:
+            if well is False:
+                stopped.set()
+            free.put(share)
+        return well
+
+    with ThreadPoolExecutor(lanes) as pool:
+        jobs = {pool.submit(job, name): name for name in names}
+        try:
+            for ended in as_completed(jobs):
+                if (well := ended.result()) is not None:
+                    yield jobs[ended], well
+        finally:  # an interruption, which what is under way has got too
+            stopped.set()
 
 
-def _described(cell: Cell, root: Path) -> dict[str, Any]:
-    """What setup found out about a cell's environment."""
-    return read_json(root / "metrics" / "setup" / "environments" / f"{cell.environment}.json")
+def order_lock(path: Path, cells: Sequence[str]) -> None:
+    """Puts the entries of dvc.lock into the order in which one `dvc repro` writes them.
+
+    DVC appends entries as stages finish, and several at a time finish in any order.
+    """
+    text = path.read_text() if path.exists() else ""
+    head, *entries = re.split(r"(?m)^(?=  \S.*:$)", text)
+    names = [f"{stage}@{cell}" for stage in STAGES for cell in cells]
+    place = {name: index for index, name in enumerate(["setup", *names])}
+    entries.sort(key=lambda entry: place.get(entry.splitlines()[0].strip(" :'\""), len(place)))
+    ordered = "".join([head, *entries])
+    if ordered != text:
+        with replacing(path) as scratch:
+            scratch.write_text(ordered)
 
 
-def film_best(settings: Settings, root: Path) -> None:
-    """Writes `metrics/report/<environment>-best.gif`: an episode of its best cell's best seed."""
-    summary = read_json(root / "metrics" / "evaluate" / "summary.json")
-    for name in settings.study.environments:
-        cells = [cell for cell in settings.cells if cell.environment == name]
-        best = max(cells, key=lambda cell: summary[cell.name]["return"]["mean"])
-        seed = max(summary[best.name]["per_seed"], key=itemgetter("mean"))["seed"]
-        cell = tuned(best, root)
-        path = root / "metrics" / "report" / f"{name}-best.gif"
-        film(cell, trained(cell, root)[seed], seed, path)
+def _dvc(root: Path, *arguments: str, stdout: int | None = None) -> str:
+    done = subprocess.run([*DVC, *arguments], cwd=root, stdout=stdout, text=True)
+    if done.returncode:
+        sys.exit(done.returncode)  # it has told why
+    return done.stdout
 
 
-def track(settings: Settings, root: Path) -> None:
-    """Shows in MLflow what the records hold by now."""
-    with Tracker(settings.study.name, root) as tracker:
-        _put_all(tracker, root)
+def _run(root: Path, stages: Sequence[str], environment: dict[str, str]) -> int:
+    """Runs stages; what they print appears as whole lines."""
+    command = [*DVC, "repro", "--quiet", "--single-item", *stages]
+    with subprocess.Popen(
+        command,
+        cwd=root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        for line in process.stdout or ():
+            tqdm.write(line.rstrip(), file=sys.stderr)
+    return process.returncode
 
 
-def _put_all(tracker: Tracker, root: Path) -> None:
-    for run in collect(root):
-        tracker.put(run, final=True)
+def _cores() -> Sequence[int]:
+    """The numbers of the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux has it
+        return sorted(os.sched_getaffinity(0))
+    return range(os.cpu_count() or 1)
 
 
-def _stacked(seeds: dict[int, Episodes], field: str) -> np.ndarray:
-    """[seeds, episodes] float32."""
-    return np.stack([getattr(episodes, field) for episodes in seeds.values()]).astype(np.float32)
+def _keep_to(cores: Sequence[int]) -> None:
+    """Keeps this thread, and what it starts, to some cores where the system can.
 
-
-def _generator(name: str) -> np.random.Generator:
-    return np.random.default_rng(zlib.crc32(name.encode()))
+    TensorFlow would start threads for all cores in every lane, which get in each other's way.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        with suppress(OSError):
+            os.sched_setaffinity(0, cores)

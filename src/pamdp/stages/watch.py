@@ -1,24 +1,34 @@
-"""Watching the policies of a checkout: which one, and in which environment."""
+"""Plays a trained policy in a window, or writes a film of it."""
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
 from pamdp import checkpoint, films
-from pamdp.cells import Cell
-from pamdp.envs.base import Environment
-from pamdp.envs.gymnasium import Gymnasium
-from pamdp.loops import loop_of
-from pamdp.problems import EnvironmentFailure, SettingsError, nearest
-from pamdp.records import read_json
+from pamdp.base.errors import EnvironmentFailure, PamdpError, nearest
+from pamdp.base.task import Task
+from pamdp.bridge.gymnasium import Gymnasium
+from pamdp.checkout import Checkout
+from pamdp.files import read_json
+from pamdp.learning.cell import Cell, CellName
+from pamdp.learning.loops import loop_of
+from pamdp.learning.training import resumed
 from pamdp.settings import Settings
-from pamdp.stages import WORK
-from pamdp.stages.cells import trained, tuned
+from pamdp.stages.results import trained, tuned
 from pamdp.watching import Played, Player, frames, load_player, player_of, shape_of
+
+
+def run(options: Namespace) -> None:
+    """Watches what the command line says."""
+    wanted = Wanted(**{name: getattr(options, name) for name in Wanted._fields})
+    with suppress(KeyboardInterrupt):  # enough has been seen
+        watch(Checkout.here(), wanted, print)
 
 
 class Wanted(NamedTuple):
@@ -48,17 +58,17 @@ class Found(NamedTuple):
     seed: int
 
 
-def watch(settings: Settings, root: Path, wanted: Wanted, tell: Callable[[str], object]) -> None:
+def watch(checkout: Checkout, wanted: Wanted, tell: Callable[[str], object]) -> None:
     """Plays a policy in a window or into a film, and tells how each episode went.
 
     Raises:
-      SettingsError: there is no such policy, environment or screen, or they do not fit together.
+      PamdpError: there is no such policy, environment or screen, or they do not fit together.
     """
     if wanted.episodes < 1:
-        raise SettingsError(f"episodes: expected at least 1, received {wanted.episodes}")
+        raise PamdpError(f"episodes: expected at least 1, received {wanted.episodes}")
     show = films.output(wanted.file, f"pamdp: {wanted.source}")
-    found = _found(settings, root, wanted)
-    task = _task(settings, wanted.environment or found.environment)
+    found = _found(checkout, wanted)
+    task = _task(checkout.settings, wanted.environment or found.environment)
     tell(found.label)
     numbers = count(1)
 
@@ -73,7 +83,7 @@ def watch(settings: Settings, root: Path, wanted: Wanted, tell: Callable[[str], 
         tell(f"{wanted.file} ({wanted.file.stat().st_size / 1000:,.0f} kB)")
 
 
-def _task(settings: Settings, name: str) -> Environment | Gymnasium:
+def _task(settings: Settings, name: str) -> Task:
     if name in settings.environments:
         return settings.environments[name].task
     task = Gymnasium(kind="gymnasium", id=name)
@@ -81,67 +91,68 @@ def _task(settings: Settings, name: str) -> Environment | Gymnasium:
         shape_of(task)
     except EnvironmentFailure as error:
         known = list(settings.environments)
-        raise SettingsError(
+        raise PamdpError(
             f"environment: expected one of {', '.join(known)} or an id of Gymnasium such as "
             f"pamdp/Platform-v0, received {name!r}{nearest(name, known)} ({error})"
         ) from None
     return task
 
 
-def _found(settings: Settings, root: Path, wanted: Wanted) -> Found:
-    path = root / wanted.source
+def _found(checkout: Checkout, wanted: Wanted) -> Found:
+    path = checkout.root / wanted.source
     if (path / "saved_model.pb").is_file():
         # The folder is named after its cell.
-        environment = path.resolve().name.split("-")[0]
+        environment = CellName.parse(path.resolve().name).environment
         return Found(load_player(path), f"the model {wanted.source}", environment, 0)
     if path.suffix == ".npz":
-        return _checkpoint(settings, root, path)
-    cell = tuned(settings.cell(wanted.source), root)
-    if (root / "metrics" / "train" / cell.name / "weights.npz").is_file():
-        return _trained(cell, root, wanted.seed)
+        return _checkpoint(checkout, path)
+    cell = tuned(checkout, checkout.settings.cell(wanted.source))
+    if (checkout.train(cell.name) / "weights.npz").is_file():
+        return _trained(checkout, cell, wanted.seed)
     pattern = f"*/seed-{'*' if wanted.seed is None else wanted.seed}.npz"
-    saved = (root / WORK / "train" / cell.name).glob(pattern)
+    saved = checkout.checkpoints(cell.name).glob(pattern)
     newest = max(saved, key=lambda path: path.stat().st_mtime, default=None)
     if newest is None:
-        raise SettingsError(
+        raise PamdpError(
             f"{cell.name}: expected a cell that is trained or has a checkpoint of the run under "
-            "way, received one without either; train it with `make study`"
+            "way, received one without either; train it with `pamdp study`"
         )
-    return _checkpoint(settings, root, newest)
+    return _checkpoint(checkout, newest)
 
 
-def _trained(cell: Cell, root: Path, seed: int | None) -> Found:
+def _trained(checkout: Checkout, cell: Cell, seed: int | None) -> Found:
     """The best seed, or the one that is wanted."""
-    weights = trained(cell, root)
+    weights, name = trained(checkout, cell), str(cell.name)
     if seed is None:
-        summary = root / "metrics" / "evaluate" / "summary.json"
-        evaluated = read_json(summary).get(cell.name) if summary.is_file() else None
+        summary = checkout.evaluate / "summary.json"
+        evaluated = read_json(summary).get(name) if summary.is_file() else None
         ranked = evaluated["per_seed"] if evaluated else ()
         seed = max(ranked, key=itemgetter("mean"))["seed"] if ranked else min(weights)
     if seed not in weights:
-        raise SettingsError(
-            f"seed: expected one of {', '.join(map(str, weights))}, with which {cell.name} was "
+        raise PamdpError(
+            f"seed: expected one of {', '.join(map(str, weights))}, with which {name} was "
             f"trained, received {seed}"
         )
     player = player_of(cell, weights[seed])
-    return Found(player, f"{cell.name}, seed {seed}, trained", cell.environment, seed)
+    return Found(player, f"{name}, seed {seed}, trained", cell.name.environment, seed)
 
 
-def _checkpoint(settings: Settings, root: Path, path: Path) -> Found:
+def _checkpoint(checkout: Checkout, path: Path) -> Found:
     """The policy so far of a run that is under way."""
     name, seed = path.resolve().parents[1].name, path.stem.removeprefix("seed-")
     if not seed.isdecimal():
-        raise SettingsError(
-            f"source: expected a checkpoint {WORK}/train/CELL/MARK/seed-N.npz, received {path}"
+        raise PamdpError(
+            f"source: expected a checkpoint .work/train/CELL/MARK/seed-N.npz, received {path}"
         )
-    cell = tuned(settings.cell(name), root)
+    cell = tuned(checkout, checkout.settings.cell(name))
     loop = loop_of(cell)
-    saved = checkpoint.restore(path, loop.initial(0))
+    saved = resumed(checkpoint.restore(path), loop.initial(int(seed)))
     if saved is None:
-        raise SettingsError(
+        raise PamdpError(
             f"{path}: expected a checkpoint of {name} as it stands in the settings, received none "
             "that is whole and fits; has the run ended, or params.yaml changed since it began?"
         )
-    label = f"{name}, seed {seed}, after {int(saved[0].learner.step):,} steps"
-    player = player_of(cell, loop.weights(saved[0]))
-    return Found(player, label, cell.environment, int(seed))
+    state, _ = saved
+    label = f"{name}, seed {seed}, after {int(state.learner.step):,} steps"
+    player = player_of(cell, loop.weights(state))
+    return Found(player, label, cell.name.environment, int(seed))

@@ -1,30 +1,34 @@
 """MLflow as a view of the records; the only importer of `mlflow`.
 
-`View.sync` makes MLflow show exactly one record: what it lacks is added, what it has is left alone.
-Everything else is that call: live tracking (`Tracker`) syncs growing snapshots of a record from a
-background thread, `relayed` those of several processes, `rebuild` syncs the finished records of a
-checkout.
+`View.sync` makes MLflow show exactly one record: what it lacks is added, what it has stays.
+All else is that call: `Live` syncs growing snapshots of a record from a background thread, `Folder`
+leaves them for another process to sync, `rebuild` syncs the finished records of a checkout.
 
 Environment: `MLFLOW_TRACKING_URI` is the address (default: `mlflow.db` and `mlartifacts/` in the
-project's root), `PAMDP_TRACKING=off` switches tracking off.
+project's root), `PAMDP_TRACKING=off` switches tracking off, `PAMDP_RECORDS` names the folder where
+snapshots are left for the process that has set it.
 """
 
-from pamdp.tracking.checkout import collect, rebuild
-from pamdp.tracking.connection import address, enabled
-from pamdp.tracking.models import Signature, log_model
-from pamdp.tracking.relay import relayed
-from pamdp.tracking.tracker import Tracker, ensure_experiment
-from pamdp.tracking.view import View
+import os
+from pathlib import Path
 
-__all__ = [
-    "Signature",
-    "Tracker",
-    "View",
-    "address",
-    "collect",
-    "enabled",
-    "ensure_experiment",
-    "log_model",
-    "rebuild",
-    "relayed",
-]
+from pamdp.tracking.connection import enabled
+from pamdp.tracking.folder import VARIABLE, Folder, showing
+from pamdp.tracking.live import Live
+from pamdp.tracking.rebuild import collect, rebuild
+from pamdp.tracking.sink import Sink
+
+__all__ = ["Sink", "collect", "open_sink", "rebuild", "showing"]
+
+
+def open_sink(experiment: str, root: Path) -> Sink:
+    """What the environment says that records are to be shown by; a context manager.
+
+    Args:
+      experiment: the experiment's name.
+      root: the project's root.
+    """
+    if not enabled():
+        return Sink()
+    folder = os.environ.get(VARIABLE)
+    return Folder(Path(folder)) if folder else Live(experiment, root)

@@ -1,7 +1,7 @@
 """Exported models in MLflow: on the run that trained them and in the registry."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING
 
 from pamdp.records import Run
 from pamdp.tracking.files import digest, files_below
+from pamdp.tracking.sink import Signature
 from pamdp.tracking.view import DIGEST, FINGERPRINT, View
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
     from mlflow.types.schema import Schema
-
-# The tensors of a SavedModel's `serving_default`: {"inputs": [(name, dtype, shape)], "outputs":
-# [...]}. The first dimension of each shape is -1, the batch.
-Signature = Mapping[str, Sequence[tuple[str, str, Sequence[int]]]]
 
 FOLDER = "saved_model"
 

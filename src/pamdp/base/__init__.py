@@ -1,0 +1,1 @@
+"""What plug-ins are written with, and what all others stand on."""

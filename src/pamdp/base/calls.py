@@ -1,0 +1,203 @@
+"""Compiled functions: traced once for each structure of a component, its floats an input.
+
+Within a long compiled loop a call is nothing; on the host there is one for each step, and its
+arguments cost more than its arithmetic. So there a function is called by its name (`Direct`), and
+nests of tensors travel as one vector: `pack` and `unpack` within a trace, `packed` and `unpacked`
+outside of it.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from functools import cached_property
+from itertools import chain
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from pamdp.base.component import Component, floats, structure, with_floats
+from pamdp.base.lazy import tf
+
+
+class once(cached_property):
+    """A property that is computed at its first use, by one thread; others wait.
+
+    `cached_property` has had no lock since Python 3.12, so that all seeds would trace a function.
+    """
+
+    _lock = threading.RLock()
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """The value."""
+        with self._lock:
+            return super().__get__(instance, owner)
+
+
+class Programs:
+    """The compiled functions of all components of one structure.
+
+    Subclasses add the functions, as properties that are computed `once`.
+
+    Attributes:
+      component: one of them; its floats are those of whichever came first.
+      traces: how often each function was traced, by name. One each is what is wanted.
+    """
+
+    _known: ClassVar[dict[tuple[type, str], Programs]] = {}
+    _lock: ClassVar[threading.RLock] = threading.RLock()
+
+    def __init__(self, component: Component) -> None:
+        """Use `of`, which makes one for each structure."""
+        self.component: Any = component
+        self.traces: dict[str, int] = {}
+        self._names = tuple(floats(component))
+
+    @classmethod
+    def of(cls, component: Component) -> Self:
+        """The functions for a component's structure."""
+        key = cls, structure(component)
+        with cls._lock:
+            if key not in cls._known:
+                cls._known[key] = cls(component)
+            known: Any = cls._known[key]
+        return known
+
+    @staticmethod
+    def inputs(component: Component) -> tf.Tensor:
+        """[F] float32, the floats of a component: the first argument of each function."""
+        return tf.constant([*floats(component).values()], tf.float32)
+
+    @property
+    def values(self) -> tf.TensorSpec:
+        """Shape and type of what `inputs` gives."""
+        return tf.TensorSpec([len(self._names)], tf.float32)
+
+    def bound(self, values: tf.Tensor) -> Any:
+        """The component with tensors for floats, for use within a trace."""
+        return with_floats(self.component, dict(zip(self._names, tf.unstack(values), strict=True)))
+
+    def count(self, name: str) -> None:
+        """Counts a trace of a function; to be called within it."""
+        self.traces[name] = self.traces.get(name, 0) + 1
+
+
+def compiled(function: Callable) -> Any:
+    """A function that XLA compiles for the shapes and Python values it is called with."""
+    return tf.function(function, jit_compile=True, autograph=False)
+
+
+class Direct:
+    """A compiled function that takes and gives plain tensors, to be called from outside of traces.
+
+    TensorFlow binds, casts and compares the arguments of a traced function in Python, at each call
+    and for longer than a small program runs. As an operation of the function's name, which is how
+    TensorFlow itself calls it in the end, the function is only run.
+
+    Attributes:
+      like: shapes and types of what the function gives, in its own structure.
+    """
+
+    def __init__(self, function: Callable[..., Any], *inputs: Any) -> None:
+        """Traces a function.
+
+        Args:
+          function: of as many arguments; it may write to variables among them.
+          inputs: nests of `tf.TensorSpec`, tensors and variables, like what it will be given.
+        """
+
+        def flat(*leaves: Any) -> Any:
+            return function(*tf.nest.pack_sequence_as(inputs, leaves))
+
+        # Kept, because TensorFlow forgets a function that nothing refers to.
+        self._traced = compiled(flat).get_concrete_function(*tf.nest.flatten(inputs))
+        self.like = self._traced.structured_outputs
+        self._run = _runner(self._traced)
+
+    def __call__(self, *leaves: Any) -> list[tf.Tensor]:
+        """Runs the function.
+
+        Args:
+          leaves: the tensors of all arguments, flattened; of a variable its handle.
+
+        Returns:
+          What it gives, flattened.
+
+        Raises:
+          tf.errors.InvalidArgumentError: another number or other types of tensors. Other shapes are
+            compiled anew, or are an error of an operation within.
+        """
+        return self._run([*leaves, *self._traced.captured_inputs])
+
+
+def _runner(traced: Any) -> Callable[[list], list[tf.Tensor]]:
+    """What runs a traced function as an operation of its name, given all its tensors.
+
+    TensorFlow's own way around its checks of arguments is private, and the public operation that
+    calls a function hands it to another thread, which costs as much. Without the private way, the
+    function is called as TensorFlow means it to be: with the same results, more slowly.
+    """
+    try:
+        from tensorflow.python.eager import context, execute
+
+        eager: Any = context.context()
+        attributes = tuple(chain.from_iterable(eager.function_call_options.as_attrs().items()))
+        run, name, number = execute.execute, traced.name, len(traced.outputs)
+    except (ImportError, AttributeError):
+        given = len(traced.inputs) - len(traced.captured_inputs)
+        return lambda leaves: tf.nest.flatten(traced(*leaves[:given]))
+    return lambda leaves: run(name, number, inputs=leaves, attrs=attributes, ctx=eager)
+
+
+def pack(nest: Any) -> tf.Tensor:
+    """[N] float32 of a nest of float32, int32 and boolean tensors; all but floats by their bits."""
+    return tf.concat([tf.reshape(_bits(leaf), [-1]) for leaf in tf.nest.flatten(nest)], axis=0)
+
+
+def unpack(vector: tf.Tensor, like: Any) -> Any:
+    """The nest that was packed; `like` has its structure, shapes and types."""
+    leaves = tf.nest.flatten(like)
+    parts = tf.split(vector, [math.prod(leaf.shape) for leaf in leaves])
+    restored = [_restored(part, leaf) for part, leaf in zip(parts, leaves, strict=True)]
+    return tf.nest.pack_sequence_as(like, restored)
+
+
+def packed_like(nest: Any) -> tf.TensorSpec:
+    """Shape and type of what a nest of these shapes is packed to."""
+    return tf.TensorSpec([sum(math.prod(leaf.shape) for leaf in tf.nest.flatten(nest))], tf.float32)
+
+
+def packed(*leaves: Any) -> np.ndarray:
+    """What `pack` gives of these leaves, numbers or arrays, outside of TensorFlow."""
+    parts = []
+    for leaf in leaves:
+        part = np.ravel(leaf)
+        whole = part.dtype.kind in "biu"
+        parts.append(part.astype(np.int32).view(np.float32) if whole else part.astype(np.float32))
+    return np.concatenate(parts)
+
+
+def unpacked(vector: np.ndarray, like: Any) -> Any:
+    """What `unpack` gives of a vector, as arrays, outside of TensorFlow."""
+    leaves, start = [], 0
+    for leaf in tf.nest.flatten(like):
+        end = start + math.prod(leaf.shape)
+        part = vector[start:end] if leaf.dtype == tf.float32 else vector[start:end].view(np.int32)
+        leaves.append((part != 0 if leaf.dtype == tf.bool else part).reshape(leaf.shape))
+        start = end
+    return tf.nest.pack_sequence_as(like, leaves)
+
+
+def _bits(leaf: tf.Tensor) -> tf.Tensor:
+    if leaf.dtype == tf.bool:
+        leaf = tf.cast(leaf, tf.int32)
+    return leaf if leaf.dtype == tf.float32 else tf.bitcast(leaf, tf.float32)
+
+
+def _restored(part: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    part = tf.reshape(part, like.shape)
+    if like.dtype == tf.float32:
+        return part
+    bits = tf.bitcast(part, tf.int32)
+    return bits != 0 if like.dtype == tf.bool else bits

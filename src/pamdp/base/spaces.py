@@ -1,0 +1,153 @@
+"""The parameterised action space: K discrete actions, action k with m_k bounded real parameters.
+
+The only place that knows which of the P = sum m_k parameters belongs to which action.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import gymnasium
+import numpy as np
+
+from pamdp.base.lazy import tf
+
+
+@dataclass(frozen=True)
+class Action:
+    """One discrete action: its name and the bounds of its parameters, in environment units."""
+
+    name: str
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.low) != len(self.high) or any(
+            not low < high for low, high in zip(self.low, self.high, strict=True)
+        ):
+            raise ValueError(
+                f"action {self.name!r}: expected a lower and a higher bound for each parameter, "
+                f"received low {self.low} and high {self.high}"
+            )
+
+
+@dataclass(frozen=True)
+class ActionSpec:
+    """A parameterised action space.
+
+    Parameters travel as one flat vector of length P, the actions' blocks in order, scaled to
+    [-1, 1]; they leave as the padded block of the taken action, in environment units.
+    """
+
+    actions: tuple[Action, ...]
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """m_k of each action."""
+        return tuple(len(action.low) for action in self.actions)
+
+    @property
+    def num_actions(self) -> int:
+        """K."""
+        return len(self.actions)
+
+    @cached_property
+    def num_parameters(self) -> int:
+        """P."""
+        return sum(self.sizes)
+
+    @property
+    def max_size(self) -> int:
+        """The longest parameter vector of an action, at least 1."""
+        return max(1, *self.sizes)
+
+    @cached_property
+    def low(self) -> np.ndarray:
+        """[P] lower bounds, environment units."""
+        return np.concatenate([np.asarray(a.low, np.float32) for a in self.actions])
+
+    @cached_property
+    def high(self) -> np.ndarray:
+        """[P] upper bounds, environment units."""
+        return np.concatenate([np.asarray(a.high, np.float32) for a in self.actions])
+
+    @cached_property
+    def owned(self) -> np.ndarray:
+        """[K, P] float32: 1 where the action owns the parameter."""
+        return np.repeat(np.eye(self.num_actions, dtype=np.float32), self.sizes, axis=1)
+
+    def scale(self, parameters: np.ndarray) -> np.ndarray:
+        """[..., P] environment units to [-1, 1]."""
+        return 2 * (parameters - self.low) / (self.high - self.low) - 1
+
+    def unscale(self, parameters: tf.Tensor) -> tf.Tensor:
+        """[..., P] from [-1, 1] to environment units."""
+        return self.low + (parameters + 1) * (0.5 * (self.high - self.low))
+
+    def mask(self, action: tf.Tensor) -> tf.Tensor:
+        """[B] actions to [B, P] float32: 1 where the parameter is the action's own."""
+        return tf.gather(self.owned, action)
+
+    def pad(self, values: tf.Tensor) -> tf.Tensor:
+        """[..., P] to [..., K, m]: each action's block, padded with zeros."""
+        if set(self.sizes) == {self.max_size}:
+            # A batch axis may be unknown while a model is exported.
+            leading = [-1 if size is None else size for size in values.shape[:-1]]
+            return tf.reshape(values, [*leading, self.num_actions, self.max_size])
+        blocks = tf.split(values, self.sizes, axis=-1)
+        rank = values.shape.rank - 1
+        padded = [
+            tf.pad(block, [[0, 0]] * rank + [[0, self.max_size - size]])
+            for block, size in zip(blocks, self.sizes, strict=True)
+        ]
+        return tf.stack(padded, axis=-2)
+
+    def take(self, parameters: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+        """The taken action's own parameters.
+
+        Args:
+          parameters: [B, P].
+          action: [B] int32.
+
+        Returns:
+          [B, m], padded with zeros.
+        """
+        return tf.gather(self.pad(parameters), action, batch_dims=1)
+
+    def executed(self, scaled: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+        """What an environment is given of scaled parameters.
+
+        Args:
+          scaled: [B, P] parameters of all actions.
+          action: [B] int32, the taken ones.
+
+        Returns:
+          [B, m] the taken action's own, clipped to their bounds, environment units, padded.
+        """
+        return self.take(self.unscale(tf.clip_by_value(scaled, -1.0, 1.0)), action)
+
+    def element(self, action: int, parameters: np.ndarray) -> tuple[int, tuple[np.ndarray, ...]]:
+        """An element of `space`.
+
+        Args:
+          action: the discrete action.
+          parameters: [m] its parameters, padded; those of the other actions are their lower bound.
+        """
+        blocks = [low.copy() for low in self._lowest]
+        blocks[action] = np.asarray(parameters[: self.sizes[action]], np.float32)
+        return action, tuple(blocks)
+
+    @cached_property
+    def _lowest(self) -> list[np.ndarray]:
+        return [np.asarray(known.low, np.float32) for known in self.actions]
+
+    def space(self) -> gymnasium.spaces.Tuple:
+        """The Gymnasium space `Tuple(Discrete(K), Tuple(Box(m_0), ..., Box(m_K-1)))`."""
+        boxes = [
+            gymnasium.spaces.Box(np.asarray(a.low, np.float32), np.asarray(a.high, np.float32))
+            for a in self.actions
+        ]
+        return gymnasium.spaces.Tuple(
+            (gymnasium.spaces.Discrete(self.num_actions), gymnasium.spaces.Tuple(boxes))
+        )

@@ -1,0 +1,89 @@
+"""What a task is: an environment to be learned, whatever form it has."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from pamdp.base.component import Component, modules_of
+from pamdp.base.spaces import ActionSpec
+
+
+class Task(Component, ABC):
+    """Base of all environments in the settings; `kind` selects one.
+
+    Two forms derive from it: `Environment`, pure functions for the compiled loop, and `Gymnasium`,
+    any environment by its id. Spaces, time limit and what can be told of a task are the same for
+    both; `pamdp.learning.loop` says which loop trains which form.
+    """
+
+    kind: str
+
+    @property
+    @abstractmethod
+    def gymnasium_id(self) -> str:
+        """The name under which Gymnasium knows it."""
+
+    @property
+    @abstractmethod
+    def actions(self) -> ActionSpec:
+        """The action space."""
+
+    @property
+    @abstractmethod
+    def observation_low(self) -> np.ndarray:
+        """[S] lower bounds of observations, environment units; infinite where there are none."""
+
+    @property
+    @abstractmethod
+    def observation_high(self) -> np.ndarray:
+        """[S] upper bounds."""
+
+    @property
+    @abstractmethod
+    def time_limit(self) -> int:
+        """After how many actions an episode is cut off."""
+
+    @property
+    @abstractmethod
+    def render_modes(self) -> tuple[str, ...]:
+        """In which ways it draws."""
+
+    @abstractmethod
+    def make(self, render_mode: str | None = None) -> gymnasium.Env:
+        """A new Gymnasium environment, with its time limit.
+
+        Its actions are elements of `actions.space()`, its observations [S] float32.
+        """
+
+    def check(self) -> None:
+        """Raises a `PamdpError` if it does not keep to the interface; of ours, tests say so."""
+
+    @property
+    def sources(self) -> set[str]:
+        """The modules that its behaviour follows from, with all that these import."""
+        return modules_of(self)
+
+    def describe(self) -> dict[str, Any]:
+        """Its id, time limit and spaces as plain values, as they are published."""
+        return {
+            "id": self.gymnasium_id,
+            "max_episode_steps": self.time_limit,
+            "observation": {
+                "shape": [len(self.observation_low)],
+                "low": _ends(self.observation_low),
+                "high": _ends(self.observation_high),
+            },
+            "actions": [
+                {"name": action.name, "low": list(action.low), "high": list(action.high)}
+                for action in self.actions.actions
+            ],
+        }
+
+
+def _ends(values: np.ndarray) -> list[float | None]:
+    """Bounds, null where there are none, which JSON cannot write."""
+    return [value if np.isfinite(value) else None for value in values.tolist()]

@@ -1,0 +1,1 @@
+"""Between environments of this package and those of Gymnasium, both ways."""

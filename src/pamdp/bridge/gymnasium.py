@@ -1,0 +1,176 @@
+"""Any Gymnasium environment with a parameterised action space, by its id."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import warnings
+from contextlib import closing
+from functools import cached_property
+from typing import Annotated, Any, Literal, NamedTuple
+
+import gymnasium
+import numpy as np
+from gymnasium.utils.env_checker import check_env
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from pamdp.base.component import Count, structure
+from pamdp.base.errors import SettingsError
+from pamdp.base.spaces import ActionSpec
+from pamdp.base.task import Task
+from pamdp.bridge.parameterised import Parameterised, theirs
+from pamdp.bridge.translation import Observations
+
+TRANSLATION = ("pamdp.bridge.parameterised", "pamdp.bridge.translation")
+RESERVED = ("disable_env_checker", "id", "max_episode_steps", "render_mode")
+
+
+def _as_text(value: Any) -> str:
+    """Arguments as JSON, whether they come as a mapping or as the text made of one."""
+    try:
+        values = json.loads(value) if isinstance(value, str) else value
+        text = json.dumps(values, sort_keys=True)
+        faithful = isinstance(values, dict) and json.loads(text) == values
+    except (TypeError, ValueError):
+        faithful = False
+    if not faithful:
+        raise ValueError(
+            "expected names with numbers, texts, booleans, null, or lists and mappings of them, "
+            f"received {value!r}"
+        )
+    if taken := [name for name in RESERVED if name in values]:
+        raise ValueError(f"expected what the environment's constructor takes, received {taken[0]}")
+    return text
+
+
+# A text, so that its floats are structure: bounds may follow from them, and those are constants of
+# compiled programs.
+Arguments = Annotated[str, BeforeValidator(_as_text), WithJsonSchema({"type": "object"})]
+
+
+class _Facts(NamedTuple):
+    """What can be told of an environment once it has been made."""
+
+    actions: ActionSpec
+    observations: Observations
+    time_limit: int
+    render_modes: tuple[str, ...]
+
+
+_known: dict[str, _Facts] = {}
+
+
+class Gymnasium(Task):
+    """An environment that the host loop steps.
+
+    `pamdp.bridge.translation` says which spaces it may have.
+
+    Attributes:
+      id: what `gymnasium.make` takes; `package:Name-v0` imports the package, which registers it.
+      arguments: of the environment's constructor, by name.
+      copies: how many of it play side by side in evaluations, with one decision for all. A matter
+        of speed: each episode has its own seed, and no more than the last bit of what the networks
+        answer may depend on how many they are asked for.
+      max_episode_steps: a time limit in actions; null for the registered one.
+    """
+
+    kind: Literal["gymnasium"]
+    id: str
+    arguments: Arguments = Field(default="{}", json_schema_extra={"default": {}})
+    copies: Count = 1
+    max_episode_steps: Count | None = None
+
+    def make(self, render_mode: str | None = None) -> Parameterised:
+        """A new instance.
+
+        Raises:
+          EnvironmentFailure: it cannot be made.
+          SettingsError: its spaces cannot be translated, or its episodes might never end.
+        """
+        arguments = json.loads(self.arguments)
+        if render_mode is not None:  # not every constructor knows it
+            arguments["render_mode"] = render_mode
+        with theirs(self.id, "make"):
+            # The checker gives advice on the first steps; what is wrong is raised without it.
+            made = gymnasium.make(
+                self.id, self.max_episode_steps, disable_env_checker=True, **arguments
+            )
+        try:
+            return Parameterised(made, self.id)
+        except SettingsError as error:
+            raise SettingsError(f"{self.id}: {error}") from None
+
+    def check(self) -> None:
+        """Has Gymnasium check that the environment keeps to the interface.
+
+        Raises:
+          EnvironmentFailure: it does not.
+        """
+        with closing(self.make()) as made, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # advice on style
+            # One step first: the checker takes a number that is not finite for chance.
+            made.reset(seed=0)
+            made.action_space.seed(0)
+            made.step(made.action_space.sample())
+            with theirs(self.id, "check_env"):
+                check_env(made.unwrapped, skip_render_check=True)
+
+    @property
+    def gymnasium_id(self) -> str:
+        """What `gymnasium.make` takes."""
+        return self.id
+
+    @property
+    def actions(self) -> ActionSpec:
+        """The action space."""
+        return self._facts.actions
+
+    @property
+    def observation_low(self) -> np.ndarray:
+        """[S] lower bounds, infinite where there are none."""
+        return self._facts.observations.low
+
+    @property
+    def observation_high(self) -> np.ndarray:
+        """[S] upper bounds, infinite where there are none."""
+        return self._facts.observations.high
+
+    @property
+    def time_limit(self) -> int:
+        """The time limit in actions, be it that of the settings or the registered one."""
+        return self._facts.time_limit
+
+    @property
+    def render_modes(self) -> tuple[str, ...]:
+        """In which ways it says that it draws."""
+        return self._facts.render_modes
+
+    @property
+    def sources(self) -> set[str]:
+        """The modules of its class, of what makes it and of its wrappers, and our translation.
+
+        As far as its registration names them: nothing is made for it.
+        """
+        package, _, name = self.id.rpartition(":")
+        with theirs(self.id, "make"):
+            if package:
+                importlib.import_module(package)
+            spec = gymnasium.spec(name)
+        wrapped = [wrapper.entry_point for wrapper in spec.additional_wrappers]
+        made = {_module(point) for point in (spec.entry_point, *wrapped) if point}
+        return made | {*([package] if package else []), __name__, *TRANSLATION}
+
+    @cached_property
+    def _facts(self) -> _Facts:
+        # An instance is made once for all equal settings: that may take long.
+        key = structure(self)
+        if key not in _known:
+            with closing(self.make()) as made:
+                modes = tuple(made.metadata.get("render_modes", ()))
+                _known[key] = _Facts(made.actions.spec, made.observations, made.time_limit, modes)
+        return _known[key]
+
+
+def _module(entry_point: Any) -> str:
+    """The module of what is named `module:name`, or of a class or function."""
+    return entry_point.partition(":")[0] if isinstance(entry_point, str) else entry_point.__module__

@@ -1,0 +1,71 @@
+"""A checkout of a study: its settings, and where its files stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pamdp.settings import Settings, load
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A folder with params.yaml, and with what the stages have made of it.
+
+    Attributes:
+      settings: of the study.
+      root: the folder.
+    """
+
+    settings: Settings
+    root: Path
+
+    @classmethod
+    def here(cls) -> Checkout:
+        """The one that the process stands in.
+
+        Raises:
+          SettingsError: there is no params.yaml, or it is wrong.
+        """
+        return cls(load(Path("params.yaml")), Path.cwd())
+
+    @property
+    def metrics(self) -> Path:
+        """The folder of all results but models."""
+        return self.root / "metrics"
+
+    @property
+    def setup(self) -> Path:
+        """What `setup` found out."""
+        return self.metrics / "setup"
+
+    def tune(self, cell: object) -> Path:
+        """What the search of a cell gave."""
+        return self.metrics / "tune" / str(cell)
+
+    def train(self, cell: object) -> Path:
+        """What the training of a cell gave."""
+        return self.metrics / "train" / str(cell)
+
+    @property
+    def evaluate(self) -> Path:
+        """What the evaluation of all cells gave."""
+        return self.metrics / "evaluate"
+
+    @property
+    def report(self) -> Path:
+        """The report."""
+        return self.metrics / "report"
+
+    def model(self, cell: object) -> Path:
+        """The exported model of a cell."""
+        return self.root / "models" / str(cell)
+
+    @property
+    def work(self) -> Path:
+        """Caches, and what can be resumed; no output of any stage."""
+        return self.root / ".work"
+
+    def checkpoints(self, cell: object) -> Path:
+        """The checkpoints of a cell's training, in a folder for each fingerprint."""
+        return self.work / "train" / str(cell)

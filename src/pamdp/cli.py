@@ -1,0 +1,147 @@
+"""The command `pamdp`: a verb for each thing to do, and one place where errors become a line."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pamdp.base.errors import PamdpError
+from pamdp.base.lazy import prepare_process
+
+GUIDE = """\
+A study is a folder with params.yaml. `pamdp study` runs all of it; most other verbs are its stages,
+which dvc.yaml runs one by one. `pamdp VERB --help` tells more.
+
+environment variables:
+  PAMDP_WORKERS          tasks at a time (default: all cores)
+  PAMDP_ENGINE           threads or processes (default: what suits the environment)
+  PAMDP_TRACKING=off     no MLflow
+  MLFLOW_TRACKING_URI    a tracking server instead of mlflow.db"""
+
+
+class Verb(NamedTuple):
+    """A verb; the module of its name in `pamdp.stages` has a function `run` of its options.
+
+    Attributes:
+      summary: what it does, in a line.
+      examples: of how it is used.
+      arguments: keywords of `ArgumentParser.add_argument`, by name.
+    """
+
+    summary: str
+    examples: str
+    arguments: Mapping[str, Mapping[str, Any]] = {}
+
+
+CELL = {"cell": {"help": "environment-algorithm-strategy, by their names in params.yaml"}}
+VERBS = {
+    "init": Verb(
+        "start a study in a folder of your own",
+        "pamdp init              in this folder\n"
+        "pamdp init my_study     in another, which is made if need be",
+        {"folder": {"nargs": "?", "type": Path, "default": Path(), "help": "default: this one"}},
+    ),
+    "study": Verb(
+        "run the study of params.yaml, or what of it is out of date",
+        "pamdp study                                   all, several cells at a time\n"
+        "pamdp study train@platform-mpdqn-inverting    one stage, and what it depends on\n"
+        "pamdp study --force report                    even if it is up to date",
+        {
+            "stages": {
+                "metavar": "STAGE",
+                "nargs": "*",
+                "help": "of dvc.yaml: these, and what they depend on, one after another",
+            },
+            "--force": {"action": "store_true", "help": "run stages that are up to date, too"},
+        },
+    ),
+    "setup": Verb(
+        "check settings, installation and environments; write down what results depend on",
+        "pamdp setup",
+    ),
+    "tune": Verb("run the Optuna study of a cell", "pamdp tune platform-mpdqn-inverting", CELL),
+    "train": Verb("train all seeds of a cell", "pamdp train platform-mpdqn-inverting", CELL),
+    "evaluate": Verb(
+        "play greedy episodes with all seeds of all cells; compare the cells", "pamdp evaluate"
+    ),
+    "export": Verb(
+        "save the best seed of each cell as a SavedModel and prove that it acts the same",
+        "pamdp export",
+    ),
+    "report": Verb(
+        "write tables, figures, the film of the best policy and the page that holds them",
+        "pamdp report",
+    ),
+    "watch": Verb(
+        "watch a policy in a window, or write a film of it",
+        "pamdp watch platform-mpdqn-inverting                    in a window\n"
+        "pamdp watch platform-mpdqn-inverting --file film.mp4    as a film\n"
+        "pamdp watch models/platform-mpdqn-inverting             an exported model",
+        {
+            "source": {
+                "help": "a cell, a checkpoint (.work/train/CELL/MARK/seed-1.npz) or a SavedModel "
+                "(models/CELL); of a cell that is being trained, its newest checkpoint"
+            },
+            "--environment": {
+                "help": "another one: a name in params.yaml, or an id of Gymnasium such as "
+                "pamdp/Platform-v0"
+            },
+            "--seed": {
+                "type": int,
+                "help": "of the training run and of the episodes; by default the best run there is",
+            },
+            "--episodes": {"type": int, "default": 1, "help": "how many (default: 1)"},
+            "--file": {"type": Path, "help": "write a film: film.gif or film.mp4"},
+        },
+    ),
+    "track": Verb(
+        "show in MLflow all that this checkout holds: runs, results, models", "pamdp track"
+    ),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command; what a user can mend is one line on stderr.
+
+    Args:
+      arguments: of the command line, by default those of the process.
+    """
+    options = parser().parse_args(arguments)
+    prepare_process()
+    # In quotes, because the path may have spaces.
+    cache = f"--tf_xla_persistent_cache_directory='{Path.cwd() / '.work' / 'xla'}'"
+    os.environ.setdefault("TF_XLA_FLAGS", cache)
+    sys.path.append(str(Path.cwd()))  # a user's environment may be a module of the study's folder
+    try:
+        importlib.import_module(f"pamdp.stages.{options.verb}").run(options)
+    except (PamdpError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command goes on from the last checkpoint")
+
+
+def parser() -> ArgumentParser:
+    """What the command line may be."""
+    result = ArgumentParser(
+        "pamdp",
+        description="A laboratory for reinforcement learning with parameterised actions.",
+        epilog=GUIDE,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    verbs = result.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for name, verb in VERBS.items():
+        child = verbs.add_parser(
+            name,
+            help=verb.summary,
+            description=verb.summary[0].upper() + verb.summary[1:] + ".",
+            epilog="examples:\n  " + verb.examples.replace("\n", "\n  "),
+            formatter_class=RawDescriptionHelpFormatter,
+        )
+        for argument, keywords in verb.arguments.items():
+            child.add_argument(argument, **keywords)
+    return result

@@ -1,0 +1,156 @@
+"""Processes: an environment in Python holds the interpreter's lock, and would share a core."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from queue import SimpleQueue
+from typing import Any
+
+from pamdp.base.errors import PamdpError
+from pamdp.engines.base import Engine, News, Task, steps
+
+PRELOADED = ["pamdp.engines.preloaded", "pamdp.learning.loops"]
+
+Work = tuple[int, Task, tuple]
+
+
+class Processes(Engine):
+    """Runs tasks in processes that are forked from one which has TensorFlow loaded.
+
+    Each process keeps to one core where the system can, as TensorFlow starts threads for all it
+    sees. Tasks, arguments, events and results are pickled on their way.
+
+    Args:
+      num_workers: how many at a time.
+      fresh: whether each task gets a process of its own.
+    """
+
+    def __init__(self, num_workers: int, fresh: bool = False) -> None:
+        super().__init__(num_workers)
+        self._fresh = fresh
+        self._waiting: SimpleQueue[Work | None] = SimpleQueue()
+        self._stopped = threading.Event()
+        self._running: list[BaseProcess] = []
+        self._threads: list[threading.Thread] = []
+
+    def _start(self, number: int, task: Task, arguments: tuple) -> None:
+        self._waiting.put((number, task, arguments))
+        if len(self._threads) < self.num_workers:
+            index = len(self._threads)
+            thread = threading.Thread(target=self._attend, args=(_core(index),), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _attend(self, core: int | None) -> None:
+        """Gives one process tasks, and takes what it tells; runs in a thread."""
+        process, connection = None, None
+        while (work := self._waiting.get()) is not None and not self._stopped.is_set():
+            try:
+                if connection is None or process is None:
+                    process, connection = self._begin(core)
+                self._news.put(self._finish(work, process, connection))
+            except Exception as error:  # noqa: BLE001  such as what cannot be pickled
+                self._news.put(News(work[0], "error", error))
+            if self._fresh and process is not None and connection is not None:
+                _end(process, connection)
+                process, connection = None, None
+        if process is not None and connection is not None:
+            _end(process, connection)
+
+    def _begin(self, core: int | None) -> tuple[BaseProcess, Connection]:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(PRELOADED)
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, core), daemon=True)
+        process.start()
+        theirs.close()
+        self._running.append(process)
+        return process, ours
+
+    def _finish(self, work: Work, process: BaseProcess, connection: Connection) -> News:
+        """Has a process do a task; passes its events on."""
+        number = work[0]
+        connection.send_bytes(pickle.dumps(work))
+        while True:
+            try:
+                news = News(*connection.recv())
+            except (EOFError, OSError):
+                process.join()
+                return News(number, "error", _lost(process.exitcode))
+            if news.kind != "event":
+                return news
+            self._news.put(news)
+
+    def _stop(self) -> None:
+        """Kills what is under way."""
+        self._stopped.set()
+        for process in self._running:
+            process.kill()
+        for _ in self._threads:
+            self._waiting.put(None)
+        for thread in self._threads:
+            thread.join()
+
+
+def _serve(connection: Connection, core: int | None) -> None:
+    """Does the tasks that come; runs in a process of its own."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started it ends it
+    if core is not None:
+        with suppress(OSError):
+            os.sched_setaffinity(0, {core})
+    with suppress(EOFError):
+        while True:
+            number, task, arguments = connection.recv()
+            connection.send(_done(number, task, arguments, connection))
+
+
+def _done(number: int, task: Task, arguments: tuple, connection: Connection) -> tuple:
+    """Runs a task, tells its events, and returns the last news of it."""
+    generator = steps(task, arguments)
+    try:
+        while True:
+            connection.send((number, "event", next(generator)))
+    except StopIteration as end:
+        return number, "result", end.value
+    except Exception as error:  # noqa: BLE001  it is raised again where results are waited for
+        return number, "error", _portable(error)
+
+
+def _portable(error: Exception) -> Exception:
+    """An error that survives the way to another process, with the traceback it has here."""
+    trace = "".join(traceback.format_exception(error))
+    try:
+        error = pickle.loads(pickle.dumps(error))  # noqa: S301  our own, a moment old
+    except Exception:  # noqa: BLE001  a stranger's class may refuse
+        error = RuntimeError(f"{type(error).__name__}: {error}")
+    error.add_note(f"In a worker process:\n{trace}")
+    return error
+
+
+def _end(process: BaseProcess, connection: Connection) -> None:
+    connection.close()
+    process.join()
+
+
+def _lost(exitcode: int | None) -> PamdpError:
+    if exitcode is not None and exitcode < 0:
+        how = f"was killed by signal {-exitcode}, as for lack of memory: try PAMDP_WORKERS=1"
+    else:
+        how = f"ended itself (exit code {exitcode}), which an environment must not do"
+    return PamdpError(f"a worker process {how}; the same command goes on")
+
+
+def _core(index: int) -> int | None:
+    """The core of a worker, if the system can keep it there."""
+    affinity: Any = getattr(os, "sched_getaffinity", None)
+    cores: Sequence[int] = sorted(affinity(0)) if affinity else ()
+    return cores[index % len(cores)] if cores else None

@@ -1,0 +1,118 @@
+"""Cells: one environment, one algorithm and one strategy each, and all that learning takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
+
+from pamdp.algorithms import AnyAlgorithm
+from pamdp.base.component import Component, floats, leaves, with_floats
+from pamdp.base.errors import SettingsError, nearest
+from pamdp.bridge.tasks import AnyTask
+from pamdp.learning.learner import Learner, LearnerSettings
+from pamdp.learning.policy import InitialParameters, Policy
+from pamdp.strategies import AnyStrategy
+
+
+class CellName(NamedTuple):
+    """What a cell combines, by names in params.yaml; as text `environment-algorithm-strategy`."""
+
+    environment: str
+    algorithm: str
+    strategy: str
+
+    def __str__(self) -> str:
+        return "-".join(self)
+
+    @classmethod
+    def parse(cls, text: str) -> CellName:
+        """The names in a text that `str` gave."""
+        return cls(*text.split("-"))
+
+
+class Problem(Component):
+    """An environment and how it is learned; all of it that a cell depends on.
+
+    Attributes:
+      task: the environment.
+      initial_parameters: hand-set parameters to start from, or null.
+      learner: hyper-parameters.
+    """
+
+    task: AnyTask  # pyright: ignore[reportInvalidTypeForm]
+    initial_parameters: InitialParameters | None
+    learner: LearnerSettings
+
+
+class Cell(Problem):
+    """One combination of the study: all that its training depends on, but for its length."""
+
+    labels: ClassVar[tuple[str, ...]] = ("name",)
+
+    name: CellName
+    algorithm: AnyAlgorithm  # pyright: ignore[reportInvalidTypeForm]
+    strategy: AnyStrategy
+
+    @classmethod
+    def of(cls, name: CellName, problem: Problem, algorithm: Any, strategy: Any) -> Cell:
+        """The cell of this name, made of its three members."""
+        values = {field: getattr(problem, field) for field in Problem.model_fields}
+        return cls(name=name, algorithm=algorithm, strategy=strategy, **values)
+
+    def replace(self, values: Mapping[str, float]) -> Cell:
+        """The cell with other floats, by path; validated.
+
+        Raises:
+          SettingsError: the cell has no such float.
+          ValidationError: a value is out of range.
+        """
+        known = floats(self)
+        for path in values:
+            if path not in known:
+                raise SettingsError(
+                    f"{path}: expected the path of a float of {self.name}, received {path!r}"
+                    f"{nearest(path, known)}"
+                )
+        return Cell.model_validate(with_floats(self, values).model_dump())
+
+    @property
+    def forward(self) -> Cell:
+        """The cell as far as its forward passes go, so that more cells share a program."""
+        return self.model_copy(update={"strategy": self.strategy.forward})
+
+    def flattened(self) -> dict[str, bool | int | float | str | None]:
+        """Settings by path, as a record lists them.
+
+        The kind of an algorithm is left out where its name tells it.
+        """
+        environment, algorithm, strategy = self.name
+        settings = dict(leaves(self))
+        own = {path: value for path, value in settings.items() if path.startswith("algorithm.")}
+        if own == {"algorithm.kind": algorithm}:
+            own = {}
+        return {
+            "name": str(self.name),
+            "environment": environment,
+            "algorithm": algorithm,
+            "strategy_name": strategy,
+            **own,
+            **{p: v for p, v in settings.items() if not p.startswith(("name.", "algorithm."))},
+        }
+
+
+def policy_of(cell: Cell) -> Policy:
+    """The forward passes of a cell."""
+    task, learner = cell.task, cell.learner
+    return Policy(
+        learner.parameters,
+        cell.strategy,
+        cell.algorithm.q_function(learner.q, task.actions),
+        task.observation_low,
+        task.observation_high,
+        cell.initial_parameters,
+    )
+
+
+def learner_of(cell: Cell) -> Learner:
+    """The learner of a cell."""
+    return Learner(cell.learner, policy_of(cell))

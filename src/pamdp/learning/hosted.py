@@ -1,0 +1,286 @@
+"""The host loop: any Gymnasium environment, one compiled call of the learner for each step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
+
+import gymnasium
+import numpy as np
+
+from pamdp.base.calls import Direct, once, pack, packed, packed_like, unpack, unpacked
+from pamdp.base.lazy import tf
+from pamdp.base.spaces import ActionSpec
+from pamdp.learning.cell import Cell, learner_of, policy_of
+from pamdp.learning.loop import Decide, LearnerPrograms, Loop, LoopState
+from pamdp.learning.policy import Policy, Weights
+from pamdp.learning.rollout import NOTHING, Command, Episodes, Measures, Step, greedy
+from pamdp.learning.state import Choice, LearnerState, Transition
+
+
+class Answer(NamedTuple):
+    """What the environment is given next: the action [] int32 and its parameters [m], padded."""
+
+    action: Any
+    parameters: Any
+
+
+class HostedPrograms(LearnerPrograms):
+    """The functions of cells with a Gymnasium environment; nests travel packed (`calls`)."""
+
+    @once
+    def answer(self) -> Direct:
+        """(values, learner) to the answer."""
+        return Direct(self._answer, self.values, packed_like(self.packed_learner))
+
+    @once
+    def advance(self) -> Direct:
+        """(values, learner, replay memory, transition) to the learner and the answer.
+
+        The replay memory is a variable, which is written in place; a tensor would be copied.
+        """
+        replay = tf.Variable(tf.zeros(self.like.replay.shape))
+        transition = packed_like(self.transition)
+        return Direct(
+            self._advance, self.values, packed_like(self.packed_learner), replay, transition
+        )
+
+    @once
+    def decide(self) -> Direct:
+        """(values, weights, observations of all copies) to a `Command`."""
+        observations = tf.TensorSpec([self.component.task.copies, self.features], tf.float32)
+        weights = packed_like(learner_of(self.component).evaluated(self.like))
+        return Direct(self._decide, self.values, weights, observations)
+
+    @property
+    def packed_learner(self) -> LearnerState:
+        """Shapes and types of what travels of the learner: all but its replay memory."""
+        return self.like._replace(replay=())
+
+    @property
+    def transition(self) -> Transition:
+        """Shapes and types of what the environment answers."""
+        observation, flag = tf.TensorSpec([self.features]), tf.TensorSpec([], tf.bool)
+        return Transition(tf.TensorSpec([]), flag, flag, observation, observation)
+
+    @once
+    def answers(self) -> Answer:
+        """Shapes and types of an answer."""
+        size = self.component.task.actions.max_size
+        return Answer(tf.TensorSpec([], tf.int32), tf.TensorSpec([size]))
+
+    def _answer(self, values: tf.Tensor, learner: tf.Tensor) -> tf.Tensor:
+        self.count("answer")
+        policy = policy_of(self.bound(values))
+        return _packed_answer(policy, unpack(learner, self.packed_learner).choice)
+
+    def _advance(
+        self, values: tf.Tensor, learner: tf.Tensor, replay: tf.Variable, transition: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        self.count("advance")
+        functions = learner_of(self.bound(values))
+        state = unpack(learner, self.packed_learner)._replace(replay=replay.read_value())
+        state = functions.advance(state, unpack(transition, self.transition))
+        replay.assign(state.replay)
+        return pack(state._replace(replay=())), _packed_answer(functions.policy, state.choice)
+
+    def _decide(self, values: tf.Tensor, weights: tf.Tensor, observations: tf.Tensor) -> Command:
+        self.count("decide")
+        cell = self.bound(values)
+        like = learner_of(cell).evaluated(self.like)
+        key = tf.zeros([2], tf.int32)  # nothing is random
+        return greedy(policy_of(cell), unpack(weights, like), observations, key)
+
+
+class HostLoop(Loop):
+    """Training in any Gymnasium environment.
+
+    In its `LoopState` the environment is represented by the packed `Answer` that it gets next. The
+    environment's own state is not a value: a run that is interrupted starts anew.
+    """
+
+    resumable: ClassVar[bool] = False
+    engine: ClassVar[str] = "processes"  # an environment in Python holds the interpreter's lock
+    functions = HostedPrograms
+
+    def __init__(self, cell: Cell) -> None:
+        """Makes the loop of a cell whose task is a Gymnasium environment."""
+        super().__init__(cell)
+        self.task: Any = cell.task
+        self._made: list[gymnasium.Env] = []
+
+    @cached_property
+    def environment(self) -> gymnasium.Env:
+        """The environment of training."""
+        return self._make()
+
+    @cached_property
+    def copies(self) -> list[gymnasium.Env]:
+        """Those of evaluations."""
+        return [self._make() for _ in range(self.task.copies)]
+
+    def _make(self) -> gymnasium.Env:
+        self._made.append(self.task.make())
+        return self._made[-1]
+
+    def prepare(self, num_episodes: int) -> None:
+        """Nothing: it traces as it goes, in each process that runs it."""
+
+    def close(self) -> None:
+        """Frees the environments that it has made."""
+        for environment in self._made:
+            environment.close()
+
+    def initial(self, seed: int) -> LoopState:
+        """The state before the first step; the environment is seeded, too."""
+        observation, _ = self.environment.reset(seed=seed)
+        learner = learner_of(self.cell).initial(tf.constant(seed), tf.constant(observation))
+        (answer,) = self.programs.answer(self.values, pack(learner._replace(replay=())))
+        return LoopState(answer, tf.zeros([1], tf.int32), learner)
+
+    def run(self, state: LoopState, num_steps: int) -> LoopState:
+        """The state some steps later."""
+        answer, elapsed, learner = state
+        replay, vector = tf.Variable(learner.replay), pack(learner._replace(replay=()))
+        for _ in range(num_steps):
+            transition = tf.constant(packed(*self._transition(answer.numpy())))
+            vector, answer = self.programs.advance(self.values, vector, replay.handle, transition)
+        learner = unpack(vector, self.programs.packed_learner)
+        return LoopState(answer, elapsed, learner._replace(replay=replay.read_value()))
+
+    def _transition(self, vector: np.ndarray) -> Transition:
+        answer = unpacked(vector, self.programs.answers)
+        action = self.task.actions.element(int(answer.action), answer.parameters)
+        following, reward, terminated, truncated, _ = self.environment.step(action)
+        ended = terminated or truncated
+        observation = self.environment.reset()[0] if ended else following
+        return Transition(reward, terminated, ended, following, observation)  # pyright: ignore[reportArgumentType]
+
+    def evaluate(
+        self,
+        weights: Weights,
+        seed: int,
+        number: int,
+        num_episodes: int,
+        measures: Measures = NOTHING,
+    ) -> Episodes:
+        """Greedy episodes in other copies of the environment; arguments as `Loop` has them."""
+        vector = pack(weights)
+
+        def decide(observations: np.ndarray) -> Command:
+            answers = self.programs.decide(self.values, vector, tf.constant(observations))
+            return Command(*(part.numpy() for part in answers))
+
+        seeds = episode_seeds(seed, number, num_episodes)
+        return play(self.copies, self.task.actions, decide, seeds, measures)
+
+    def act(self, decide: Decide, seed: int, number: int, num_episodes: int) -> Episodes:
+        """Episodes of a function of arrays; arguments as `Loop` has them."""
+        seeds = episode_seeds(seed, number, num_episodes)
+        return play(self.copies, self.task.actions, decide, seeds)
+
+    @classmethod
+    def random_episodes(cls, task: Any) -> Episodes:
+        """200 episodes of uniformly random actions and parameters."""
+        with closing(task.make()) as environment:
+            decide = random_decisions(task.actions, 0)
+            return play([environment], task.actions, decide, episode_seeds(0, 0, 200))
+
+
+def play(
+    copies: Sequence[gymnasium.Env],
+    spec: ActionSpec,
+    decide: Decide,
+    seeds: Sequence[int],
+    measures: Measures = NOTHING,
+) -> Episodes:
+    """Plays one episode for each seed, as many at a time as there are copies.
+
+    A copy that has ended takes the next seed. An episode depends on its seed and not on the copy
+    that plays it, nor on what is played beside it, if `reset` leaves nothing of the episode before.
+
+    Args:
+      copies: N instances of the environment.
+      spec: its actions.
+      decide: what to do; it is asked for all copies at once, those without an episode too, so that
+        it always sees the same shape.
+      seeds: of the episodes.
+      measures: what to measure of each step besides.
+
+    Returns:
+      Results in the order of the seeds. An episode with a success at any step is one.
+    """
+    waiting, playing = iter(enumerate(seeds)), dict[int, int]()  # copies and their episodes
+    num_features = gymnasium.spaces.flatdim(copies[0].observation_space)
+    observations = np.zeros([len(copies), num_features], np.float32)
+    steps: list[list[Step]] = [[] for _ in seeds]
+
+    def begin(copy: int) -> None:
+        episode = next(waiting, None)
+        if episode is None:
+            playing.pop(copy, None)
+        else:
+            playing[copy], seed = episode
+            observations[copy], _ = copies[copy].reset(seed=seed)
+
+    for copy in range(len(copies)):
+        begin(copy)
+    while playing:
+        command = decide(observations)
+        for copy, episode in list(playing.items()):
+            action = spec.element(int(command.action[copy]), command.parameters[copy])
+            observations[copy], reward, terminated, truncated, info = copies[copy].step(action)
+            success = float(info.get("success", False))
+            steps[episode].append(Step(command.scaled[copy].copy(), float(reward), success))
+            if terminated or truncated:
+                begin(copy)
+    return _summed([Step(*map(np.stack, zip(*taken, strict=True))) for taken in steps], measures)
+
+
+def _summed(episodes: Sequence[Step], measures: Measures) -> Episodes:
+    """The results of episodes, given all steps of each."""
+    num_steps = sum(len(steps.reward) for steps in episodes)
+    sums = {n: sum(np.sum(measure(s)) for s in episodes) for n, measure in measures.items()}
+    return Episodes(
+        returns=np.array([sum(steps.reward.tolist()) for steps in episodes], np.float32),
+        lengths=np.array([len(steps.reward) for steps in episodes], np.float32),
+        successes=np.array([steps.success.max() for steps in episodes], np.float32),
+        means={name: np.float32(total / num_steps) for name, total in sums.items()},
+    )
+
+
+def episode_seeds(seed: int, number: int, num_episodes: int) -> list[int]:
+    """What the episodes of an evaluation are seeded with, below 2**31 as much code expects.
+
+    Args:
+      seed: of the run.
+      number: tells apart the evaluations of a run.
+      num_episodes: how many; the first ones are the same for any number.
+    """
+    words = np.random.SeedSequence([seed, number]).generate_state(num_episodes)
+    return [int(word) >> 1 for word in words]
+
+
+def random_decisions(spec: ActionSpec, seed: int) -> Decide:
+    """Uniformly random actions and parameters."""
+    generator = np.random.default_rng(seed)
+
+    def decide(observations: np.ndarray) -> Command:
+        number = len(observations)
+        action = generator.integers(spec.num_actions, size=number)
+        scaled = generator.uniform(-1.0, 1.0, [number, spec.num_parameters]).astype(np.float32)
+        parameters = np.zeros([number, spec.max_size], np.float32)
+        for row, values in enumerate(np.asarray(spec.unscale(scaled))):
+            own = values[spec.owned[action[row]] > 0]
+            parameters[row, : len(own)] = own
+        return Command(action, parameters, scaled)
+
+    return decide
+
+
+def _packed_answer(policy: Policy, choice: Choice) -> tf.Tensor:
+    """The `Answer` that a choice gives, packed."""
+    command = Command.of(policy.spec, choice.action[None], choice.parameters[None])
+    return pack(Answer(choice.action, command.parameters[0]))

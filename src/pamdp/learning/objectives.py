@@ -1,0 +1,77 @@
+"""What the critic descends (TD losses) and the parameter network ascends (objectives)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+from pamdp.base.algorithm import pick
+from pamdp.base.lazy import tf
+
+
+def huber(error: tf.Tensor) -> tf.Tensor:
+    """`e^2 / 2` where `|e| <= 1`, `|e| - 1/2` elsewhere."""
+    size = tf.abs(error)
+    return tf.where(size <= 1, 0.5 * error * error, size - 0.5)
+
+
+TDLoss = Literal["huber", "squared"]
+TD_LOSSES: dict[TDLoss, Callable[[tf.Tensor], tf.Tensor]] = {
+    "huber": huber,
+    "squared": lambda error: error * error,
+}
+
+
+class Sampled(NamedTuple):
+    """What an objective may look at besides the action values.
+
+    Attributes:
+      action: [B] int32 sampled actions.
+      target: [B] TD targets y.
+      td_loss: maps [B] TD errors to [B] losses.
+      random: [K] uniform draws in [0, 1).
+    """
+
+    action: tf.Tensor
+    target: tf.Tensor
+    td_loss: Callable[[tf.Tensor], tf.Tensor]
+    random: tf.Tensor
+
+
+class Objective(NamedTuple):
+    """An objective of the parameter network.
+
+    Attributes:
+      value: maps `Q(s, x(s))` [B, K] and the minibatch to J, a scalar.
+      own_only: whether only the sampled action's own parameters are moved.
+    """
+
+    value: Callable[[tf.Tensor, Sampled], tf.Tensor]
+    own_only: bool = False
+
+
+def _weighted(weights: Callable[[tf.Tensor, Sampled], tf.Tensor]) -> Objective:
+    """`mean_b sum_k w_k Q_k`."""
+    return Objective(lambda q, b: tf.reduce_mean(tf.reduce_sum(weights(q, b) * q, axis=-1)))
+
+
+def _one_hot(q: tf.Tensor, b: Sampled) -> tf.Tensor:
+    return tf.one_hot(b.action, q.shape[-1])
+
+
+def _td(q: tf.Tensor, b: Sampled) -> tf.Tensor:
+    """`-loss(y - Q_a)`: the TD loss itself, differentiated through the sampled action."""
+    return -tf.reduce_mean(b.td_loss(b.target - pick(q, b.action)))
+
+
+ObjectiveName = Literal["sum", "average", "weighted", "random_weighted", "indexed", "td"]
+OBJECTIVES: dict[ObjectiveName, Objective] = {
+    # Xiong et al. 2018, equation 11; the others are variants found in published code.
+    "sum": _weighted(lambda q, _: tf.ones_like(q)),
+    "average": _weighted(lambda q, _: tf.ones_like(q) / q.shape[-1]),
+    # The share of each action in the minibatch.
+    "weighted": _weighted(lambda q, b: tf.reduce_mean(_one_hot(q, b), axis=0)),
+    "random_weighted": _weighted(lambda _, b: b.random / tf.norm(b.random)),
+    "indexed": _weighted(_one_hot),
+    "td": Objective(_td, own_only=True),
+}

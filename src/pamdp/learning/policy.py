@@ -1,0 +1,149 @@
+"""From observations to actions: what is trained, evaluated and exported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from pamdp.base.algorithm import QFunction
+from pamdp.base.component import Component, Finite, ListOf
+from pamdp.base.lazy import tf
+from pamdp.base.networks import Network
+from pamdp.base.spaces import ActionSpec
+from pamdp.base.strategy import Strategy
+from pamdp.learning.scaling import MaybeObserved, Scaling
+
+
+class Weight(Component):
+    """One entry of the fixed linear layer: parameter index, feature index, value."""
+
+    parameter: Annotated[int, Field(ge=0)]
+    feature: Annotated[int, Field(ge=0)]
+    value: Finite
+
+
+class InitialParameters(Component):
+    """Hand-set parameters to start from: a fixed linear layer beside the parameter network.
+
+    Attributes:
+      bias: one for each of the P parameters, environment units.
+      weights: what the scaled features add, environment units.
+    """
+
+    bias: ListOf[Finite]
+    weights: ListOf[Weight] = ()
+
+    def check(self, num_parameters: int, num_features: int) -> None:
+        """Raises ValueError if these are not for P parameters and S features."""
+        if len(self.bias) != num_parameters:
+            raise ValueError(
+                f"initial_parameters.bias: expected {num_parameters} numbers, one for each "
+                f"parameter, received {len(self.bias)}"
+            )
+        sizes = {"parameter": num_parameters, "feature": num_features}
+        for index, weight in enumerate(self.weights):
+            for name, size in sizes.items():
+                if getattr(weight, name) >= size:
+                    raise ValueError(
+                        f"initial_parameters.weights.{index}.{name}: expected an index below "
+                        f"{size}, received {getattr(weight, name)}"
+                    )
+
+
+class Weights(NamedTuple):
+    """All that a policy acts by.
+
+    Attributes:
+      x: weights of the parameter network.
+      q: weights of the Q-network.
+      observed: moments of the observations, as `Scaling` has them.
+    """
+
+    x: tuple
+    q: tuple
+    observed: MaybeObserved
+
+
+class Decision(NamedTuple):
+    """Actions [B] int32, all scaled parameters [B, P], and the action values [B, K]."""
+
+    action: tf.Tensor
+    parameters: tf.Tensor
+    q: tf.Tensor
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The networks' forward passes.
+
+    Attributes:
+      network: settings of the parameter network.
+      strategy: bounds the parameters in the forward pass.
+      q_function: the algorithm's Q-function.
+      observation_low: [S] lower bounds of raw observations.
+      observation_high: [S] upper bounds.
+      initial_parameters: hand-set parameters or None.
+    """
+
+    network: Network
+    strategy: Strategy
+    q_function: QFunction
+    observation_low: np.ndarray
+    observation_high: np.ndarray
+    initial_parameters: InitialParameters | None
+
+    def __post_init__(self) -> None:
+        if self.initial_parameters is not None:
+            self.initial_parameters.check(self.spec.num_parameters, self.features)
+
+    @property
+    def spec(self) -> ActionSpec:
+        """The action space."""
+        return self.q_function.spec
+
+    @property
+    def features(self) -> int:
+        """S."""
+        return len(self.observation_low)
+
+    @cached_property
+    def scaling(self) -> Scaling:
+        """How observations are scaled."""
+        return Scaling(self.observation_low, self.observation_high)
+
+    def initial(self, key: tf.Tensor) -> tuple:
+        """Initial weights of the parameter network."""
+        return self.network.initial(key, self.features, self.spec.num_parameters)
+
+    def parameters(self, weights: tuple, s: tf.Tensor) -> tf.Tensor:
+        """The parameter network: scaled observations [B, S] to scaled parameters [B, P]."""
+        bounds = self.bounds
+        raw = self.network.apply(weights, s)
+        if self.initial_parameters is not None:
+            start = self._hand_set(self.initial_parameters, s)
+            raw += self.strategy.unbound(start, *bounds)
+        return self.strategy.bound(raw, *bounds)
+
+    @property
+    def bounds(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Bounds of scaled parameters, [P] each."""
+        ones = tf.ones([self.spec.num_parameters])
+        return -ones, ones
+
+    def greedy(self, weights: Weights, observation: tf.Tensor) -> Decision:
+        """The greedy decisions for raw observations [B, S]."""
+        s = self.scaling.apply(weights.observed, observation)
+        x = self.parameters(weights.x, s)
+        q = self.q_function.values(weights.q, s, x)
+        return Decision(tf.argmax(q, axis=-1, output_type=tf.int32), x, q)
+
+    def _hand_set(self, start: InitialParameters, s: tf.Tensor) -> tf.Tensor:
+        """[B, P] scaled."""
+        values = [start.bias[p] + 0 * s[:, 0] for p in range(len(start.bias))]
+        for weight in start.weights:
+            values[weight.parameter] += weight.value * s[:, weight.feature]
+        return self.spec.scale(tf.stack(values, axis=-1))

@@ -1,0 +1,112 @@
+"""Replay memory: one array of rows, so that storing is one write and sampling one gather.
+
+Rows are in the order of time, so that what followed a transition stands in the rows after it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pamdp.base.lazy import tf
+
+
+class Batch(NamedTuple):
+    """A minibatch of transitions; names carry the time step.
+
+    Attributes:
+      s_tm1: [B, S] observations acted on.
+      x_tm1: [B, P] scaled parameters of all actions.
+      a_tm1: [B] int32 actions taken.
+      r_t: [B] scaled rewards.
+      continues_t: [B] float, 0 where the task terminated. Truncation does not count.
+      ended_t: [B] float, 1 where the episode ended, by termination or by truncation.
+      s_t: [B, S] observations that followed.
+    """
+
+    s_tm1: tf.Tensor
+    x_tm1: tf.Tensor
+    a_tm1: tf.Tensor
+    r_t: tf.Tensor
+    continues_t: tf.Tensor
+    ended_t: tf.Tensor
+    s_t: tf.Tensor
+
+
+class Ahead(NamedTuple):
+    """What the steps after some transitions brought.
+
+    Attributes:
+      total: [B] discounted sum of rewards.
+      discount: [B] of what comes after, 0 where the task terminated.
+      s: [B, S] the observation at which what comes after begins.
+    """
+
+    total: tf.Tensor
+    discount: tf.Tensor
+    s: tf.Tensor
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Pure functions of a memory, `rows` [capacity, row].
+
+    Attributes:
+      capacity: transitions kept.
+      features: S.
+      parameters: P.
+    """
+
+    capacity: int
+    features: int
+    parameters: int
+
+    def empty(self) -> tf.Tensor:
+        """A memory without transitions."""
+        return tf.zeros([self.capacity, 2 * self.features + self.parameters + 4])
+
+    def store(self, rows: tf.Tensor, step: tf.Tensor, transition: Batch) -> tf.Tensor:
+        """Writes transition number `step` (fields without batch axis), over the oldest if full."""
+        scalars = [tf.cast(value, tf.float32) for value in transition[2:6]]
+        parts = [transition.s_tm1, transition.x_tm1, tf.stack(scalars), transition.s_t]
+        row = tf.concat(parts, axis=0)
+        return tf.tensor_scatter_nd_update(rows, [[step % self.capacity]], row[None])
+
+    def sample(self, rows: tf.Tensor, indices: tf.Tensor) -> Batch:
+        """Gathers the rows of the indices [B] int32."""
+        sizes = [self.features, self.parameters, 1, 1, 1, 1, self.features]
+        s_tm1, x_tm1, *scalars, s_t = tf.split(tf.gather(rows, indices), sizes, axis=-1)
+        a_tm1, r_t, continues_t, ended_t = (scalar[:, 0] for scalar in scalars)
+        action = tf.cast(a_tm1, tf.int32)
+        return Batch(s_tm1, x_tm1, action, r_t, continues_t, ended_t, s_t)
+
+    def ahead(
+        self,
+        rows: tf.Tensor,
+        indices: tf.Tensor,
+        newest: tf.Tensor,
+        num_steps: int,
+        gamma: tf.Tensor,
+    ) -> Ahead:
+        """Looks up to n steps ahead, to the end of the episode or of the memory at most.
+
+        Args:
+          rows: the memory.
+          indices: [B] int32 rows to begin at.
+          newest: [] int32, the number of the transition stored last.
+          num_steps: n.
+          gamma: [] discount of each step.
+        """
+        steps = tf.range(num_steps)
+        known = (newest - indices) % self.capacity  # [B] rows after the first
+        ahead = (indices[:, None] + steps) % self.capacity  # [B, n]
+        start = self.features + self.parameters + 1
+        r, continues, ended = tf.unstack(tf.gather(rows[:, start : start + 3], ahead), axis=-1)
+        running = tf.math.cumprod(1.0 - ended, axis=-1, exclusive=True)
+        counts = running * tf.cast(steps <= known[:, None], tf.float32)
+        total = tf.reduce_sum(counts * gamma ** tf.cast(steps, tf.float32) * r, axis=-1)
+        length = tf.reduce_sum(counts, axis=-1)
+        last = tf.one_hot(tf.cast(length, tf.int32) - 1, num_steps)
+        final = (indices + tf.cast(length, tf.int32) - 1) % self.capacity
+        discount = gamma**length * tf.reduce_sum(last * continues, axis=-1)
+        return Ahead(total, discount, tf.gather(rows[:, start + 3 :], final))

@@ -1,0 +1,91 @@
+"""What a learner is given, decides and remembers: nests of tensors."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pamdp.base.lazy import tf
+from pamdp.learning.scaling import MaybeObserved
+from pamdp.learning.updates import Trained
+
+NEAR = 0.98  # |scaled parameter| within 1 % of the range [-1, 1] of a bound
+
+
+class Transition(NamedTuple):
+    """What the environment answered to the last action. Scalars but for the observations.
+
+    Attributes:
+      reward: [] float, not yet scaled.
+      terminated: [] bool, the task ended here: nothing is worth anything afterwards.
+      ended: [] bool, the episode ended here, by termination or by truncation.
+      next_observation: [S] what followed the action, raw.
+      observation: [S] what to act on next: the same, or a new episode's first observation.
+    """
+
+    reward: tf.Tensor
+    terminated: tf.Tensor
+    ended: tf.Tensor
+    next_observation: tf.Tensor
+    observation: tf.Tensor
+
+
+class Choice(NamedTuple):
+    """An action: index [] int32 and all scaled parameters [P], not yet clipped."""
+
+    action: tf.Tensor
+    parameters: tf.Tensor
+
+
+class Statistics(NamedTuple):
+    """Sums since the last report."""
+
+    episodes: tf.Tensor
+    episode_return: tf.Tensor
+    episode_length: tf.Tensor
+    updates: tf.Tensor
+    td_loss: tf.Tensor
+    q: tf.Tensor
+    clipped: tf.Tensor
+    near_bound: tf.Tensor
+
+    @classmethod
+    def empty(cls) -> Statistics:
+        """Nothing counted yet."""
+        return cls(*[tf.constant(0.0)] * len(cls._fields))
+
+    def after_step(self, ended: tf.Tensor, total: tf.Tensor, length: tf.Tensor) -> Statistics:
+        """With an action's episode, if it `ended` (1, else 0), of this return and length."""
+        return self._replace(
+            episodes=self.episodes + ended,
+            episode_return=self.episode_return + ended * total,
+            episode_length=self.episode_length + ended * length,
+        )
+
+    def after_update(self, td_loss: tf.Tensor, q: tf.Tensor, x: tf.Tensor) -> Statistics:
+        """With an update's loss, action values [B, K] and scaled parameters [B, P]."""
+        size = tf.abs(x)
+        return self._replace(
+            updates=self.updates + 1.0,
+            td_loss=self.td_loss + td_loss,
+            q=self.q + tf.reduce_mean(q),
+            clipped=self.clipped + tf.reduce_mean(tf.cast(size > 1.0, tf.float32)),
+            near_bound=self.near_bound + tf.reduce_mean(tf.cast(size > NEAR, tf.float32)),
+        )
+
+
+class LearnerState(NamedTuple):
+    """All that learning depends on, one nest of tensors."""
+
+    seed: tf.Tensor
+    step: tf.Tensor  # transitions so far
+    episodes: tf.Tensor
+    q_network: Trained
+    x_network: Trained
+    replay: tf.Tensor  # [replay_size, row]
+    noise: tf.Tensor  # [P]
+    observed: MaybeObserved  # of the observations
+    observation: tf.Tensor  # [S] raw, what the last choice was made on
+    choice: Choice
+    running_return: tf.Tensor
+    running_length: tf.Tensor
+    statistics: Statistics

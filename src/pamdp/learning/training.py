@@ -1,0 +1,162 @@
+"""Training a cell with one seed, from the settings to the curves and the weights."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from contextlib import closing
+from typing import NamedTuple
+
+import numpy as np
+
+from pamdp.base.component import Component, Count
+from pamdp.base.errors import TrainingError
+from pamdp.base.lazy import tf
+from pamdp.learning.cell import Cell
+from pamdp.learning.loop import Loop, LoopState
+from pamdp.learning.loops import loop_of
+from pamdp.learning.policy import Weights
+from pamdp.learning.rollout import Episodes
+from pamdp.learning.state import LearnerState, Statistics
+
+CHECKPOINT_SECONDS = 10.0  # when to give one, never what: results do not depend on it
+
+
+class Training(Component):
+    """Length of a training run, in environment steps.
+
+    Attributes:
+      steps: steps of each seed.
+      report_every: steps between two points of the learning curves.
+      evaluation_episodes: greedy episodes at each point.
+    """
+
+    steps: Count
+    report_every: Count
+    evaluation_episodes: Count
+
+
+class Point(NamedTuple):
+    """A point of the learning curves: metrics by name at a number of environment steps.
+
+    `earlier` tells that an interrupted run had got there before.
+    """
+
+    step: int
+    metrics: dict[str, float]
+    earlier: bool = False
+
+
+class Checkpoint(NamedTuple):
+    """All that a run needs to go on, as plain values.
+
+    Attributes:
+      leaves: the arrays of its `LoopState`, flattened.
+      points: those of the curves so far, each `[step, metrics]`.
+    """
+
+    leaves: list[np.ndarray]
+    points: list[list]
+
+
+class TrainResult(NamedTuple):
+    """A trained seed: its curves and the weights as arrays."""
+
+    seed: int
+    points: list[Point]
+    weights: Weights
+
+
+def train(
+    cell: Cell, seed: int, training: Training, checkpoint: Checkpoint | None = None
+) -> Generator[Point | Checkpoint, None, TrainResult]:
+    """Trains one seed; a generator, so that several can take turns on a few workers.
+
+    Args:
+      cell: what to train.
+      seed: of every random number of the run.
+      training: how long.
+      checkpoint: where to go on; None for the start. A run that goes on yields the points it had,
+        and ends with the same bytes. One that does not fit the cell is not used.
+
+    Yields:
+      The points of the learning curves, and now and then a checkpoint if the loop is resumable.
+
+    Returns:
+      The result.
+
+    Raises:
+      TrainingError: if a number is no longer finite.
+    """
+    with closing(loop_of(cell)) as loop:
+        state, points = yield from _trained(loop, seed, training, checkpoint)
+        return TrainResult(seed, points, tf.nest.map_structure(np.asarray, loop.weights(state)))
+
+
+def resumed(checkpoint: Checkpoint | None, like: LoopState) -> tuple[LoopState, list[Point]] | None:
+    """The state and the points of a checkpoint; None if it has not shapes and seed of `like`."""
+    if checkpoint is None:
+        return None
+    expected = [(tuple(x.shape), np.dtype(x.dtype.as_numpy_dtype)) for x in tf.nest.flatten(like)]
+    if [(leaf.shape, leaf.dtype) for leaf in checkpoint.leaves] != expected:
+        return None
+    state = tf.nest.pack_sequence_as(like, [tf.constant(leaf) for leaf in checkpoint.leaves])
+    if int(state.learner.seed) != int(like.learner.seed):
+        return None
+    return state, [Point(step, metrics) for step, metrics in checkpoint.points]
+
+
+def _trained(
+    loop: Loop, seed: int, training: Training, checkpoint: Checkpoint | None
+) -> Generator[Point | Checkpoint, None, tuple[LoopState, list[Point]]]:
+    """Runs a loop to its end; yields the points on the way."""
+    state, points = loop.initial(seed), []
+    saved = resumed(checkpoint, state)
+    if saved:
+        state, points = saved
+        yield from (point._replace(earlier=True) for point in points)
+    given = time.monotonic()
+    while (step := int(state.learner.step)) < training.steps:
+        step = min(step + training.report_every, training.steps)
+        state = loop.run(state, step - int(state.learner.step))
+        episodes = loop.evaluate(loop.weights(state), seed, step, training.evaluation_episodes)
+        points.append(Point(step, _metrics(loop.cell, state.learner, episodes)))
+        _check_finite(loop.cell, seed, points[-1])
+        state = _with_fresh_statistics(state)
+        if loop.resumable and time.monotonic() - given > CHECKPOINT_SECONDS:
+            leaves = [np.asarray(leaf) for leaf in tf.nest.flatten(state)]
+            yield Checkpoint(leaves, [[point.step, point.metrics] for point in points])
+            given = time.monotonic()
+        yield points[-1]
+    return state, points
+
+
+def _metrics(cell: Cell, state: LearnerState, episodes: Episodes) -> dict[str, float]:
+    """Means since the last point; none where nothing was counted."""
+    sums = Statistics(*(float(value) for value in state.statistics))
+    metrics = {"train/epsilon": float(cell.learner.epsilon.at(state.episodes))}
+    if sums.episodes:
+        metrics["train/return"] = sums.episode_return / sums.episodes
+        metrics["train/length"] = sums.episode_length / sums.episodes
+    if sums.updates:
+        metrics["train/td_loss"] = sums.td_loss / sums.updates
+        metrics["train/q_mean"] = sums.q / sums.updates
+        metrics["train/clipped_share"] = sums.clipped / sums.updates
+        metrics["train/near_bound_share"] = sums.near_bound / sums.updates
+    metrics["eval/return"] = float(np.mean(episodes.returns))
+    metrics["eval/length"] = float(np.mean(episodes.lengths))
+    metrics["eval/success"] = float(np.mean(episodes.successes))
+    return metrics
+
+
+def _with_fresh_statistics(state: LoopState) -> LoopState:
+    return state._replace(learner=state.learner._replace(statistics=Statistics.empty()))
+
+
+def _check_finite(cell: Cell, seed: int, point: Point) -> None:
+    for name, value in point.metrics.items():
+        if not np.isfinite(value):
+            raise TrainingError(
+                f"{cell.name}, seed {seed}, step {point.step}: expected a finite {name}, received "
+                f"{value}; learning diverged. Try smaller learning rates or a gradient_clip"
+            )

@@ -1,0 +1,101 @@
+"""Plays greedy episodes with all seeds of all cells, and compares the cells."""
+
+from __future__ import annotations
+
+import zlib
+from argparse import Namespace
+
+import numpy as np
+
+from pamdp import statistics
+from pamdp.checkout import Checkout
+from pamdp.engines import open_engine
+from pamdp.evaluation import MEASURES, evaluate
+from pamdp.files import write_arrays, write_json
+from pamdp.learning.cell import Cell
+from pamdp.learning.loops import loop_of
+from pamdp.learning.rollout import Episodes
+from pamdp.progress import Progress
+from pamdp.records import Run
+from pamdp.stages.results import initial_parameters, read, trained, tuned
+from pamdp.tracking import collect, open_sink
+
+BySeed = dict[int, Episodes]
+
+
+def run(_: Namespace) -> None:
+    """Evaluates the study."""
+    evaluate_study(Checkout.here())
+
+
+def evaluate_study(checkout: Checkout) -> None:
+    """Evaluates all seeds of all cells and writes `metrics/evaluate/`."""
+    settings = checkout.settings
+    episodes: dict[str, BySeed] = {}
+    with (
+        open_sink(settings.study.name, checkout.root) as sink,
+        Progress("evaluate", len(settings.cells), "cell") as progress,
+    ):
+        for cell in settings.cells:
+            episodes[str(cell.name)] = evaluate_cell(checkout, cell)
+            progress.update(1)
+            # MLflow, which takes seconds to load, gets ready meanwhile.
+            sink.put(_training(checkout, cell), final=True)
+        summarise(checkout, episodes)
+        for record in collect(checkout.root):
+            sink.put(record, final=True)
+
+
+def evaluate_cell(checkout: Checkout, cell: Cell) -> BySeed:
+    """The final greedy episodes of a cell's seeds, by seed."""
+    cell = tuned(checkout, cell)
+    weights, number = trained(checkout, cell), checkout.settings.evaluation.episodes
+    items = [(cell, nest, seed, number) for seed, nest in weights.items()]
+    with open_engine(loop_of(cell).engine, len(items)) as engine:
+        return dict(zip(weights, engine.map(evaluate, items), strict=True))
+
+
+def summarise(checkout: Checkout, episodes: dict[str, BySeed]) -> None:
+    """Writes `metrics/evaluate/` from the episodes of all cells and seeds."""
+    settings = checkout.settings
+    returns = {name: _stacked(seeds, "returns") for name, seeds in episodes.items()}
+    summary, comparisons = {}, {}
+    for cell in settings.cells:
+        name, environment = str(cell.name), cell.name.environment
+        facts = read(checkout.setup / "environments" / f"{environment}.json")
+        seeds = episodes[name]
+        measured = statistics.Measured(
+            seeds=list(seeds),
+            returns=returns[name],
+            lengths=_stacked(seeds, "lengths"),
+            successes=_stacked(seeds, "successes"),
+            curves=[run.metrics["eval/return"] for run in _training(checkout, cell).children],
+            threshold=settings.environments[environment].return_threshold,
+            means={
+                measure: float(np.mean([each.means[measure] for each in seeds.values()]))
+                for measure in MEASURES
+            },
+        )
+        # A generator for each cell: its intervals do not depend on which other cells there are.
+        summary[name] = statistics.summarise(measured, _generator(name)) | {
+            "random_policy": {"mean": float(facts["random_policy"]["return_mean"])},
+            "initial_parameters": initial_parameters(cell),
+        }
+        comparisons[name] = statistics.compare(cell.name, returns, _generator(name))
+    write_json(checkout.evaluate / "summary.json", summary)
+    write_json(checkout.evaluate / "comparisons.json", comparisons)
+    write_arrays(checkout.evaluate / "episodes.npz", returns)
+
+
+def _training(checkout: Checkout, cell: Cell) -> Run:
+    """The record of a cell's training."""
+    return read(checkout.train(cell.name) / "record.json", Run.read)
+
+
+def _stacked(seeds: BySeed, field: str) -> np.ndarray:
+    """[seeds, episodes] float32."""
+    return np.stack([getattr(episodes, field) for episodes in seeds.values()]).astype(np.float32)
+
+
+def _generator(name: str) -> np.random.Generator:
+    return np.random.default_rng(zlib.crc32(name.encode()))

@@ -1,0 +1,138 @@
+"""Saves the best seed of each cell as a SavedModel, and proves that it acts the same."""
+
+from __future__ import annotations
+
+import shutil
+from argparse import Namespace
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pamdp import export
+from pamdp.checkout import Checkout
+from pamdp.engines import Processes, open_engine, workers
+from pamdp.files import write_json
+from pamdp.learning.cell import Cell
+from pamdp.learning.loops import loop_of
+from pamdp.learning.policy import Weights
+from pamdp.learning.rollout import Episodes
+from pamdp.progress import Progress
+from pamdp.stages.results import initial_parameters, read, trained, tuned
+from pamdp.tracking import open_sink
+
+NUM_OBSERVATIONS = 1_000
+CARD = Path(__file__).with_suffix(".md")  # the template of a model card
+
+
+class Job(NamedTuple):
+    """A policy to export: the best seed of a cell, and its entry in the evaluation."""
+
+    cell: Cell
+    seed: int
+    weights: Weights
+    folder: Path
+    evaluated: dict[str, Any]
+
+
+def run(_: Namespace) -> None:
+    """Exports the study."""
+    export_study(Checkout.here())
+
+
+def export_study(checkout: Checkout) -> None:
+    """Exports the best seed of every cell to `models/<cell>/`."""
+    settings = checkout.settings
+    summary = read(checkout.evaluate / "summary.json")
+    jobs = [_job(checkout, cell, summary[str(cell.name)]) for cell in settings.cells]
+    shutil.rmtree(checkout.root / "models", ignore_errors=True)
+    # Each in a process of its own, or its bytes would depend on what was saved before it.
+    with Processes(workers(), fresh=True) as engine:
+        engine.map(export.save, [(job.cell, job.weights, job.folder) for job in jobs])
+    observations = [_observations(job) for job in jobs]
+    with TemporaryDirectory() as scratch, ThreadPoolExecutor(1) as beside:
+        folders = [job.folder for job in jobs]
+        answers = beside.submit(export.answers_of, folders, observations, Path(scratch))
+        played = _played(jobs, settings.evaluation.episodes)
+    for job, rows, answer, episodes in zip(
+        jobs, observations, answers.result(), played, strict=True
+    ):
+        gap = export.check(job.cell, job.weights, rows, answer)
+        _describe(checkout, job, gap, episodes)
+    with open_sink(settings.study.name, checkout.root) as sink:
+        for job in jobs:
+            sink.log_model(str(job.cell.name), export.signature(job.cell))
+
+
+def _job(checkout: Checkout, cell: Cell, summary: dict[str, Any]) -> Job:
+    cell, best = tuned(checkout, cell), max(summary["per_seed"], key=itemgetter("mean"))
+    weights = trained(checkout, cell)[best["seed"]]
+    return Job(cell, best["seed"], weights, checkout.model(cell.name), best)
+
+
+def _played(jobs: list[Job], num_episodes: int) -> list[Episodes]:
+    """Episodes of all exported models, in which each decision is compared."""
+    played: list[Episodes] = []
+    with Progress("export", len(jobs), "model") as progress:
+        # Cells of an environment stand together, and so do those of an engine.
+        for name, group in groupby(jobs, key=lambda job: loop_of(job.cell).engine):
+            items = [(*job[:2], job.weights, job.folder, num_episodes) for job in group]
+            with open_engine(name, len(items)) as engine:
+                played += engine.map(_play, items, lambda _, done: progress.update(done))
+    return played
+
+
+def _play(cell: Cell, seed: int, weights: Weights, folder: Path, num_episodes: int) -> Any:
+    """A task: `export.play`, and the news that it is done."""
+    episodes = export.play(cell, weights, folder, seed, num_episodes)
+    yield 1
+    return episodes
+
+
+def _observations(job: Job) -> np.ndarray:
+    """[1000, S] raw observations, uniform over their bounds, or over what training met with."""
+    low, high = job.cell.task.observation_low, job.cell.task.observation_high
+    if observed := job.weights.observed:
+        spread = 3 * np.sqrt(observed.squares / observed.count)
+        low = np.where(np.isfinite(low), low, observed.mean - spread)
+        high = np.where(np.isfinite(high), high, observed.mean + spread)
+    draws = np.random.default_rng(0).random((NUM_OBSERVATIONS, len(low)), np.float32)
+    return (low + draws * (high - low)).astype(np.float32)
+
+
+def _describe(checkout: Checkout, job: Job, gap: float, played: Episodes) -> None:
+    """Writes the signature, for machines, and the model card."""
+    settings, cell, signature = checkout.settings, job.cell, export.signature(job.cell)
+    write_json(job.folder / "signature.json", signature)
+    bounds = "\n".join(
+        f"| {index} | {a.name} | {list(a.low)} | {list(a.high)} |"
+        for index, a in enumerate(cell.task.actions.actions)
+    )
+    tensors = "\n".join(
+        f"| {side} | `{name}` | {dtype} | {shape} |"
+        for side, rows in (("input", signature["inputs"]), ("output", signature["outputs"]))
+        for name, dtype, shape in rows
+    )
+    card = CARD.read_text(encoding="utf-8").format(
+        cell=cell,
+        seed=job.seed,
+        start=initial_parameters(cell),
+        steps=settings.environments[cell.name.environment].training.steps,
+        episodes=settings.evaluation.episodes,
+        num_seeds=len(settings.study.seeds),
+        mean=job.evaluated["mean"],
+        std=job.evaluated["std"] or 0.0,
+        observations=NUM_OBSERVATIONS,
+        gap=gap,
+        tie=export.VALUE_TOLERANCE,
+        decisions=int(played.lengths.sum()),
+        earned=float(played.returns.mean()),
+        bounds=bounds,
+        tensors=tensors,
+        values="\n".join(f"- `{path}`: {value}" for path, value in cell.flattened().items()),
+    )
+    (job.folder / "README.md").write_text(card, encoding="utf-8")

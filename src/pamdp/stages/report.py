@@ -1,0 +1,34 @@
+"""Writes tables, figures, the film of the best policy, and the page that holds them."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from operator import itemgetter
+
+from pamdp.checkout import Checkout
+from pamdp.reporting import write_report
+from pamdp.stages.results import read, trained, tuned
+from pamdp.tracking import collect, open_sink
+from pamdp.watching import film
+
+
+def run(_: Namespace) -> None:
+    """Reports the study."""
+    checkout = Checkout.here()
+    film_best(checkout)
+    write_report(checkout.root)
+    with open_sink(checkout.settings.study.name, checkout.root) as sink:
+        for record in collect(checkout.root):
+            sink.put(record, final=True)
+
+
+def film_best(checkout: Checkout) -> None:
+    """Writes `metrics/report/<environment>-best.gif`: an episode of its best cell's best seed."""
+    summary = read(checkout.evaluate / "summary.json")
+    for name in checkout.settings.study.environments:
+        cells = [cell for cell in checkout.settings.cells if cell.name.environment == name]
+        best = max(cells, key=lambda cell: summary[str(cell.name)]["return"]["mean"])
+        seed = max(summary[str(best.name)]["per_seed"], key=itemgetter("mean"))["seed"]
+        cell = tuned(checkout, best)
+        path = checkout.report / f"{name}-best.gif"
+        film(cell, trained(checkout, cell)[seed], seed, path)

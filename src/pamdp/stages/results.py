@@ -1,0 +1,109 @@
+"""What stages read of each other's results, and what their records have in common."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pamdp import checkpoint
+from pamdp.base.component import Component, leaves
+from pamdp.base.errors import PamdpError
+from pamdp.checkout import Checkout
+from pamdp.files import read_json
+from pamdp.learning.cell import Cell, learner_of
+from pamdp.learning.loops import loop_of
+from pamdp.learning.policy import Weights
+from pamdp.records import Run
+
+Read = TypeVar("Read")
+
+
+def read(path: Path, reader: Callable[[Path], Read] = read_json) -> Read:
+    """Reads a result of an earlier stage.
+
+    Raises:
+      PamdpError: it is not there.
+    """
+    try:
+        return reader(path)
+    except FileNotFoundError:
+        stage = path.parts[path.parts.index("metrics") + 1]
+        raise PamdpError(
+            f"{path}: expected what `{stage}` writes, found none; `dvc repro` makes it"
+        ) from None
+
+
+def fingerprint(checkout: Checkout, stage: str, cell: Cell, *parts: Component) -> str:
+    """Hash of what a stage's results of a cell depend on.
+
+    These are the settings, and what `setup` found out about code and versions.
+    """
+    environment, algorithm, strategy = cell.name
+    facts = (
+        f"algorithms/{algorithm}",
+        f"code/{stage}",
+        f"environments/{environment}",
+        f"strategies/{strategy}",
+        "versions",
+    )
+    found = [read(checkout.setup / f"{name}.json") for name in facts]
+    values = [part.model_dump(mode="json") for part in (cell, *parts)]
+    content = json.dumps([values, found], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def tuned(checkout: Checkout, cell: Cell) -> Cell:
+    """The cell with the values that its search found best."""
+    return cell.replace(read(checkout.tune(cell.name) / "best.json")["values"])
+
+
+def trained(checkout: Checkout, cell: Cell) -> dict[int, Weights]:
+    """The weights that training gave, by seed."""
+    like = learner_of(cell).evaluated(loop_of(cell).programs.like)
+    path = checkout.train(cell.name) / "weights.npz"
+    return read(path, lambda path: checkpoint.load_weights(path, like))
+
+
+def initial_parameters(cell: Cell) -> str:
+    """Whether hand-set parameters were used: `none` or `hand-set`."""
+    return "none" if cell.initial_parameters is None else "hand-set"
+
+
+def record(cell: Cell, stage: str, mark: str, **settings: Component) -> Run:
+    """The record of what a stage does for a cell, without results.
+
+    Args:
+      cell: what it is about.
+      stage: its name.
+      mark: the fingerprint.
+      settings: what else its results depend on, by the name it has in the parameters.
+    """
+    parameters = cell.flattened()
+    for name, component in settings.items():
+        parameters |= {f"{name}.{path}": leaf for path, leaf in leaves(component)}
+    return Run(
+        key=f"{stage}/{cell.name}",
+        fingerprint=mark,
+        tags={
+            "stage": stage,
+            "cell": str(cell.name),
+            "environment": cell.name.environment,
+            "algorithm": cell.name.algorithm,
+            "strategy": cell.name.strategy,
+            "initial_parameters": initial_parameters(cell),
+        },
+        parameters=parameters,
+    )
+
+
+def child(parent: Run, name: str, number: int, **fields: Any) -> Run:
+    """The record of a part of a run, such as seed 3 of a training."""
+    return Run(
+        key=f"{parent.key}/{name}-{number}",
+        fingerprint=parent.fingerprint,
+        tags={**parent.tags, name: str(number)},
+        **fields,
+    )

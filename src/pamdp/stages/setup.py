@@ -1,0 +1,173 @@
+"""Checks settings, installation and environments, and writes down what results depend on.
+
+What was found out about an environment is kept as long as its code, its settings and the installed
+versions stay as they are; nothing is measured anew, and TensorFlow is not loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+
+from pamdp.base.component import modules_of
+from pamdp.base.errors import EnvironmentFailure, PamdpError, SettingsError
+from pamdp.base.task import Task
+from pamdp.checkout import Checkout
+from pamdp.files import read_json, write_json
+from pamdp.learning.loops import loop_for
+from pamdp.provenance import digest
+
+# What numbers come out of; the others show, store and check.
+RESULT_PACKAGES = ("gymnasium", "numpy", "optuna", "tensorflow")
+STAGES = ("tune", "train", "evaluate", "export", "report")  # that run code of their own
+MEASURING = "pamdp.learning.loops"  # the code that measures what random actions earn
+
+
+def run(_: Namespace) -> None:
+    """Sets the study up."""
+    set_up(Checkout.here())
+
+
+def set_up(checkout: Checkout) -> None:
+    """Writes `metrics/setup/`.
+
+    Raises:
+      PamdpError: an installed version is not the locked one, or an environment is refused.
+    """
+    lock = checkout.root / "requirements.lock"
+    if lock.is_file():
+        check_versions(lock)
+    _forget_old_cells(checkout)
+    study = checkout.settings.study
+    versions = {"packages": {name: version(name) for name in RESULT_PACKAGES}}
+    facts: dict[str, Any] = {"versions": versions, "measured": {}}
+    facts |= {f"code/{stage}": digest({f"pamdp.stages.{stage}"}) for stage in STAGES}
+    families = {
+        "algorithms": _chosen(checkout.settings.algorithms, study.algorithms),
+        "strategies": _chosen(checkout.settings.gradients, study.strategies),
+    }
+    for family, members in families.items():
+        for name, member in members.items():
+            facts[f"{family}/{name}"] = {"kind": member.kind, **digest(modules_of(member))}
+    facts["descriptions"] = {
+        family: {name: _words(member) for name, member in members.items()}
+        for family, members in families.items()
+    }
+    for name in study.environments:
+        found, mark = _environment(checkout, name, versions)
+        facts[f"environments/{name}"] = found
+        facts["measured"][name] = mark
+    _write(checkout.setup, facts)
+
+
+def check_versions(lock: Path) -> None:
+    """Compares what is installed with `requirements.lock`.
+
+    Raises:
+      PamdpError: lists every package that differs.
+    """
+    wrong = []
+    for requirement in _pinned(lock):
+        expected = str(requirement.specifier).removeprefix("==")
+        try:
+            found = version(requirement.name)
+        except PackageNotFoundError:
+            if requirement.name not in RESULT_PACKAGES:
+                continue  # a developer's tool, say
+            found = "none"
+        if found != expected:
+            wrong.append(f"  {requirement.name}: expected {expected}, found {found}")
+    if wrong:
+        raise PamdpError(
+            "\n".join([f"the installed packages are not those of {lock.name}:", *wrong])
+            + "\nrun `make study`, or `pip install --require-hashes -r requirements.lock`"
+        )
+
+
+def describe(task: Task) -> dict[str, Any]:
+    """Makes, checks and describes an environment, and measures what random actions earn."""
+    task.check()
+    random = loop_for(task).random_episodes(task)
+    return task.describe() | {
+        "random_policy": {
+            "episodes": len(random.returns),
+            "return_mean": float(random.returns.mean()),
+            "return_std": float(random.returns.std(ddof=1)),
+            "length_mean": float(random.lengths.mean()),
+            "length_std": float(random.lengths.std(ddof=1)),
+        },
+    }
+
+
+def _environment(checkout: Checkout, name: str, versions: Any) -> tuple[dict[str, Any], str]:
+    """The facts about an environment, and a hash of what they follow from."""
+    task = checkout.settings.environments[name].task
+    try:
+        source = digest(task.sources)
+        parts = [task.model_dump(mode="json"), source, digest({MEASURING}), versions]
+        mark = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        path = checkout.setup / "environments" / f"{name}.json"
+        if _measured(checkout).get(name) == mark and path.is_file():
+            return read_json(path), mark
+        print(f"setup: measuring {name}")
+        return describe(task) | source, mark
+    except (SettingsError, EnvironmentFailure) as error:
+        raise SettingsError(f"environments.{name}.task: {error}") from error
+
+
+def _measured(checkout: Checkout) -> Mapping[str, str]:
+    path = checkout.setup / "measured.json"
+    return read_json(path) if path.is_file() else {}
+
+
+def _chosen(members: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: members[name] for name in names}
+
+
+def _words(member: Any) -> dict[str, str]:
+    """What a plug-in is, for readers."""
+    cls = type(member)
+    return {
+        "kind": member.kind,
+        "title": cls.title,
+        "rule": cls.rule,
+        "reference": cls.reference,
+    }
+
+
+def _write(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Writes facts by their names, and removes those of what the study no longer has."""
+    wanted = {folder / f"{name}.json": content for name, content in facts.items()}
+    for path in folder.rglob("*.json"):
+        if path not in wanted:
+            path.unlink()
+    for path, content in wanted.items():
+        if not path.is_file() or read_json(path) != content:
+            write_json(path, content)
+
+
+def _forget_old_cells(checkout: Checkout) -> None:
+    """Removes the results of cells that the study no longer has; DVC's cache keeps them.
+
+    DVC leaves them where they are, and later stages depend on these folders as a whole.
+    """
+    names = {str(cell.name) for cell in checkout.settings.cells}
+    for folder in checkout.metrics.glob("t*/*"):
+        if folder.parent.name in ("tune", "train") and folder.name not in names:
+            shutil.rmtree(folder)
+
+
+def _pinned(lock: Path) -> Iterator[Requirement]:
+    for line in lock.read_text().splitlines():
+        if "==" in line and not line.startswith((" ", "#")):
+            requirement = Requirement(line.rstrip(" \\"))
+            if requirement.marker is None or requirement.marker.evaluate():
+                yield requirement

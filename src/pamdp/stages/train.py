@@ -1,0 +1,110 @@
+"""Trains all seeds of a cell, side by side."""
+
+from __future__ import annotations
+
+import shutil
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from pamdp import checkpoint
+from pamdp.checkout import Checkout
+from pamdp.engines import open_engine
+from pamdp.files import write_csv
+from pamdp.learning.cell import Cell
+from pamdp.learning.loops import loop_of
+from pamdp.learning.training import Checkpoint, Point, train
+from pamdp.progress import Progress
+from pamdp.records import Run
+from pamdp.stages.results import child, fingerprint, record, tuned
+from pamdp.tracking import open_sink
+
+Curves = Mapping[int, Sequence[Point]]  # by seed
+
+
+def run(options: Namespace) -> None:
+    """Trains the cell of the command line."""
+    train_cell(Checkout.here(), options.cell)
+
+
+def train_cell(checkout: Checkout, name: str) -> None:
+    """Trains all seeds of a cell and writes `metrics/train/<cell>/`."""
+    settings = checkout.settings
+    cell = tuned(checkout, settings.cell(name))
+    training = settings.environments[cell.name.environment].training
+    parent = record(
+        cell, "train", fingerprint(checkout, "train", cell, training), training=training
+    )
+    folder = checkout.checkpoints(name) / parent.fingerprint
+    curves: dict[int, list[Point]] = {seed: [] for seed in settings.study.seeds}
+    seeds = list(curves)
+    paths = [folder / f"seed-{seed}.npz" for seed in seeds]
+    loop = loop_of(cell)
+    loop.prepare(training.evaluation_episodes)
+    with (
+        open_sink(settings.study.name, checkout.root) as sink,
+        Progress(f"train {name}", training.steps * len(seeds)) as progress,
+        open_engine(loop.engine, len(seeds)) as engine,
+    ):
+        sink.put(parent)
+
+        def told(index: int, event: Point | Checkpoint) -> None:
+            if isinstance(event, Checkpoint):
+                checkpoint.save(paths[index], event)
+                return
+            curve = curves[seeds[index]]
+            steps = event.step - (curve[-1].step if curve else 0)
+            curve.append(event)
+            latest = [c[-1].metrics["eval/return"] for c in curves.values() if c]
+            progress.update(steps, event.earlier, mean_return=sum(latest) / len(latest))
+            sink.put(training_run(parent, curves))
+
+        items = [
+            (cell, seed, training, checkpoint.restore(path))
+            for seed, path in zip(seeds, paths, strict=True)
+        ]
+        results = engine.map(train, items, told)
+        finished = training_run(parent, curves)
+        _write(checkout, cell, curves, {result.seed: result.weights for result in results})
+        finished.write(checkout.train(name) / "record.json")
+        sink.put(finished, final=True)
+    shutil.rmtree(checkout.checkpoints(name), ignore_errors=True)
+
+
+def training_run(parent: Run, curves: Curves) -> Run:
+    """The record of a training: one child for each seed, with the points so far."""
+    if not any(curves.values()):
+        return parent
+    children = [
+        child(parent, "seed", seed, parameters={"seed": seed}, metrics=_series(curve))
+        for seed, curve in curves.items()
+    ]
+    # The mean greedy return over the seeds, as far as all of them are.
+    mean = [
+        (points[0].step, float(np.mean([point.metrics["eval/return"] for point in points])))
+        for points in zip(*curves.values(), strict=False)
+    ]
+    return parent.model_copy(update={"metrics": {"eval/return": mean}, "children": children})
+
+
+def _series(curve: Sequence[Point]) -> dict[str, list[tuple[int, float]]]:
+    """Points by metric."""
+    series: dict[str, list[tuple[int, float]]] = {}
+    for point in curve:
+        for name, value in point.metrics.items():
+            series.setdefault(name, []).append((point.step, value))
+    return series
+
+
+def _write(checkout: Checkout, cell: Cell, curves: Curves, weights: Mapping) -> None:
+    """Writes the learning curves as a table, and the weights."""
+    folder = checkout.train(cell.name)
+    names = sorted({name for curve in curves.values() for p in curve for name in p.metrics})
+    rows = [
+        [seed, point.step, *(point.metrics.get(name) for name in names)]
+        for seed, curve in curves.items()
+        for point in curve
+    ]
+    write_csv(folder / "curves.csv", [["seed", "step", *names], *rows])
+    checkpoint.save_weights(folder / "weights.npz", weights)

@@ -1,0 +1,76 @@
+"""Runs the Optuna study of a cell."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import Any
+
+from pamdp.checkout import Checkout
+from pamdp.engines import open_engine
+from pamdp.files import write_csv, write_json
+from pamdp.learning.loops import loop_of
+from pamdp.learning.training import Training
+from pamdp.progress import Progress
+from pamdp.records import Run
+from pamdp.stages.results import child, fingerprint, record
+from pamdp.tracking import open_sink
+from pamdp.tuning.study import CellStudy, Trial
+
+NOTHING_FOUND: dict[str, Any] = {"values": {}, "score": None}  # the settings as they stand
+
+
+def run(options: Namespace) -> None:
+    """Tunes the cell of the command line."""
+    tune_cell(Checkout.here(), options.cell)
+
+
+def tune_cell(checkout: Checkout, name: str) -> None:
+    """Runs a cell's study and writes `metrics/tune/<cell>/`."""
+    settings, tuning = checkout.settings, checkout.settings.tuning
+    cell = settings.cell(name)
+    training = tuning.training(settings.environments[cell.name.environment].training)
+    mark = fingerprint(checkout, "tune", cell, tuning, training)
+    parent = record(cell, "tune", mark, tuning=tuning, training=training)
+    # The database outlives changes of code and versions; its studies must not.
+    study = CellStudy(cell, tuning, training, mark, checkout.root)
+    trials: list[Trial] = []
+    missing, loop = study.missing, loop_of(cell)
+    if missing:
+        loop.prepare(training.evaluation_episodes)
+    with (
+        open_sink(settings.study.name, checkout.root) as sink,
+        Progress(f"tune {name}", tuning.trials, "trial") as progress,
+        open_engine(loop.engine, min(missing, tuning.lag)) as engine,
+    ):
+        sink.put(parent)
+        for trial in study.run(engine):
+            trials.append(trial)
+            best = study.best(trials)
+            shown = {"best_score": best.score} if best and best.score is not None else {}
+            progress.update(1, trial.earlier, **shown)
+            sink.put(tuning_run(parent, trials, training))
+        finished = tuning_run(parent, trials, training)
+        best, paths = study.best(trials), sorted(study.distributions)
+        rows = [[t.number, t.score, *(t.values[path] for path in paths)] for t in trials]
+        folder = checkout.tune(name)
+        found = {"values": best.values, "score": best.score} if best else NOTHING_FOUND
+        write_json(folder / "best.json", found)
+        write_csv(folder / "trials.csv", [["trial", "score", *paths], *rows])
+        finished.write(folder / "record.json")
+        sink.put(finished, final=True)
+
+
+def tuning_run(parent: Run, trials: Sequence[Trial], training: Training) -> Run:
+    """The record of a study: one child for each trial told so far."""
+    children = [
+        child(
+            parent,
+            "trial",
+            trial.number,
+            parameters=dict(trial.values),
+            metrics={} if trial.score is None else {"score": [(training.steps, trial.score)]},
+        )
+        for trial in trials
+    ]
+    return parent.model_copy(update={"children": children})

@@ -1,0 +1,1 @@
+"""The Optuna study of a cell; the only importer of `optuna`."""

@@ -1,0 +1,102 @@
+"""Tasks for engines: functions of a module, because other processes find them by their names."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+
+class BrokenError(Exception):
+    pass
+
+
+class UnportableError(Exception):
+    """One that cannot be made again from what pickle keeps of it."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(f"{first} and {second}")
+
+
+def same(value: Any, seconds: float = 0.0) -> Any:
+    time.sleep(seconds)
+    return value
+
+
+def count(to: int, seconds: float = 0.0) -> Generator[int, None, str]:
+    for number in range(to):
+        time.sleep(seconds)
+        yield number
+    return f"counted to {to}"
+
+
+def wait(event: threading.Event) -> bool:
+    return event.wait(20)
+
+
+def fail(message: str, after: int = 0) -> Generator[int, None, None]:
+    yield from range(after)
+    raise BrokenError(message)
+
+
+def fail_unportably() -> None:
+    raise UnportableError("one", "two")
+
+
+def tick(path: Path, message: str | None) -> Generator[None, None, None]:
+    """Without a message grows a file for ever; with one, fails with it as soon as there is such."""
+    while message is None or not path.exists():
+        time.sleep(0.002)
+        if message is None:
+            with path.open("a") as file:
+                file.write("x")
+        yield
+    raise BrokenError(message)
+
+
+def begin(folder: Path, name: str) -> Generator[str, None, None]:
+    """Leaves a note that it has begun."""
+    (folder / name).touch()
+    for _ in range(3):
+        time.sleep(0.02)
+        yield name
+
+
+def doze() -> Generator[str, None, None]:
+    yield "begun"
+    time.sleep(120)
+
+
+def meet(folder: Path, name: str, others: int) -> int:
+    """Waits until so many have begun; how many are under way then."""
+    begun, running = folder / f"begun-{name}", folder / f"running-{name}"
+    running.touch()
+    begun.touch()
+    deadline = time.monotonic() + 20
+    while len([*folder.glob("begun-*")]) < others and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.05)  # in which one too many would begin
+    number = len([*folder.glob("running-*")])
+    time.sleep(0.05)  # so that the others have counted before this one is gone
+    running.unlink()
+    return number
+
+
+def process() -> int:
+    return os.getpid()
+
+
+def cores() -> set[int]:
+    return os.sched_getaffinity(0)
+
+
+def leave(code: int) -> None:
+    os._exit(code)
+
+
+def kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,296 @@
+"""Several cells at a time, with a DVC that only keeps a record of what it was asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from argparse import ArgumentParser
+from threading import Barrier, Event
+from types import SimpleNamespace
+
+import pytest
+from ruamel.yaml import YAML
+
+from pamdp.base.errors import PamdpError
+from pamdp.checkout import Checkout
+from pamdp.stages import study
+from tests.helpers import changed, params, settings
+
+CELLS = [f"platform-mpdqn-{strategy}" for strategy in ("plain", "zeroing", "inverting", "both")]
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0, 1]
+DVC = """
+import json, os, pathlib, sys, time
+here, command = pathlib.Path(__file__).parent, sys.argv[1:]
+cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+record = {"command": command, "cores": cores, "folder": os.environ.get("PAMDP_RECORDS")}
+record["workers"] = os.environ.get("PAMDP_WORKERS")
+record["database"] = (here / "optuna.db").exists()
+with (here / "calls").open("a") as file:
+    file.write(json.dumps(record) + "\\n")
+if command[0] == "status":
+    print((here / "status").read_text())
+elif command[-1] == "setup":
+    status = json.loads((here / "status").read_text())
+    (here / "status").write_text(json.dumps([name for name in status if name != "setup"]))
+else:
+    print("working on", command[-1])
+    failing, failed = (here / "fail").exists(), here / "failed"
+    if failing and "zeroing" in command[-1]:
+        failed.touch()
+        sys.exit(1)
+    for _ in range(1000):
+        if failing and not failed.exists():
+            time.sleep(0.01)
+    time.sleep(0.5 if failing else 0.1)  # until the failure is known
+"""
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A folder with a database and a lock file, in which nothing is up to date."""
+    (tmp_path / "dvc.py").write_text(DVC)
+    (tmp_path / "dvc.lock").write_text("schema: '2.0'\nstages:\n")
+    monkeypatch.setattr(study, "DVC", (sys.executable, str(tmp_path / "dvc.py")))
+    monkeypatch.setattr(study, "CELL_MEMORY", 1.0)
+    monkeypatch.setattr(study, "_cores", lambda: range(2))
+    monkeypatch.setenv("PAMDP_TRACKING", "off")
+    monkeypatch.setenv("PAMDP_WORKERS", "2")
+    stale(tmp_path, *(stage for name in CELLS for stage in stages(name)))
+    return tmp_path
+
+
+def stale(root, *names: str) -> None:
+    (root / "status").write_text(json.dumps(names))
+
+
+def stages(name: str) -> list[str]:
+    return [f"tune@{name}", f"train@{name}"]
+
+
+CHANGES = {
+    "study.algorithms": ["mpdqn"],
+    "study.strategies": ["plain", "zeroing", "inverting", "both"],
+    "gradients.both": [{"kind": "zeroing"}, {"kind": "inverting"}],
+}
+
+
+def run_cells(root) -> None:
+    study.run_cells(Checkout(settings(**CHANGES), root))
+
+
+def calls(root) -> list[dict]:
+    return [json.loads(line) for line in (root / "calls").read_text().splitlines()]
+
+
+def worked(root) -> list[dict]:
+    return [call for call in calls(root) if "--single-item" in call["command"]]
+
+
+def test_every_cell_that_is_out_of_date_runs_once(root, capsys):
+    run_cells(root)
+    expected = [["repro", "--quiet", "--single-item", *stages(name)] for name in CELLS]
+    assert sorted(call["command"] for call in worked(root)) == sorted(expected)
+    shown = capsys.readouterr().err
+    assert {f"working on {stages(name)[1]}" for name in CELLS} <= {*shown.splitlines()}
+    assert shown.startswith("study: 4 to do, 2 at a time\n")
+    assert "study: 4 of 4 cells in" in shown
+
+
+def test_one_that_is_out_of_date_in_part_runs_too(root):
+    stale(root, stages(CELLS[0])[1], stages(CELLS[2])[0], "evaluate")
+    run_cells(root)
+    assert sorted(call["command"][-1] for call in worked(root)) == sorted(
+        stages(name)[1] for name in (CELLS[0], CELLS[2])
+    )
+
+
+def test_where_no_cell_is_out_of_date_nothing_runs(root):
+    stale(root, "report")
+    run_cells(root)
+    assert [call["command"][0] for call in calls(root)] == ["repro", "status"]
+    assert not (root / "optuna.db").exists()
+
+
+def test_the_database_and_the_folder_of_records_are_there_before(root):
+    run_cells(root)
+    assert {call["database"] for call in worked(root)} == {True}
+    assert {call["folder"] for call in worked(root)} == {str(root / ".work" / "records")}
+
+
+def test_setup_comes_first(root):
+    stale(root, "setup", *stages(CELLS[0]), *stages(CELLS[1]))
+    run_cells(root)
+    commands = [call["command"] for call in calls(root)]
+    assert [command[0] for command in commands] == ["repro", "status", "repro", "repro"]
+    assert commands[0] == ["repro", "--quiet", "setup"]
+
+
+@pytest.mark.parametrize(
+    ("workers", "cores", "memory", "expected"),
+    [
+        ("2", 2, 1e9, ["1", "1", "1", "1"]),
+        ("1", 2, 1e9, ["1", "1", "1", "1"]),
+        ("4", 2, 1e9, ["2", "2", "2", "2"]),  # no more lanes than cores
+        ("7", 7, 1e9, ["1", "2", "2", "2"]),
+        ("3", 3, 1e9, ["1", "1", "1", "3"]),  # the last cell has the cores for itself
+        ("8", 8, 2.5, ["4", "4", "4", "4"]),  # memory for two
+        ("8", 8, 0.5, ["8", "8", "8", "8"]),  # one at a time, whatever there is
+    ],
+)
+def test_cores_and_workers_are_shared(root, monkeypatch, workers, cores, memory, expected):
+    monkeypatch.setenv("PAMDP_WORKERS", workers)
+    monkeypatch.setattr(study, "_cores", lambda: range(cores))
+    monkeypatch.setattr(study, "_keep_to", lambda cores: None)
+    available = SimpleNamespace(available=memory)
+    monkeypatch.setattr(study.psutil, "virtual_memory", lambda: available)
+    run_cells(root)
+    assert sorted(call["workers"] for call in worked(root)) == expected
+
+
+def test_shares_are_all_cores_and_no_core_twice(monkeypatch):
+    monkeypatch.setenv("PAMDP_WORKERS", "5")
+    monkeypatch.setattr(study, "_cores", lambda: [3, 4, 6, 8, 9])
+    together, shares = Barrier(2), []
+
+    def work(name: str, share: study.Share) -> bool:
+        together.wait(10)
+        shares.append(share)
+        return True
+
+    assert sorted(study.side_by_side(["a", "b"], 2, work)) == [("a", True), ("b", True)]
+    found = sorted((tuple(share.cores), share.workers) for share in shares)
+    assert found == [((3, 6, 9), 3), ((4, 8), 2)]
+
+
+@pytest.mark.skipif(len(CORES) < 2, reason="one core cannot be shared")
+def test_each_lane_keeps_to_its_cores(root, monkeypatch):
+    monkeypatch.setattr(study, "_cores", lambda: CORES)
+    run_cells(root)
+    shares = {tuple(call["cores"]) for call in worked(root)}
+    assert shares <= {tuple(CORES[::2]), tuple(CORES[1::2])}
+    assert sorted(os.sched_getaffinity(0)) == CORES
+
+
+UNORDERED = "stages:\n  train@b:\n    cmd: b\n  setup:\n    cmd: s\n"
+ORDERED = "stages:\n  setup:\n    cmd: s\n  train@b:\n    cmd: b\n"
+
+
+def test_a_failure_is_told_and_no_other_cell_begins(root):
+    (root / "fail").touch()
+    (root / "dvc.lock").write_text(UNORDERED)
+    message = r"^platform-mpdqn-zeroing failed; .*`pamdp study train@platform-mpdqn-zeroing`"
+    with pytest.raises(PamdpError, match=message):
+        run_cells(root)
+    assert len(worked(root)) == 2
+    assert (root / "dvc.lock").read_text() == ORDERED
+
+
+def test_after_an_interruption_no_other_cell_begins(root, monkeypatch):
+    began, names = Event(), []
+
+    def interrupted(jobs):
+        began.wait(10)
+        raise KeyboardInterrupt
+
+    def run(root, stages, environment):
+        names.append(stages)
+        began.set()
+        time.sleep(0.5)  # as a stage that is about to end, and ends well
+        return 0
+
+    monkeypatch.setenv("PAMDP_WORKERS", "1")
+    monkeypatch.setattr(study, "as_completed", interrupted)
+    monkeypatch.setattr(study, "_run", run)
+    (root / "dvc.lock").write_text(UNORDERED)
+    with pytest.raises(KeyboardInterrupt):
+        run_cells(root)
+    assert len(names) == 1
+    assert (root / "dvc.lock").read_text() == ORDERED
+
+
+def test_an_error_in_a_lane_is_raised_and_ends_the_others():
+    began = []
+
+    def work(name: str, share: study.Share) -> bool:
+        began.append(name)
+        raise OSError("no such program")
+
+    with pytest.raises(OSError, match="no such program"):
+        list(study.side_by_side(["a", "b", "c"], 1, work))
+    assert began == ["a"]
+
+
+def test_a_cell_that_failed_is_not_counted_as_done(root, capsys):
+    stale(root, *stages(CELLS[1]))
+    (root / "fail").touch()
+    with pytest.raises(PamdpError):
+        run_cells(root)
+    assert "1 of 1 cells" not in capsys.readouterr().err
+
+
+def test_what_dvc_refuses_ends_it(root, monkeypatch):
+    monkeypatch.setattr(study, "DVC", (sys.executable, "-c", "raise SystemExit(255)"))
+    with pytest.raises(SystemExit) as caught:
+        run_cells(root)
+    assert caught.value.code == 255
+
+
+def test_entries_of_the_lock_file_are_put_in_order(tmp_path):
+    path = tmp_path / "dvc.lock"
+    entries = {
+        name: f"  {name}:\n    cmd: python x.py\n    deps:\n    - path: a\n"
+        for name in ("report", "train@b", "tune@b", "setup", "train@a", "tune@c", "tune@a")
+    }
+    head = "schema: '2.0'\nstages:\n"
+    path.write_text(head + "".join(entries.values()))
+    study.order_lock(path, ["a", "b", "c"])
+    order = ["setup", "tune@a", "tune@b", "tune@c", "train@a", "train@b", "report"]
+    assert path.read_text() == head + "".join(entries[name] for name in order)
+
+
+# -- The command -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def command(root, monkeypatch):
+    """Runs the command in a folder with settings; gives what DVC was asked."""
+    with (root / "params.yaml").open("w") as file:
+        YAML(typ="safe").dump(changed(params(), CHANGES), file)
+    monkeypatch.chdir(root)
+
+    def command(*arguments: str) -> list[list[str]]:
+        parser = ArgumentParser()
+        study.add_arguments(parser)
+        study.run(parser.parse_args(arguments))
+        return [call["command"] for call in calls(root)]
+
+    return command
+
+
+def test_alone_it_runs_the_cells_and_then_the_rest(command, capsys):
+    asked = command()
+    assert asked[0] == ["repro", "--quiet", "setup"]
+    assert sum("--single-item" in each for each in asked) == len(CELLS)
+    assert asked[-1] == ["repro"]
+    assert capsys.readouterr().out.endswith("The report: metrics/report/index.html\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["report"], ["repro", "report"]),
+        (["--force", "report"], ["repro", "--force", "report"]),
+        (["--force"], ["repro", "--force"]),
+    ],
+)
+def test_what_is_asked_for_is_run_one_after_another(command, arguments, expected):
+    assert command(*arguments) == [expected]
+
+
+def test_wrong_settings_are_refused_before_dvc_is_asked(command, root):
+    (root / "params.yaml").write_text("study: {}\n")
+    with pytest.raises(PamdpError, match="is wrong"):
+        command()
+    assert not (root / "calls").exists()
