@@ -52,7 +52,7 @@ def base(shared) -> Path:
 
 def build(folder: Path) -> None:
     checkout.make(folder, CHANGES)
-    pipeline(folder, ["setup"])  # apart from the others, which then compile as they do later on
+    pipeline(folder, ["setup"])  # apart: what runs before decides which compiled programs are found
     pipeline(folder, ["tune", PLAIN], ["train", PLAIN], PAMDP_ENGINE="threads")
 
 
@@ -209,7 +209,7 @@ def test_an_engine_is_one_file_and_two_lines_and_changes_no_byte(copy) -> None:
     of_threads = checkout.contents(copy, "metrics/train")
     assert f"metrics/train/{PLAIN}/weights.npz" in of_threads
     shutil.rmtree(copy / "metrics/train")
-    printed = pipeline(copy, ["train", PLAIN], PAMDP_ENGINE="calling")
+    printed = pipeline(copy, ["tune", PLAIN], ["train", PLAIN], PAMDP_ENGINE="calling")
     assert printed == "task 0 in MainThread\ntask 1 in MainThread\n"
     assert checkout.contents(copy, "metrics/train") == of_threads
     assert touched(copy) == {

@@ -99,11 +99,22 @@ def test_the_model_acts_in_the_environment_as_it_was_evaluated(built) -> None:
     assert share > max(0.8, summary["success"]["mean"] - 0.15)
 
 
-def test_a_change_of_its_code_reruns_its_cells(built) -> None:
-    with checkout.edited(built.with_name("theirs") / "stranger.py"):
-        # What `make study` does first; a bare `dvc repro` knows nothing of these files.
-        checkout.succeed(built, sys.executable, "pipeline/setup.py", "--check", **importable(built))
+def test_an_edit_of_its_code_reruns_its_cells_and_a_comment_does_not(built) -> None:
+    path = built.with_name("theirs") / "stranger.py"
+    text = path.read_text()
+    edit = text.replace(
+        "return self._observation(), nearer", "return self._observation(), nearer / 2"
+    )
+    assert edit != text
+    assert changed_after(built, path, text + "\n# a comment\n") == {"setup"}
+    stale = {"setup", f"tune@{CELL}", f"train@{CELL}", "evaluate", "report"}
+    assert changed_after(built, path, edit) == stale
+
+
+def changed_after(built: Path, path: Path, content: str) -> set[str]:
+    """The stages out of date once `setup` has seen other content; it is always run itself."""
+    with checkout.edited(path, content):
         done = checkout.succeed(built, "dvc", "repro", "setup", **importable(built))
         assert STARTED.findall(done.stdout) == ["setup"]
         done = checkout.succeed(built, "dvc", "status", "--json", **importable(built))
-    assert {f"tune@{CELL}", f"train@{CELL}"} <= json.loads(done.stdout).keys()
+    return set(json.loads(done.stdout))

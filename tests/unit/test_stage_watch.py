@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from argparse import ArgumentParser
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -279,47 +278,3 @@ def test_a_policy_for_another_environment_is_refused(trained, tmp_path):
 def test_less_than_an_episode_is_refused(trained, show):
     with pytest.raises(PamdpError, match="episodes: expected at least 1, received 0"):
         show.watch(wanted(episodes=0))
-
-
-# -- The command -----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def asked(monkeypatch) -> list[Wanted]:
-    requests: list[Wanted] = []
-    monkeypatch.setattr(Checkout, "here", lambda: None)
-    monkeypatch.setattr(module, "watch", lambda *arguments: requests.append(arguments[1]))
-    return requests
-
-
-def command(*arguments: str) -> None:
-    parser = ArgumentParser("pamdp watch")
-    module.add_arguments(parser)
-    module.run(parser.parse_args(arguments))
-
-
-def test_the_command_takes_a_source_alone(asked):
-    command(CELL)
-    assert asked == [Wanted(CELL, environment=None, seed=None, episodes=1, file=None)]
-
-
-def test_the_command_takes_options(asked):
-    command(CELL, "--file", "a.mp4", "--seed", "3", "--episodes", "2", "--environment", "goal")
-    assert asked == [Wanted(CELL, "goal", 3, 2, Path("a.mp4"))]
-
-
-@pytest.mark.parametrize("arguments", [(), (CELL, "--seed", "x"), (CELL, "y")])
-def test_the_command_explains_itself(asked, capsys, arguments):
-    with pytest.raises(SystemExit) as ended:
-        command(*arguments)
-    assert ended.value.code == 2
-    assert "usage: pamdp watch [-h] [--environment" in capsys.readouterr().err
-    assert asked == []
-
-
-def test_enough_was_seen_is_no_error(monkeypatch, asked):
-    def interrupted(*arguments: Any) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(module, "watch", interrupted)
-    command(CELL)

@@ -6,13 +6,13 @@ import json
 import os
 import sys
 import time
-from argparse import ArgumentParser
 from threading import Barrier, Event
 from types import SimpleNamespace
 
 import pytest
 from ruamel.yaml import YAML
 
+from pamdp import cli
 from pamdp.base.errors import PamdpError
 from pamdp.checkout import Checkout
 from pamdp.stages import study
@@ -261,9 +261,7 @@ def command(root, monkeypatch):
     monkeypatch.chdir(root)
 
     def command(*arguments: str) -> list[list[str]]:
-        parser = ArgumentParser()
-        study.add_arguments(parser)
-        study.run(parser.parse_args(arguments))
+        study.run(cli.parser().parse_args(["study", *arguments]))
         return [call["command"] for call in calls(root)]
 
     return command

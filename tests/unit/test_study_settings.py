@@ -52,11 +52,6 @@ def test_names_of_ones_own_stand_for_a_kind_with_other_settings() -> None:
     assert study.cell("platform-mine-strong") == strong
 
 
-def test_a_name_of_another_kind_is_no_mistake() -> None:
-    study = settings(study__strategies=["reversal"], gradients__reversal={"kind": "plain"})
-    assert study.cells[0].strategy.kind == "plain"
-
-
 def test_integers_are_numbers_and_become_floats() -> None:
     gamma = settings(**{f"{LEARNER}__gamma": 1}).cells[0].learner.gamma
     assert gamma == 1.0

@@ -38,7 +38,8 @@ class Processes(Engine):
         super().__init__(num_workers)
         self._fresh = fresh
         self._waiting: SimpleQueue[Work | None] = SimpleQueue()
-        self._stopped = threading.Event()
+        self._lock = threading.Lock()  # guards what follows
+        self._stopped = False
         self._running: list[BaseProcess] = []
         self._threads: list[threading.Thread] = []
 
@@ -53,7 +54,7 @@ class Processes(Engine):
     def _attend(self, core: int | None) -> None:
         """Gives one process tasks, and takes what it tells; runs in a thread."""
         process, connection = None, None
-        while (work := self._waiting.get()) is not None and not self._stopped.is_set():
+        while (work := self._waiting.get()) is not None:
             try:
                 if connection is None or process is None:
                     process, connection = self._begin(core)
@@ -71,9 +72,12 @@ class Processes(Engine):
         context.set_forkserver_preload(PRELOADED)
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, core), daemon=True)
-        process.start()
+        with self._lock:
+            if self._stopped:
+                raise PamdpError("expected a running engine, received one that was stopped")
+            process.start()
+            self._running.append(process)
         theirs.close()
-        self._running.append(process)
         return process, ours
 
     def _finish(self, work: Work, process: BaseProcess, connection: Connection) -> News:
@@ -92,9 +96,10 @@ class Processes(Engine):
 
     def _stop(self) -> None:
         """Kills what is under way."""
-        self._stopped.set()
-        for process in self._running:
-            process.kill()
+        with self._lock:
+            self._stopped = True
+            for process in self._running:
+                process.kill()
         for _ in self._threads:
             self._waiting.put(None)
         for thread in self._threads:
@@ -110,7 +115,11 @@ def _serve(connection: Connection, core: int | None) -> None:
     with suppress(EOFError):
         while True:
             number, task, arguments = connection.recv()
-            connection.send(_done(number, task, arguments, connection))
+            news = _done(number, task, arguments, connection)
+            try:
+                connection.send(news)
+            except Exception as error:  # noqa: BLE001  a result that cannot be pickled
+                connection.send((number, "error", _portable(error)))
 
 
 def _done(number: int, task: Task, arguments: tuple, connection: Connection) -> tuple:

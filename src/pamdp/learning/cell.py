@@ -26,8 +26,15 @@ class CellName(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> CellName:
-        """The names in a text that `str` gave."""
-        return cls(*text.split("-"))
+        """The names in a text that `str` gave.
+
+        Raises:
+          ValueError: it gave no such text.
+        """
+        names = text.split("-")
+        if len(names) != len(cls._fields):
+            raise ValueError(f"expected environment-algorithm-strategy, received {text!r}")
+        return cls(*names)
 
 
 class Problem(Component):

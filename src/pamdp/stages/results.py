@@ -30,7 +30,7 @@ def read(path: Path, reader: Callable[[Path], Read] = read_json) -> Read:
     try:
         return reader(path)
     except FileNotFoundError:
-        stage = path.parts[path.parts.index("metrics") + 1]
+        stage = path.as_posix().rpartition("/metrics/")[2].partition("/")[0]
         raise PamdpError(
             f"{path}: expected what `{stage}` writes, found none; `dvc repro` makes it"
         ) from None

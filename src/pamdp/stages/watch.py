@@ -16,7 +16,7 @@ from pamdp.base.task import Task
 from pamdp.bridge.gymnasium import Gymnasium
 from pamdp.checkout import Checkout
 from pamdp.files import read_json
-from pamdp.learning.cell import Cell, CellName
+from pamdp.learning.cell import Cell
 from pamdp.learning.loops import loop_of
 from pamdp.learning.training import resumed
 from pamdp.settings import Settings
@@ -102,7 +102,7 @@ def _found(checkout: Checkout, wanted: Wanted) -> Found:
     path = checkout.root / wanted.source
     if (path / "saved_model.pb").is_file():
         # The folder is named after its cell.
-        environment = CellName.parse(path.resolve().name).environment
+        environment = path.resolve().name.split("-")[0]
         return Found(load_player(path), f"the model {wanted.source}", environment, 0)
     if path.suffix == ".npz":
         return _checkpoint(checkout, path)
