@@ -30,6 +30,7 @@ FOLDERS = ("pipeline", "src")
 UNSET = (
     "CUDA_VISIBLE_DEVICES",
     "MLFLOW_TRACKING_URI",
+    "PAMDP_ENGINE",
     "PAMDP_TRACKING",
     "PAMDP_WORKERS",
     "TF_CPP_MIN_LOG_LEVEL",

@@ -27,7 +27,7 @@ def study(shared) -> Path:
 @pytest.fixture
 def copy(study, tmp_path) -> Path:
     """The finished study, to be changed."""
-    return shutil.copytree(study, tmp_path / "copy")
+    return shutil.copytree(study, tmp_path / "copy", symlinks=True)
 
 
 @pytest.fixture(scope="session")

@@ -88,7 +88,7 @@ def differ(some: dict[str, np.ndarray], others: dict[str, np.ndarray]) -> bool:
     return any(not np.array_equal(some[name], others[name]) for name in some)
 
 
-def test_a_strategy_is_one_file_and_two_lines(copy) -> None:
+def test_a_strategy_is_one_file_and_entries_in_two_lists(copy) -> None:
     extensions.strategy(copy)
     cell = "platform-mpdqn-halving"
     pipeline(copy, ["setup"], ["tune", cell], ["train", cell])
@@ -123,7 +123,7 @@ print(json.dumps([same, training[0].traces, evaluation[0].traces]))
 """
 
 
-def test_an_algorithm_is_one_file_and_two_lines_and_its_floats_are_inputs(copy) -> None:
+def test_an_algorithm_is_one_file_and_entries_in_two_lists_and_its_floats_are_inputs(copy) -> None:
     extensions.algorithm(copy)
     cells = [f"platform-{name}-plain" for name in ("scaled", "scaled_weak")]
     stages = [[stage, cell] for cell in cells for stage in ("tune", "train")]
@@ -158,7 +158,7 @@ print(json.dumps([float(before), float(after), float(reward), limit]))
 """
 
 
-def test_an_environment_is_one_file_and_two_lines(copy) -> None:
+def test_an_environment_is_one_file_and_entries_in_two_lists(copy) -> None:
     extensions.environment(copy)
     cell = "drift-mpdqn-plain"
     printed = pipeline(copy, ["setup"], ["tune", cell], ["train", cell], then=STEP)
@@ -204,7 +204,7 @@ def test_a_metric_is_a_function_and_a_column(copy) -> None:
     }
 
 
-def test_an_engine_is_one_file_and_two_lines_and_changes_no_byte(copy) -> None:
+def test_an_engine_is_one_file_and_an_entry_and_changes_no_byte(copy) -> None:
     extensions.engine(copy)
     of_threads = checkout.contents(copy, "metrics/train")
     assert f"metrics/train/{PLAIN}/weights.npz" in of_threads
@@ -218,7 +218,7 @@ def test_an_engine_is_one_file_and_two_lines_and_changes_no_byte(copy) -> None:
     }
 
 
-def test_a_verb_is_one_file_and_a_line(copy) -> None:
+def test_a_verb_is_one_file_and_an_entry(copy) -> None:
     extensions.verb(copy)
     assert checkout.succeed(copy, "pamdp", "cells").stdout == f"{PLAIN}\n"
     listed = checkout.succeed(copy, "pamdp", "--help").stdout
