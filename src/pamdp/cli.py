@@ -119,10 +119,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.path.append(str(Path.cwd()))  # a user's environment may be a module of the study's folder
     try:
         importlib.import_module(f"pamdp.stages.{options.verb}").run(options)
-    except (PamdpError, OSError) as error:
+    except PamdpError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        if error.filename is None:
+            raise
+        sys.exit(f"error: {error}")  # a file that may not be written, a full disk
     except KeyboardInterrupt:
-        sys.exit("interrupted; the same command goes on from the last checkpoint")
+        sys.exit("interrupted; the same command goes on from what is done, or the last checkpoint")
 
 
 def parser() -> ArgumentParser:

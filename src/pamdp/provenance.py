@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pamdp.base.errors import PamdpError
+from pamdp.envs import LISTS
 
 # Followed no further, with why nothing is missed; `*` stands for anything. What is forgotten here
 # reruns too much, and never too little.
@@ -37,10 +38,13 @@ STOPS: Mapping[str, str] = {
     "pamdp.base.errors": "words",
     "pamdp.checkout": "where files stand",
     "pamdp.engines*": "every engine gives the same bytes",
+    "pamdp.provenance": "tells what is found here, and that is in the facts",
+    "pamdp.stages.facts": "likewise",
     "pamdp.progress": "shows how far the work is",
     "pamdp.settings": "reads and checks values, which are parameters of the stages",
     "pamdp.tracking*": "a view of the records",
 }
+TEMPLATES = (".css", ".jinja", ".md")  # what stands beside our code and becomes part of results
 # Class variables that tell readers what a plug-in is.
 WORDS = frozenset({"title", "rule", "reference"})
 
@@ -74,15 +78,13 @@ def follow(modules: Iterable[str]) -> Sources:
         path = _located(name)
         if path is None or name in files:
             continue
-        files |= {name: path, **_data(name, path)}
-        found = _imports(path, name)
+        files |= {name: path} | _data(name, path)
+        found = _imports(path, name) | {*_packages_of(name)}  # importing it runs these, too
         if top == "pamdp":  # what is installed besides, setup writes down as a whole
-            found = {each for each in found if each.startswith("pamdp.")}
-        waiting |= {each for each in found if not _stops(each)}
-    for name in [*files]:  # importing a module runs the packages that it is in
-        for package in _packages_of(name):
-            if (path := _located(package)) and not _stops(package):
-                files[package] = path
+            found = {each for each in found if each.startswith("pamdp.") and not _stops(each)}
+        elif any(each.partition(".")[0] == "pamdp" for each in found):
+            found |= {*LISTS}  # whichever it makes, by an id that nothing can follow
+        waiting |= found
     return Sources(dict(sorted(files.items())), frozenset(packages))
 
 
@@ -137,8 +139,8 @@ def _words(tree: ast.Module) -> Iterator[tuple[tuple[int, int], tuple[int, int]]
 
 def _is_word(node: ast.stmt) -> bool:
     match node:
-        case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation):
-            return name in WORDS and ast.unparse(annotation).startswith("ClassVar")
+        case ast.AnnAssign(ast.Name(id=name), annotation, ast.Constant(value=str())):
+            return name in WORDS and ast.unparse(annotation) == "ClassVar[str]"
     return False
 
 
@@ -229,17 +231,17 @@ def _is_installed(package: str) -> bool:
 
 
 def _data(name: str, path: Path) -> dict[str, Path]:
-    """Templates and style sheets: all below a package of ours, or of a module's name beside it."""
+    """A package's templates, and those that stand beside a module under its name."""
     if not name.startswith("pamdp."):
         return {}
     if path.name == "__init__.py":
-        package, files = name, path.parent.rglob("*")
+        package, files = name, (path.parent / "templates").rglob("*")
     else:
         package, files = name.rpartition(".")[0], path.parent.glob(f"{path.stem}.*")
     return {
         f"{package}/{file.relative_to(path.parent).as_posix()}": file
         for file in files
-        if file.is_file() and file.suffix not in (".py", ".pyc")
+        if file.suffix in TEMPLATES
     }
 
 

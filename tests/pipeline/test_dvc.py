@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from pamdp.algorithms import ALGORITHMS
 from pamdp.settings import Settings, SettingsError, load
-from pamdp.stages import setup
+from pamdp.stages import facts
 from pamdp.strategies.members import MEMBERS
 from tests.helpers import ROOT, changed, params
 from tests.pipeline import checkout
@@ -60,7 +60,7 @@ def complete(tmp_path_factory) -> Path:
     study = WHOLE | {"study.strategies": list(FEW)}
     root = checkout.make(tmp_path_factory.mktemp("complete"), study)
     names = [f"{family}/{name}" for family, name in facts_of_study()]
-    for name in (*names, *(f"code/{stage}" for stage in setup.STAGES)):
+    for name in (*names, *(f"code/{stage}" for stage in facts.STAGES)):
         write(root / "metrics" / "setup" / f"{name}.json", name)
     for name in ("descriptions", "measured", "versions"):
         write(root / "metrics" / "setup" / f"{name}.json", name)
@@ -179,7 +179,7 @@ def test_code_is_told_by_what_setup_writes_and_not_by_paths(stages):
     with_code = {
         name.split("@")[0] for name, stage in stages.items() if code(stage) in reads(stage)
     }
-    assert with_code == {*setup.STAGES}
+    assert with_code == {*facts.STAGES}
 
 
 def code(stage: Any) -> str:

@@ -20,7 +20,7 @@ from pamdp.algorithms import ALGORITHMS
 from pamdp.files import read_json
 from pamdp.provenance import digest
 from pamdp.schema import schema_text
-from pamdp.stages.setup import STAGES
+from pamdp.stages.facts import STAGES
 from pamdp.strategies.members import MEMBERS
 from tests.helpers import ROOT
 from tests.pipeline import checkout, small

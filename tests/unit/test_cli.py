@@ -76,7 +76,7 @@ def test_an_interruption_says_how_to_go_on(monkeypatch) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(track, "run", interrupt)
-    with pytest.raises(SystemExit, match="the same command goes on from the last checkpoint"):
+    with pytest.raises(SystemExit, match="the same command goes on from what is done, or the last"):
         cli.main(["track"])
 
 

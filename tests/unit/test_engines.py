@@ -2,10 +2,13 @@
 
 import multiprocessing
 import os
+import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -281,3 +284,22 @@ def test_a_wrong_number_of_workers_is_named(monkeypatch, text) -> None:
     monkeypatch.setenv("PAMDP_WORKERS", text)
     with pytest.raises(PamdpError, match=f"PAMDP_WORKERS: expected a whole .*, received '{text}'"):
         workers()
+
+
+def test_no_event_is_lost_however_threads_take_turns(monkeypatch) -> None:
+    """A worker that told of a step after it had let go of the task lost one in twenty."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(100):
+            told: dict[tuple[int, Any], None] = {}
+            with Threads(4) as engine:
+                engine.map(tasks.counting, [(20,)] * 5, partial(_note, told))
+            assert sorted(told) == [(index, number) for index in range(5) for number in range(20)]
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def _note(told: dict, number: int, event: Any) -> None:
+    assert (number, event) not in told
+    told[number, event] = None

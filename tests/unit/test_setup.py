@@ -283,7 +283,8 @@ def test_an_environment_of_the_users_own_is_measured_anew_when_its_code_changes(
         ("stages/train", {"code/train"}),
         ("tuning/study", {"code/tune"}),
         ("stages/watch", set()),
-        ("engines/processes", set()),
+        ("engines/processes", {"code/export"}),
+        ("engines/threads", set()),
     ],
 )
 def test_other_code_changes_the_facts_that_follow_from_it(

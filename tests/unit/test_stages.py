@@ -168,13 +168,25 @@ def test_each_seed_goes_on_from_its_checkpoint_until_the_cell_is_trained(tmp_pat
 
 
 @pytest.mark.parametrize("fact", ["versions", "code/train", "algorithms/mpdqn", "strategies/plain"])
-def test_no_seed_goes_on_from_a_checkpoint_of_other_code(tmp_path, fact):
+def test_no_seed_goes_on_from_a_checkpoint_of_other_code(tmp_path, monkeypatch, fact):
     checkout = set_up(tmp_path)
     subject = checkout.settings.cell(PLAIN)
     before = results.fingerprint(checkout, "train", subject)
     assert results.fingerprint(checkout, "train", subject) == before
     (checkout.setup / f"{fact}.json").write_text('{"source": "another"}')
-    assert results.fingerprint(checkout, "train", subject) != before
+    with monkeypatch.context() as patch:  # as if that were the code that runs
+        patch.setattr(results, "digest", lambda modules: {})
+        assert results.fingerprint(checkout, "train", subject) != before
+
+
+@pytest.mark.parametrize("fact", ["code/train", "algorithms/mpdqn", "strategies/plain"])
+def test_code_that_setup_has_not_looked_at_is_refused(tmp_path, fact):
+    checkout = set_up(tmp_path)
+    found(tmp_path, PLAIN, {})
+    (checkout.setup / f"{fact}.json").write_text('{"source": "that of other code"}')
+    with pytest.raises(PamdpError, match=rf"^{fact}: expected the code .* run `pamdp setup`"):
+        train.train_cell(checkout, PLAIN)
+    assert not (checkout.metrics / "train").exists()
 
 
 def test_a_fingerprint_is_that_of_a_stage_its_cell_and_its_settings(tmp_path):

@@ -52,7 +52,7 @@ def test_all_other_versions_are_listed(lock):
         "the installed packages are not those of requirements.lock:",
         "  numpy: expected 2.4.6, found 2.4.5",
         "  Some_Tool: expected 1.2.post1, found 1.2",
-        "run `make study`, or `pip install --require-hashes -r requirements.lock`",
+        "install these: `make install`, or `pip install --require-hashes -r requirements.lock`",
     ]
 
 

@@ -8,7 +8,9 @@ from typing import Any
 from pamdp.checkout import Checkout
 from pamdp.files import write_json
 from pamdp.learning.training import Point
+from pamdp.provenance import digest
 from pamdp.settings import Settings
+from pamdp.stages.facts import code_of
 from tests.helpers import settings
 
 PLAIN, INVERTING = "platform-mpdqn-plain", "platform-mpdqn-inverting"
@@ -26,11 +28,20 @@ def found(root: Path, name: str, values: dict[str, float]) -> None:
 
 
 def set_up(root: Path, **changes: Any) -> Checkout:
-    """A checkout of it in which `setup` has been; the facts are invented."""
+    """A checkout of it in which `setup` has looked at the code."""
     checkout = Checkout(small(**changes), root)
-    names = ["versions", "code/tune", "code/train", "algorithms/mpdqn", "environments/platform"]
-    for name in [*names, "strategies/plain", "strategies/inverting"]:
-        write_json(checkout.setup / f"{name}.json", {"source": name})
+    plain, inverting = checkout.settings.cells
+    subjects: dict[str, Any] = {
+        "code/tune": "tune",
+        "code/train": "train",
+        "algorithms/mpdqn": plain.algorithm,
+        "environments/platform": plain.task,
+        "strategies/plain": plain.strategy,
+        "strategies/inverting": inverting.strategy,
+    }
+    for name, subject in subjects.items():
+        write_json(checkout.setup / f"{name}.json", digest(code_of(subject)))
+    write_json(checkout.setup / "versions.json", {"packages": {}})
     return checkout
 
 

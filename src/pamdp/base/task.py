@@ -17,7 +17,7 @@ class Task(Component, ABC):
 
     Two forms derive from it: `Environment`, pure functions for the compiled loop, and `Gymnasium`,
     any environment by its id. Spaces, time limit and what can be told of a task are the same for
-    both; `pamdp.learning.loop` says which loop trains which form.
+    both; `pamdp.learning.loops` says which loop trains which form.
     """
 
     kind: str

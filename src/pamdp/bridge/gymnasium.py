@@ -6,11 +6,12 @@ import importlib
 import json
 import warnings
 from contextlib import closing
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any, Literal, NamedTuple
 
 import gymnasium
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
@@ -20,6 +21,7 @@ from pamdp.base.spaces import ActionSpec
 from pamdp.base.task import Task
 from pamdp.bridge.parameterised import Parameterised, theirs
 from pamdp.bridge.translation import Observations
+from pamdp.envs import LISTS
 
 TRANSLATION = ("pamdp.bridge.parameterised", "pamdp.bridge.translation")
 RESERVED = ("disable_env_checker", "id", "max_episode_steps", "render_mode")
@@ -147,7 +149,7 @@ class Gymnasium(Task):
 
     @property
     def sources(self) -> set[str]:
-        """The modules of its class, of what makes it and of its wrappers, and our translation.
+        """The modules of what makes it, of its wrappers and of its package; our translation.
 
         As far as its registration names them: nothing is made for it.
         """
@@ -155,10 +157,22 @@ class Gymnasium(Task):
         with theirs(self.id, "make"):
             if package:
                 importlib.import_module(package)
-            spec = gymnasium.spec(name)
+            spec = self._registered(name)
         wrapped = [wrapper.entry_point for wrapper in spec.additional_wrappers]
         made = {_module(point) for point in (spec.entry_point, *wrapped) if point}
-        return made | {*([package] if package else []), __name__, *TRANSLATION}
+        # Which of ours an environment of ours is, its entry point does not tell.
+        ours = LISTS if any(module.startswith("pamdp.") for module in made) else ()
+        return made | {*([package] if package else []), *ours, __name__, *TRANSLATION}
+
+    def _registered(self, name: str) -> EnvSpec:
+        """Its registration, of the newest version if its id names none."""
+        try:
+            return gymnasium.spec(name)
+        except gymnasium.error.Error:
+            with closing(self.make()) as made:
+                if made.spec is None:
+                    raise
+                return made.spec
 
     @cached_property
     def _facts(self) -> _Facts:
@@ -173,4 +187,6 @@ class Gymnasium(Task):
 
 def _module(entry_point: Any) -> str:
     """The module of what is named `module:name`, or of a class or function."""
+    while isinstance(entry_point, partial):
+        entry_point = entry_point.func
     return entry_point.partition(":")[0] if isinstance(entry_point, str) else entry_point.__module__

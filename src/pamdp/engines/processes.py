@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from typing import Any
 from pamdp.base.errors import PamdpError
 from pamdp.engines.base import Engine, News, Task, steps
 
+PATIENCE = 3.0  # seconds for a worker to end by itself
 PRELOADED = ["pamdp.engines.preloaded", "pamdp.learning.loops"]
 
 Work = tuple[int, Task, tuple]
@@ -71,7 +73,7 @@ class Processes(Engine):
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
         ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, core), daemon=True)
+        process = context.Process(target=_serve, args=(theirs, core))
         with self._lock:
             if self._stopped:
                 raise PamdpError("expected a running engine, received one that was stopped")
@@ -83,9 +85,12 @@ class Processes(Engine):
     def _finish(self, work: Work, process: BaseProcess, connection: Connection) -> News:
         """Has a process do a task; passes its events on."""
         number = work[0]
-        connection.send_bytes(pickle.dumps(work))
+        content, sent = pickle.dumps(work), False
         while True:
             try:
+                if not sent:
+                    connection.send_bytes(content)
+                    sent = True
                 news = News(*connection.recv())
             except (EOFError, OSError):
                 process.join()
@@ -95,11 +100,14 @@ class Processes(Engine):
             self._news.put(news)
 
     def _stop(self) -> None:
-        """Kills what is under way."""
+        """Ends what is under way; an environment has some time to be closed."""
         with self._lock:
             self._stopped = True
             for process in self._running:
-                process.kill()
+                process.terminate()
+        for process in self._running:
+            process.join(PATIENCE)
+            process.kill()
         for _ in self._threads:
             self._waiting.put(None)
         for thread in self._threads:
@@ -108,7 +116,9 @@ class Processes(Engine):
 
 def _serve(connection: Connection, core: int | None) -> None:
     """Does the tasks that come; runs in a process of its own."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started it ends it
+    # The process that started it ends it. No signal is ignored: a simulator would inherit that.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     if core is not None:
         with suppress(OSError):
             os.sched_setaffinity(0, {core})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator
 from queue import SimpleQueue
-from typing import Any
 
 from pamdp.engines.base import Engine, News, Task, steps
 
@@ -35,18 +34,14 @@ class Threads(Engine):
         """Takes a waiting task one step further, again and again."""
         while (turn := self._waiting.get()) is not None and not self._stopped.is_set():
             number, generator = turn
-            self._news.put(self._step(number, generator))
-
-    def _step(self, number: int, generator: Generator) -> News:
-        value: Any
-        try:
-            value = next(generator)
-        except StopIteration as end:
-            return News(number, "result", end.value)
-        except BaseException as error:  # noqa: BLE001  raised again where it is waited for
-            return News(number, "error", error)
-        self._waiting.put((number, generator))
-        return News(number, "event", value)
+            try:
+                # The news come first, or another worker could tell of the next step before.
+                self._news.put(News(number, "event", next(generator)))
+                self._waiting.put(turn)
+            except StopIteration as end:
+                self._news.put(News(number, "result", end.value))
+            except BaseException as error:  # noqa: BLE001  raised again where it is waited for
+                self._news.put(News(number, "error", error))
 
     def _stop(self) -> None:
         """Waits for the steps under way."""

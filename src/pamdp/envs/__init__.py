@@ -6,9 +6,11 @@ from pamdp.base.environment import Environment
 from pamdp.envs.members import MEMBERS
 from pamdp.envs.sparse import Sparse
 
-__all__ = ["ENVIRONMENTS", "register"]
+__all__ = ["ENVIRONMENTS", "LISTS", "register"]
 
 ENVIRONMENTS: dict[str, type[Environment]] = {**MEMBERS, "sparse": Sparse}
+
+LISTS = ("pamdp.envs.members", "pamdp.envs.sparse")  # the modules that name all of them
 
 
 def register() -> None:

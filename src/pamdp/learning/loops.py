@@ -15,7 +15,10 @@ LOOPS: dict[type[Task], type[Loop]] = {Environment: CompiledLoop, Gymnasium: Hos
 
 def loop_for(task: Task) -> type[Loop]:
     """The loop that fits an environment."""
-    return next(loop for form, loop in LOOPS.items() if isinstance(task, form))
+    for form, loop in LOOPS.items():
+        if isinstance(task, form):
+            return loop
+    raise TypeError(f"expected a task of one of {[*LOOPS]}, received {type(task)}")
 
 
 def loop_of(cell: Cell) -> Loop:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from argparse import Namespace
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from pamdp.base.errors import PamdpError
-from pamdp.schema import schema_text
+from pamdp.schema import FILE, schema_text
 
 TEMPLATE = Path(__file__).parents[1] / "template"
 # What has another name in the template, so that no tool takes it for its own.
@@ -19,33 +21,54 @@ NAMES = {
 }
 
 
+# A repository may have these: then they stay as they are.
+OPTIONAL = ("README.md", ".gitignore")
+
+
 def run(options: Namespace) -> None:
     """Starts a study in the folder of the command line."""
     folder = options.folder
-    start(folder)
-    where = [] if folder == Path() else [f"cd {folder}"]
+    kept = start(folder)
+    where = [] if folder == Path() else [f"cd {shlex.quote(str(folder))}"]
     repository = any((parent / ".git").exists() for parent in (folder / "x").resolve().parents)
     steps = [*where, *([] if repository else ["git init"]), "pamdp study"]
-    print(f"A study stands in {folder.resolve()}: params.yaml is all of it, README.md says more.")
+    print(f"A study stands in {folder.resolve()}: params.yaml is all of it.")
+    for path in kept:
+        print(f"{path} was there and stays as it is.")
+        if path.name == ".gitignore":
+            print("Add to it:", *_texts()[Path(".gitignore")].splitlines(), sep="\n  ")
     print("Run it, in about two minutes:", *steps, sep="\n  ")
 
 
-def start(folder: Path) -> None:
+def start(folder: Path) -> list[Path]:
     """Writes the files of a study.
 
+    Returns:
+      The files that were there already and may stay.
+
     Raises:
-      PamdpError: one of them is there already; then nothing is written.
+      PamdpError: another one is there already; then nothing is written.
     """
-    files = {folder / name: source.read_text(encoding="utf-8") for name, source in _files()}
-    files[folder / "params.schema.json"] = schema_text()
-    if taken := [str(path) for path in files if path.exists()]:
+    if folder.exists() and not folder.is_dir():
+        raise PamdpError(f"expected a folder, received the file {folder}")
+    there = [name for name in _texts() if (folder / name).exists()]
+    if taken := [str(folder / name) for name in there if str(name) not in OPTIONAL]:
         raise PamdpError(
             f"expected a folder without files of a study, received one with {', '.join(taken)}; "
             "nothing was written. Name another folder, or move them away"
         )
-    for path, text in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    for name, text in _texts().items():
+        if name not in there:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in there]
+
+
+@cache
+def _texts() -> dict[Path, str]:
+    """The content of a study's files by their paths in it."""
+    texts = {name: source.read_text(encoding="utf-8") for name, source in _files()}
+    return texts | {Path(FILE): schema_text()}
 
 
 def _files() -> Iterator[tuple[Path, Path]]:

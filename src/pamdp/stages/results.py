@@ -16,7 +16,9 @@ from pamdp.files import read_json
 from pamdp.learning.cell import Cell, learner_of
 from pamdp.learning.loops import loop_of
 from pamdp.learning.policy import Weights
+from pamdp.provenance import digest
 from pamdp.records import Run
+from pamdp.stages.facts import code_of
 
 Read = TypeVar("Read")
 
@@ -30,7 +32,7 @@ def read(path: Path, reader: Callable[[Path], Read] = read_json) -> Read:
     try:
         return reader(path)
     except FileNotFoundError:
-        stage = path.as_posix().rpartition("/metrics/")[2].partition("/")[0]
+        stage = path.parts[-path.parts[::-1].index("metrics")]
         raise PamdpError(
             f"{path}: expected what `{stage}` writes, found none; `dvc repro` makes it"
         ) from None
@@ -40,16 +42,24 @@ def fingerprint(checkout: Checkout, stage: str, cell: Cell, *parts: Component) -
     """Hash of what a stage's results of a cell depend on.
 
     These are the settings, and what `setup` found out about code and versions.
+
+    Raises:
+      PamdpError: the code is not what it was then.
     """
     environment, algorithm, strategy = cell.name
-    facts = (
-        f"algorithms/{algorithm}",
-        f"code/{stage}",
-        f"environments/{environment}",
-        f"strategies/{strategy}",
-        "versions",
-    )
-    found = [read(checkout.setup / f"{name}.json") for name in facts]
+    subjects = {
+        f"algorithms/{algorithm}": cell.algorithm,
+        f"code/{stage}": stage,
+        f"environments/{environment}": cell.task,
+        f"strategies/{strategy}": cell.strategy,
+    }
+    found = {name: read(checkout.setup / f"{name}.json") for name in (*subjects, "versions")}
+    for name, subject in subjects.items():
+        if not digest(code_of(subject)).items() <= found[name].items():
+            raise PamdpError(
+                f"{name}: expected the code that `setup` has looked at, received other code; run "
+                "`pamdp setup`, or `pamdp study` for all that depends on it"
+            )
     values = [part.model_dump(mode="json") for part in (cell, *parts)]
     content = json.dumps([values, found], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]

@@ -17,18 +17,16 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from pamdp.base.component import modules_of
 from pamdp.base.errors import EnvironmentFailure, PamdpError, SettingsError
 from pamdp.base.task import Task
 from pamdp.checkout import Checkout
 from pamdp.files import read_json, write_json
 from pamdp.learning.loops import loop_for
 from pamdp.provenance import digest
+from pamdp.stages.facts import STAGES, code_of
 
 # What numbers come out of; the others show, store and check.
 RESULT_PACKAGES = ("gymnasium", "numpy", "optuna", "tensorflow")
-STAGES = ("tune", "train", "evaluate", "export", "report")  # that run code of their own
-MEASURING = "pamdp.learning.loops"  # the code that measures what random actions earn
 
 
 def run(_: Namespace) -> None:
@@ -48,24 +46,24 @@ def set_up(checkout: Checkout) -> None:
     _forget_old_cells(checkout)
     study = checkout.settings.study
     versions = {"packages": {name: version(name) for name in RESULT_PACKAGES}}
-    facts: dict[str, Any] = {"versions": versions, "measured": {}}
-    facts |= {f"code/{stage}": digest({f"pamdp.stages.{stage}"}) for stage in STAGES}
+    facts: dict[str, Any] = {"versions": versions}
+    facts |= {f"code/{stage}": digest(code_of(stage)) for stage in STAGES}
     families = {
         "algorithms": _chosen(checkout.settings.algorithms, study.algorithms),
         "strategies": _chosen(checkout.settings.gradients, study.strategies),
     }
     for family, members in families.items():
         for name, member in members.items():
-            facts[f"{family}/{name}"] = {"kind": member.kind, **digest(modules_of(member))}
+            facts[f"{family}/{name}"] = {"kind": member.kind, **digest(code_of(member))}
     facts["descriptions"] = {
         family: {name: _words(member) for name, member in members.items()}
         for family, members in families.items()
     }
+    marks = {}
     for name in study.environments:
-        found, mark = _environment(checkout, name, versions)
-        facts[f"environments/{name}"] = found
-        facts["measured"][name] = mark
-    _write(checkout.setup, facts)
+        facts[f"environments/{name}"], marks[name] = _environment(checkout, name, versions)
+    # The marks come last: written first, they would vouch for what an interruption left undone.
+    _write(checkout.setup, facts | {"measured": marks})
 
 
 def check_versions(lock: Path) -> None:
@@ -88,7 +86,7 @@ def check_versions(lock: Path) -> None:
     if wrong:
         raise PamdpError(
             "\n".join([f"the installed packages are not those of {lock.name}:", *wrong])
-            + "\nrun `make study`, or `pip install --require-hashes -r requirements.lock`"
+            + f"\ninstall these: `make install`, or `pip install --require-hashes -r {lock.name}`"
         )
 
 
@@ -111,12 +109,12 @@ def _environment(checkout: Checkout, name: str, versions: Any) -> tuple[dict[str
     """The facts about an environment, and a hash of what they follow from."""
     task = checkout.settings.environments[name].task
     try:
-        source = digest(task.sources)
-        parts = [task.model_dump(mode="json"), source, digest({MEASURING}), versions]
+        source = digest(code_of(task))
+        parts = [task.model_dump(mode="json"), source, digest({__name__}), versions]
         mark = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
         path = checkout.setup / "environments" / f"{name}.json"
         if _measured(checkout).get(name) == mark and path.is_file():
-            return read_json(path), mark
+            return read_json(path) | source, mark
         print(f"setup: measuring {name}")
         return describe(task) | source, mark
     except (SettingsError, EnvironmentFailure) as error:
@@ -161,7 +159,8 @@ def _forget_old_cells(checkout: Checkout) -> None:
     """
     names = {str(cell.name) for cell in checkout.settings.cells}
     for folder in checkout.metrics.glob("t*/*"):
-        if folder.parent.name in ("tune", "train") and folder.name not in names:
+        kept = folder.parent.name not in ("tune", "train") or folder.name in names
+        if not kept and folder.is_dir():
             shutil.rmtree(folder)
 
 

@@ -49,7 +49,8 @@ def run(options: Namespace) -> None:
     if not options.stages and not options.force:
         run_cells(checkout)
     _dvc(checkout.root, "repro", *(["--force"] if options.force else []), *options.stages)
-    print(f"The report: {checkout.report.relative_to(checkout.root)}/index.html")
+    if not options.stages:
+        print(f"The report: {checkout.report.relative_to(checkout.root)}/index.html")
 
 
 def run_cells(checkout: Checkout) -> None:
@@ -92,7 +93,7 @@ def _run_lanes(checkout: Checkout, names: Sequence[str]) -> None:
         def done(name: str, share: Share) -> bool:
             _keep_to(share.cores)
             own = variables | {"PAMDP_WORKERS": str(share.workers)}
-            return _run(root, stages_of(name), os.environ | own) == 0
+            return _run(root, stages_of(name), _environment() | own) == 0
 
         # The cells left after full rounds have the cores for themselves.
         full = len(names) - len(names) % lanes
@@ -169,8 +170,15 @@ def order_lock(path: Path, cells: Sequence[str]) -> None:
             scratch.write_text(ordered)
 
 
+def _environment() -> dict[str, str]:
+    """That of this process; the `python` of dvc.yaml's commands is the one that runs this."""
+    own = str(Path(sys.executable).parent)
+    return os.environ | {"PATH": os.pathsep.join([own, os.environ.get("PATH", os.defpath)])}
+
+
 def _dvc(root: Path, *arguments: str, stdout: int | None = None) -> str:
-    done = subprocess.run([*DVC, *arguments], cwd=root, stdout=stdout, text=True)
+    command = [*DVC, *arguments]
+    done = subprocess.run(command, cwd=root, env=_environment(), stdout=stdout, text=True)
     if done.returncode:
         sys.exit(done.returncode)  # it has told why
     return done.stdout
