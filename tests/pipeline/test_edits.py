@@ -179,7 +179,7 @@ EDITS = {
             (P + "engines/threads.py", "self._stopped.set()", "self._stopped.set(), 1"),
             (P + "progress.py", "LINE_SECONDS = 15.0", "LINE_SECONDS = 16.0"),
             (P + "settings.py", "of seeds that were tuned on", "of tuned seeds"),
-            (P + "stages/watch.py", '"in a window', '"in some window'),
+            (P + "stages/watch.py", "episodes: expected", "episodes: we expected"),
         ],
         set(),
     ),

@@ -20,18 +20,38 @@ from pamdp.algorithms import ALGORITHMS
 from pamdp.files import read_json
 from pamdp.provenance import digest
 from pamdp.schema import schema_text
-from pamdp.stages.facts import STAGES
+from pamdp.stages.facts import STAGES, code_of
 from pamdp.strategies.members import MEMBERS
 from tests.helpers import ROOT
 from tests.pipeline import checkout, small
 from tests.pipeline.small import STARTED
-from tests.pipeline.test_own_environment import ACT
 
 PACKAGE = ROOT / "src" / "pamdp"
 TEMPLATE = PACKAGE / "template"
 CELL = "reach-mpdqn-inverting"
 CELL_STAGES = [f"tune@{CELL}", f"train@{CELL}"]
 # What is written, and what of the checkout has the same content.
+# What a user does with the model, where this package cannot be imported.
+ACT = """
+import json, sys
+sys.modules["pamdp"] = sys.modules["keras"] = None
+import gymnasium, numpy as np, tensorflow as tf
+
+policy = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+environment = gymnasium.make("my_environment:Reach-v0", width=0.4)
+successes = 0
+for seed in range(100):
+    (observation, _), over = environment.reset(seed=seed), False
+    while not over:
+        answer = policy(observation=observation[None].astype(np.float32))
+        action, size = int(answer["action"][0]), int(answer["num_parameters"][0])
+        parameters = [np.zeros(1, np.float32), np.zeros(0, np.float32)]
+        parameters[action] = answer["parameters"].numpy()[0, :size]
+        observation, _, *ends, info = environment.step((action, tuple(parameters)))
+        over = any(ends)
+    successes += info["success"]
+json.dump(successes / 100, sys.stderr)
+"""
 WRITTEN = {
     ".dvc/.gitignore": ".dvc/.gitignore",
     ".dvc/config": ".dvc/config",
@@ -144,7 +164,7 @@ def test_the_fresh_environment_has_nothing_of_the_checkout(bin_folder, tmp_path)
 # -- `pamdp init` ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("taken", ["params.yaml", "pipeline/train.py", ".gitignore"])
+@pytest.mark.parametrize("taken", ["params.yaml", "pipeline/train.py", "dvc.yaml"])
 def test_it_refuses_a_folder_with_one_of_its_files_and_writes_nothing(
     bin_folder, tmp_path, taken
 ) -> None:
@@ -156,6 +176,20 @@ def test_it_refuses_a_folder_with_one_of_its_files_and_writes_nothing(
     assert line.startswith("error: expected a folder without files of a study, received one with ")
     assert f"with {taken}; nothing was written" in line
     assert checkout.contents(tmp_path, ".") == {taken: b"mine"}
+
+
+def test_what_a_repository_has_of_its_own_stays_and_what_it_lacks_is_told(
+    bin_folder, tmp_path
+) -> None:
+    for name in ("README.md", ".gitignore"):
+        (tmp_path / name).write_text("mine")
+    done = succeed(tmp_path, bin_folder, "pamdp", "init")
+    written = checkout.contents(tmp_path, ".")
+    assert written.keys() == WRITTEN.keys()
+    assert {written[name] for name in ("README.md", ".gitignore")} == {b"mine"}
+    assert "README.md was there and stays as it is." in done.stdout
+    told = {line.strip() for line in done.stdout.splitlines()}
+    assert {*(ROOT / ".gitignore").read_text().split("\n")} <= told | {""}
 
 
 def test_it_makes_the_folder_that_it_is_given(bin_folder, tmp_path) -> None:
@@ -254,11 +288,11 @@ def test_every_stage_runs_to_the_report(study) -> None:
 def test_installed_code_has_the_digests_of_the_checkout(study) -> None:
     for stage in STAGES:
         found = read_json(study / f"metrics/setup/code/{stage}.json")
-        assert found == digest({f"pamdp.stages.{stage}"})
+        assert found == digest(code_of(stage))
 
 
 def test_the_model_acts_in_the_environment_without_the_package(study, bin_folder) -> None:
-    script = ("python", "-c", ACT.replace("stranger:", "my_environment:"), f"models/{CELL}")
+    script = ("python", "-c", ACT, f"models/{CELL}")
     done = succeed(study, bin_folder, *script)
     share = json.loads(done.stderr.splitlines()[-1])
     summary = read_json(study / "metrics/evaluate/summary.json")[CELL]
