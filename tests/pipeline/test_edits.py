@@ -12,16 +12,17 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from tests.helpers import ROOT
 from tests.pipeline import checkout
-from tests.pipeline.small import STARTED
 from tests.pipeline.test_dvc import opened, pretend
 
-ENVIRONMENTS, ALGORITHMS = ("platform", "goal", "reach"), ("pdqn", "mpdqn")
+ENVIRONMENTS, ALGORITHMS = ("platform", "catch_point", "reach"), ("pdqn", "mpdqn")
 STRATEGIES = ("plain", "reversal", "reversal_weak", "reversal_inverting")
 TUNE_AND_TRAIN = ("tune", "train")
 CHANGES = {
@@ -76,10 +77,10 @@ def complete(tmp_path_factory) -> Path:
 
 
 def would_run(root: Path) -> set[str]:
-    """The stages that DVC would run after `setup` has run."""
+    """The stages that `dvc repro --dry` names after `setup` has run."""
     checkout.succeed(root, sys.executable, "pipeline/setup.py")
-    done = checkout.succeed(root, "dvc", "repro", "--dry")
-    return {*STARTED.findall(done.stdout)} - {"setup"}
+    with opened(root) as repo, redirect_stdout(StringIO()):
+        return {stage.name for stage in repo.reproduce(dry=True)} - {"setup"}
 
 
 P = "src/pamdp/"
@@ -103,8 +104,8 @@ EDITS = {
         cells(environments=["platform"]) | {"evaluate", "report"},
     ),
     "a helper that one environment imports": (
-        [(P + "envs/soccer.py", "KICKABLE, CATCHABLE = 1.6", "KICKABLE, CATCHABLE = 1.7")],
-        cells(environments=["goal"]) | {"evaluate", "report"},
+        [(P + "envs/point_mass.py", "KEPT, GAIN, STEP = 0.75", "KEPT, GAIN, STEP = 0.7")],
+        cells(environments=["catch_point"]) | {"evaluate", "report"},
     ),
     "a user's environment": (
         [("stranger.py", "return METRE", "return 2 * METRE")],

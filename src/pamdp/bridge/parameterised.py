@@ -12,7 +12,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from pamdp.base.errors import EnvironmentFailure, SettingsError
+from pamdp.base.errors import EnvironmentFailure, PamdpError, SettingsError
 from pamdp.bridge.adapter import ActionTuple
 from pamdp.bridge.translation import Actions, Observations
 
@@ -115,6 +115,8 @@ def theirs(name: str, doing: str, *given: Any) -> Iterator[None]:
     """
     try:
         yield
+    except PamdpError:  # it has its words already
+        raise
     except Exception as error:  # a stranger's code may raise anything
         raise EnvironmentFailure(
             f"environment {name!r} failed in {doing.format(*given)}:\n{_report(error)}"

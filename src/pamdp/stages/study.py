@@ -46,6 +46,11 @@ class Share(NamedTuple):
 def run(options: Namespace) -> None:
     """Runs the study of the command line."""
     checkout = Checkout.here()  # refuses wrong settings before DVC removes anything
+    if not any((folder / ".git").exists() for folder in (checkout.root, *checkout.root.parents)):
+        raise PamdpError(
+            f"expected a git repository, which DVC works in, received {checkout.root} in none; run "
+            "`git init`"
+        )
     if not options.stages and not options.force:
         run_cells(checkout)
     _dvc(checkout.root, "repro", *(["--force"] if options.force else []), *options.stages)
@@ -180,7 +185,8 @@ def _dvc(root: Path, *arguments: str, stdout: int | None = None) -> str:
     command = [*DVC, *arguments]
     done = subprocess.run(command, cwd=root, env=_environment(), stdout=stdout, text=True)
     if done.returncode:
-        sys.exit(done.returncode)  # it has told why
+        tried = " ".join(["dvc", *(each for each in arguments if each != "--quiet")])
+        raise PamdpError(f"`{tried}` failed, with exit code {done.returncode}")
     return done.stdout
 
 
