@@ -57,6 +57,7 @@ def root(tmp_path, monkeypatch):
     monkeypatch.setattr(study, "_cores", lambda: range(2))
     monkeypatch.setenv("PAMDP_TRACKING", "off")
     monkeypatch.setenv("PAMDP_WORKERS", "2")
+    (tmp_path / ".git").mkdir()
     stale(tmp_path, *(stage for name in CELLS for stage in stages(name)))
     return tmp_path
 
@@ -232,9 +233,14 @@ def test_a_cell_that_failed_is_not_counted_as_done(root, capsys):
 
 def test_what_dvc_refuses_ends_it(root, monkeypatch):
     monkeypatch.setattr(study, "DVC", (sys.executable, "-c", "raise SystemExit(255)"))
-    with pytest.raises(SystemExit) as caught:
+    with pytest.raises(PamdpError, match=r"^`dvc repro setup` failed, with exit code 255$"):
         run_cells(root)
-    assert caught.value.code == 255
+
+
+def test_outside_of_a_git_repository_it_says_so(root, command, monkeypatch):
+    monkeypatch.setattr(study.Path, "exists", lambda path: False)
+    with pytest.raises(PamdpError, match=r"expected a git repository.* run `git init`"):
+        command()
 
 
 def test_entries_of_the_lock_file_are_put_in_order(tmp_path):
