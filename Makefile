@@ -3,17 +3,27 @@
 
 SUPPORTED := import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # Names are tried by running them: a version manager's shim may be on PATH and still fail.
-PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
+ifndef PYTHON
+PYTHON := $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	"$$name" -c '$(SUPPORTED)' 2>/dev/null && echo "$$name" && break; done)
+endif
 PORT ?= 5000
 TEST_WORKERS ?= 2
 ARGS ?=
 
 # The commands of dvc.yaml say `python`, so .venv comes first. It is set for each command and not
 # for all of make, which would hide the interpreter that .venv itself is made from.
-VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
+VENV := PATH="$$PWD/.venv/bin:$$PATH"
 PIP := .venv/bin/python -m pip --disable-pip-version-check install -qq
-TEST := $(VENV) python -m pytest -n $(TEST_WORKERS) --dist worksteal $(ARGS)
+TEST := $(VENV) PYTEST_ADDOPTS="$$ARGS" python -m pytest -n "$$TEST_WORKERS" --dist worksteal
+
+# What the user says reaches commands as variables of their environment: the shell splits it into
+# words and reads nothing else out of it.
+export ARGS CELL FILE PORT PYTHON TEST_WORKERS
+# A shell reads these in the path of a script's interpreter, and a colon splits PATH.
+ifneq ($(strip $(foreach each,: " $$ ` \,$(findstring $(each),$(CURDIR)))),)
+$(error expected a checkout whose path has none of : " $$ ` \, received $(CURDIR); move it)
+endif
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 # Nothing here reports to anyone.
@@ -31,12 +41,12 @@ help: ## list the targets
 install: .venv/.installed ## install all into .venv, which the other targets do by themselves
 
 study: .venv/.installed ## run the study of params.yaml, or what of it is out of date (ARGS="--force report")
-	$(VENV) pamdp study $(ARGS)
+	$(VENV) pamdp study $$ARGS
 
 watch: .venv/.installed ## watch a policy: make watch CELL=platform-mpdqn-inverting [FILE=film.mp4]
-	@test -n "$(CELL)" || { echo >&2 "error: expected a cell, received none: make watch \
+	@test -n "$$CELL" || { echo >&2 "error: expected a cell, received none: make watch \
 	CELL=platform-mpdqn-inverting"; exit 1; }
-	$(VENV) pamdp watch $(CELL) $(if $(FILE),--file "$(FILE)") $(ARGS)
+	$(VENV) pamdp watch "$$CELL" $(if $(FILE),--file "$$FILE") $$ARGS
 
 test: .venv/.installed ## run all tests (ARGS="-k name" for some)
 	$(TEST)
@@ -50,11 +60,11 @@ check: .venv/.installed ## what CI runs: style, types, import contracts, tests
 	$(TEST)
 
 bench: .venv/.installed ## measure speed and memory (PyTorch's too, with the extra `bench`)
-	$(VENV) python -m benchmarks.run $(ARGS)
+	$(VENV) python -m benchmarks.run $$ARGS
 
 ui: .venv/.installed ## browse the runs in MLflow (PORT=5000)
-	@echo "The runs: http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning"
-	$(VENV) mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1 \
+	@echo "The runs: http://127.0.0.1:$$PORT/#/experiments?workflowType=machine_learning"
+	$(VENV) mlflow ui --host 127.0.0.1 --port "$$PORT" --workers 1 \
 		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
 tables: .venv/.installed ## write the tables of docs/strategies.md and docs/algorithms.md
@@ -64,19 +74,19 @@ schema: .venv/.installed ## write params.schema.json, the editor's help for para
 	$(VENV) python -m pamdp.schema
 
 lock: ## pin the dependencies of pyproject.toml in requirements.lock (ARGS=--upgrade for newer ones)
-	tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && "$(PYTHON)" -m venv "$$tools" && \
+	tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && "$$PYTHON" -m venv "$$tools" && \
 	"$$tools/bin/python" -m pip --disable-pip-version-check install -qq uv && \
 	"$$tools/bin/uv" pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
-		--generate-hashes --no-header --group dev --output-file requirements.lock $(ARGS) pyproject.toml
+		--generate-hashes --no-header --group dev --output-file requirements.lock $$ARGS pyproject.toml
 
 # setuptools comes first, from the same lock, so that source distributions are built with that
 # version of it (--no-build-isolation) and not with whatever is newest that day.
 .venv/.installed: requirements.lock pyproject.toml
-	@"$(PYTHON)" -c '$(SUPPORTED)' 2>/dev/null || { echo >&2 "error: pamdp needs Python 3.11, 3.12 \
-	or 3.13 with its venv module; found $(or $(PYTHON),none on PATH). Install one, or name it: make \
+	@"$$PYTHON" -c '$(SUPPORTED)' 2>/dev/null || { echo >&2 "error: pamdp needs Python 3.11, 3.12 \
+	or 3.13 with its venv module; found $${PYTHON:-none on PATH}. Install one, or name it: make \
 	PYTHON=/path/to/python3.12"; exit 1; }
 	@echo "Installing requirements.lock into .venv (3 GB on disk, some minutes the first time)"
-	"$(PYTHON)" -m venv .venv
+	"$$PYTHON" -m venv .venv
 	awk '/^setuptools==/, !/\\$$/' requirements.lock > .venv/build.lock
 	$(PIP) --require-hashes -r .venv/build.lock
 	$(PIP) --require-hashes --no-build-isolation -r requirements.lock

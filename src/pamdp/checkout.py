@@ -66,6 +66,16 @@ class Checkout:
         """Caches, and what can be resumed; no output of any stage."""
         return self.root / ".work"
 
+    @property
+    def lock(self) -> Path:
+        """What DVC knows of all stages."""
+        return self.root / "dvc.lock"
+
+    @property
+    def kept_lock(self) -> Path:
+        """A copy of it while a study runs, and after one that was killed."""
+        return self.work / "dvc.lock"
+
     def checkpoints(self, cell: object) -> Path:
         """The checkpoints of a cell's training, in a folder for each fingerprint."""
         return self.work / "train" / str(cell)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+import traceback
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
+from pamdp import lifetime
 from pamdp.base.errors import PamdpError
 from pamdp.base.lazy import prepare_process
 
@@ -31,20 +34,29 @@ class Verb(NamedTuple):
       summary: what it does, in a line.
       examples: of how it is used.
       arguments: keywords of `ArgumentParser.add_argument`, by name.
+      sole: whether one process of a checkout does it at a time, of a cell if it is about one.
     """
 
     summary: str
     examples: str
     arguments: Mapping[str, Mapping[str, Any]] = {}
+    sole: bool = True
 
 
-CELL = {"cell": {"help": "environment-algorithm-strategy, by their names in params.yaml"}}
+CELL = {
+    "cell": {
+        "help": "environment-algorithm-strategy, by their names in params.yaml",
+        # dvc.yaml gives the name of the stage, which the shell does not read as its own words.
+        "type": lambda text: text.rpartition("@")[2],
+    }
+}
 VERBS = {
     "init": Verb(
         "start a study in a folder of your own",
         "pamdp init              in this folder\n"
         "pamdp init my_study     in another, which is made if need be",
         {"folder": {"nargs": "?", "type": Path, "default": Path(), "help": "default: this one"}},
+        sole=False,
     ),
     "study": Verb(
         "run the study of params.yaml, or what of it is out of date",
@@ -98,35 +110,95 @@ VERBS = {
             "--episodes": {"type": int, "default": 1, "help": "how many (default: 1)"},
             "--file": {"type": Path, "help": "write a film: film.gif or film.mp4"},
         },
+        sole=False,
     ),
     "track": Verb(
-        "show in MLflow all that this checkout holds: runs, results, models", "pamdp track"
+        "show in MLflow all that this checkout holds: runs, results, models",
+        "pamdp track",
+        sole=False,
     ),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command; what a user can mend is one line on stderr.
+    """Runs the command; what goes wrong is one message on stderr, and an exit code that tells.
 
     Args:
       arguments: of the command line, by default those of the process.
     """
+    _run_code_of_checkout()
     options = parser().parse_args(arguments)
-    prepare_process()
-    # In quotes, because the path may have spaces.
-    cache = f"--tf_xla_persistent_cache_directory='{Path.cwd() / '.work' / 'xla'}'"
-    os.environ.setdefault("TF_XLA_FLAGS", cache)
-    sys.path.append(str(Path.cwd()))  # a user's environment may be a module of the study's folder
+    _prepare()
     try:
-        importlib.import_module(f"pamdp.stages.{options.verb}").run(options)
+        with _alone(options):
+            importlib.import_module(f"pamdp.stages.{options.verb}").run(options)
     except PamdpError as error:
         sys.exit(f"error: {error}")
-    except OSError as error:
-        if error.filename is None:
-            raise
+    except KeyboardInterrupt as error:
+        if lifetime.STUDY not in os.environ:
+            sys.stderr.write(f"{lifetime.ADVICE}\n")
+        sys.exit(128 + getattr(error, "number", 2))
+    except SystemExit as error:  # nothing of ours ends the process
+        sys.exit(f"error: {options.verb}: what it runs ended the process (exit code {error.code})")
+    except Exception as error:  # noqa: BLE001  a library's, or a fault of ours: its trace is kept
+        _fail(options, error)
+
+
+def _run_code_of_checkout() -> None:
+    """Starts the process anew with the code of the checkout that it stands in, if it is another's.
+
+    An installation in development points at one checkout. In another one, such as a copy that DVC
+    makes for a queued experiment, what runs would not be what is hashed.
+    """
+    own = Path.cwd() / "src"
+    if (own / "pamdp" / "cli.py").is_file() and not Path(__file__).parent.samefile(own / "pamdp"):
+        paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        if str(own) in paths:
+            sys.exit(f"error: expected to run the code of {own}, received that of {__file__}")
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(own), *paths]))
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _prepare() -> None:
+    """Sets up the process for what it does."""
+    prepare_process()
+    # In quotes, because the path may have spaces; which has both kinds has to do without.
+    cache = str(Path.cwd() / ".work" / "xla")
+    if quotes := {"'", '"'} - {*cache}:
+        quote = max(quotes)
+        flag = f"--tf_xla_persistent_cache_directory={quote}{cache}{quote}"
+        os.environ.setdefault("TF_XLA_FLAGS", flag)
+    sys.path.append(str(Path.cwd()))  # a user's environment may be a module of the study's folder
+    lifetime.obey_signals()
+    lifetime.end_with_starters()
+
+
+def _alone(options: Namespace) -> AbstractContextManager[None]:
+    """Keeps other processes from doing the same in the same checkout.
+
+    A stage waits for one that has lost what started it, and is about to end; so is a study not.
+    """
+    if not (VERBS[options.verb].sole and Path("params.yaml").is_file()):
+        return nullcontext()
+    work = " ".join(filter(None, [options.verb, getattr(options, "cell", "")]))
+    name = work.replace(" ", "-").replace("/", "-")[:200]
+    patience = 0.0 if options.verb == "study" else 2 * lifetime.PATIENCE
+    return lifetime.sole(Path(".work", "locks", f"{name}.lock"), work, patience)
+
+
+def _fail(options: Namespace, error: Exception) -> NoReturn:
+    """Ends the process with one line, and a file with the traceback if there is a place for it."""
+    if isinstance(error, OSError) and error.filename is not None:
         sys.exit(f"error: {error}")  # a file that may not be written, a full disk
-    except KeyboardInterrupt:
-        sys.exit("interrupted; the same command goes on from what is done, or the last checkpoint")
+    first = (str(error).strip().splitlines() or [""])[0]
+    message = f"error: {options.verb} failed: {type(error).__name__}: {first}"
+    file = Path(".work", f"{options.verb}-error.txt")
+    try:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    except OSError:  # a full disk, say
+        raise error from None
+    sys.exit(f"{message}\n{file} has the traceback; please report it if the fault is not yours")
 
 
 def parser() -> ArgumentParser:

@@ -9,21 +9,25 @@ import os
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+_numbers = count()  # of scratch files; threads of a process may write files of one name
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields the path of a scratch file beside a file, and puts it in its place at the end.
+    """Yields the path of a scratch file, and puts the file in its place at the end.
 
     The old file stays as it is until the new one is complete and on the disk, and if there is an
-    error.
+    error. The scratch file of a checkout stands in its folder `.work`: what is left of it, if the
+    process is killed meanwhile, is no part of any output.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch = _scratch_folder(path) / f".{path.name}.{os.getpid()}-{next(_numbers)}"
     try:
         yield scratch
         with scratch.open("rb") as file:
@@ -31,6 +35,17 @@ def replacing(path: Path) -> Iterator[Path]:
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def _scratch_folder(path: Path) -> Path:
+    """A folder on the same disk as a file, in the work folder of its checkout if it has one."""
+    folder = path.absolute().parent
+    for root in (folder, *folder.parents):
+        if (root / "params.yaml").is_file():
+            scratch = root / ".work" / "scratch"
+            scratch.mkdir(parents=True, exist_ok=True)
+            return scratch if scratch.stat().st_dev == folder.stat().st_dev else folder
+    return folder
 
 
 def write_json(path: Path, value: Any) -> None:

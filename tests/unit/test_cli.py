@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import runpy
+import signal
 import subprocess
 import sys
 from argparse import Namespace
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from pamdp import cli
+from pamdp import cli, lifetime
 from pamdp.base.errors import PamdpError, SettingsError, TrainingError
 from pamdp.stages import track, train
 from tests.helpers import ROOT
@@ -23,7 +24,12 @@ from tests.helpers import ROOT
 @pytest.fixture(autouse=True)
 def _restored(monkeypatch) -> None:
     """What the command sets for its process does not outlive the test."""
-    monkeypatch.setattr(cli, "prepare_process", lambda: None)
+    for module, name in (
+        (cli, "prepare_process"),
+        (lifetime, "obey_signals"),
+        (lifetime, "end_with_starters"),
+    ):
+        monkeypatch.setattr(module, name, lambda: None)
     monkeypatch.setattr(os, "environ", {"HOME": "/", "COLUMNS": "100"})
     monkeypatch.setattr(sys, "path", [*sys.path])
 
@@ -65,19 +71,97 @@ def test_an_expected_failure_is_one_line_on_stderr(tmp_path) -> None:
     assert line.startswith("error: params.yaml: expected a settings file in ")
 
 
-def test_mistakes_in_the_code_are_not_hidden(monkeypatch) -> None:
+def test_any_other_failure_is_a_line_and_a_file_with_its_traceback(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(track, "run", lambda options: 1 / 0)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["track"])
+    first, second = str(caught.value.code).splitlines()
+    assert first == "error: track failed: ZeroDivisionError: division by zero"
+    assert second.startswith(".work/track-error.txt has the traceback")
+    trace = (tmp_path / ".work" / "track-error.txt").read_text()
+    assert "test_cli.py" in trace
+    assert trace.endswith("ZeroDivisionError: division by zero\n")
+
+
+def test_where_nothing_can_be_written_the_traceback_is_shown(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".work").touch()
     monkeypatch.setattr(track, "run", lambda options: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         cli.main(["track"])
 
 
-def test_an_interruption_says_how_to_go_on(monkeypatch) -> None:
-    def interrupt(options: Namespace) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(track, "run", interrupt)
-    with pytest.raises(SystemExit, match="the same command goes on from what is done, or the last"):
+@pytest.mark.parametrize("code", [0, None, 3, "bye"])
+def test_a_process_that_is_ended_from_below_has_failed(monkeypatch, code) -> None:
+    monkeypatch.setattr(track, "run", lambda options: sys.exit(code))
+    with pytest.raises(SystemExit) as caught:
         cli.main(["track"])
+    expected = f"error: track: what it runs ended the process (exit code {code})"
+    assert caught.value.code == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(KeyboardInterrupt(), 130), (lifetime.Interrupted(signal.SIGTERM), 143)]
+)
+@pytest.mark.parametrize("of_a_study", [False, True])
+def test_an_interruption_says_once_how_to_go_on(
+    monkeypatch, capsys, error, code, of_a_study
+) -> None:
+    def interrupt(options: Namespace) -> None:
+        raise error
+
+    if of_a_study:
+        monkeypatch.setenv("PAMDP_STUDY", "1")
+    monkeypatch.setattr(track, "run", interrupt)
+    advice = "interrupted; the same command goes on from what is done, or the last checkpoint\n"
+    assert ended(capsys, "track") == (code, "", "" if of_a_study else advice)
+
+
+# -- One at a time ---------------------------------------------------------------------------------
+
+
+def test_one_process_of_a_checkout_does_a_thing_at_a_time(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").touch()
+    locks = tmp_path / ".work" / "locks"
+    seen: list[list[str]] = []
+    monkeypatch.setattr(
+        train, "run", lambda options: seen.append([path.name for path in locks.iterdir()])
+    )
+    cli.main(["train", "a-b-c"])
+    assert seen == [["train-a-b-c.lock"]]
+    monkeypatch.setattr(lifetime, "PATIENCE", 0.1)
+    with lifetime.sole(locks / "train-a-b-c.lock", "another"):
+        cli.main(["train", "a-b-d"])
+        with pytest.raises(SystemExit, match=r"train a-b-c: expected to be the only process"):
+            cli.main(["train", "a-b-c"])
+    assert len(seen) == 2
+
+
+def test_what_only_looks_is_never_kept_waiting() -> None:
+    assert {name for name, verb in cli.VERBS.items() if not verb.sole} == {"init", "track", "watch"}
+
+
+# -- The code that runs ----------------------------------------------------------------------------
+
+OWN = """
+def main(arguments): print("the checkout's own", arguments)
+"""
+
+
+def test_the_code_of_the_checkout_runs_and_not_that_of_another_one(tmp_path) -> None:
+    own = tmp_path / "src" / "pamdp"
+    own.mkdir(parents=True)
+    (own / "__init__.py").touch()
+    (own / "cli.py").write_text(OWN)
+    script = (ROOT / "pipeline" / "report.py").read_text()
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline" / "report.py").write_text(script)
+    other = {"PATH": os.defpath, "PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, "pipeline/report.py", "x"]
+    done = subprocess.run(command, cwd=tmp_path, env=other, capture_output=True, text=True)
+    assert done.stdout == "the checkout's own ['report', 'x']\n"
 
 
 # -- Arguments -------------------------------------------------------------------------------------
@@ -172,7 +256,7 @@ def test_compiled_programs_are_kept_beside_the_study(tmp_path, monkeypatch) -> N
 
 SHOWING = """
 import json, os, sys
-from pamdp import cli
+from pamdp import cli, lifetime
 from pamdp.stages import track
 
 names = ("TF_XLA_FLAGS", "TF_CPP_MIN_LOG_LEVEL", "CUDA_VISIBLE_DEVICES")

@@ -243,19 +243,6 @@ def test_outside_of_a_git_repository_it_says_so(root, command, monkeypatch):
         command()
 
 
-def test_entries_of_the_lock_file_are_put_in_order(tmp_path):
-    path = tmp_path / "dvc.lock"
-    entries = {
-        name: f"  {name}:\n    cmd: python x.py\n    deps:\n    - path: a\n"
-        for name in ("report", "train@b", "tune@b", "setup", "train@a", "tune@c", "tune@a")
-    }
-    head = "schema: '2.0'\nstages:\n"
-    path.write_text(head + "".join(entries.values()))
-    study.order_lock(path, ["a", "b", "c"])
-    order = ["setup", "tune@a", "tune@b", "tune@c", "train@a", "train@b", "report"]
-    assert path.read_text() == head + "".join(entries[name] for name in order)
-
-
 # -- The command -----------------------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from pamdp.base.errors import PamdpError
 from pamdp.engines.base import Engine, News, Task, steps
+from pamdp.lifetime import end_with_parent
 
 PATIENCE = 3.0  # seconds for a worker to end by itself
 PRELOADED = ["pamdp.engines.preloaded", "pamdp.learning.loops"]
@@ -119,6 +120,7 @@ def _serve(connection: Connection, core: int | None) -> None:
     # The process that started it ends it. No signal is ignored: a simulator would inherit that.
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    end_with_parent()
     if core is not None:
         with suppress(OSError):
             os.sched_setaffinity(0, {core})

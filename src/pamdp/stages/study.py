@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from argparse import Namespace
@@ -24,11 +23,12 @@ from typing import NamedTuple
 import psutil
 from tqdm import tqdm
 
+from pamdp import lifetime
 from pamdp.base.errors import PamdpError
 from pamdp.checkout import Checkout
 from pamdp.engines import workers
-from pamdp.files import replacing
 from pamdp.progress import Progress
+from pamdp.stages import lockfile
 from pamdp.tracking import open_sink, showing
 
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
@@ -51,9 +51,10 @@ def run(options: Namespace) -> None:
             f"expected a git repository, which DVC works in, received {checkout.root} in none; run "
             "`git init`"
         )
-    if not options.stages and not options.force:
-        run_cells(checkout)
-    _dvc(checkout.root, "repro", *(["--force"] if options.force else []), *options.stages)
+    with lockfile.guarded(checkout, lambda line: print(line, file=sys.stderr)):
+        if not options.stages and not options.force:
+            run_cells(checkout)
+        _dvc(checkout.root, "repro", *(["--force"] if options.force else []), *options.stages)
     if not options.stages:
         print(f"The report: {checkout.report.relative_to(checkout.root)}/index.html")
 
@@ -70,7 +71,8 @@ def run_cells(checkout: Checkout) -> None:
     try:
         _run_lanes(checkout, [name for name in names if stale & {*stages_of(name)}])
     finally:
-        order_lock(checkout.root / "dvc.lock", names)
+        stages = [f"{stage}@{name}" for stage in STAGES for name in names]
+        lockfile.order(checkout.lock, ["setup", *stages])
 
 
 def stages_of(cell: str) -> list[str]:
@@ -107,6 +109,7 @@ def _run_lanes(checkout: Checkout, names: Sequence[str]) -> None:
                 for name, well in side_by_side(batch, lanes, done):
                     if well:
                         progress.update(1)
+                        lockfile.keep(checkout)
                     else:
                         failed.append(name)
     if failed:
@@ -155,30 +158,18 @@ def side_by_side(
             for ended in as_completed(jobs):
                 if (well := ended.result()) is not None:
                     yield jobs[ended], well
-        finally:  # an interruption, which what is under way has got too
+        except KeyboardInterrupt:
+            lifetime.end_children()  # the signal may have come to this process alone
+            raise
+        finally:
             stopped.set()
-
-
-def order_lock(path: Path, cells: Sequence[str]) -> None:
-    """Puts the entries of dvc.lock into the order in which one `dvc repro` writes them.
-
-    DVC appends entries as stages finish, and several at a time finish in any order.
-    """
-    text = path.read_text() if path.exists() else ""
-    head, *entries = re.split(r"(?m)^(?=  \S.*:$)", text)
-    names = [f"{stage}@{cell}" for stage in STAGES for cell in cells]
-    place = {name: index for index, name in enumerate(["setup", *names])}
-    entries.sort(key=lambda entry: place.get(entry.splitlines()[0].strip(" :'\""), len(place)))
-    ordered = "".join([head, *entries])
-    if ordered != text:
-        with replacing(path) as scratch:
-            scratch.write_text(ordered)
 
 
 def _environment() -> dict[str, str]:
     """That of this process; the `python` of dvc.yaml's commands is the one that runs this."""
     own = str(Path(sys.executable).parent)
-    return os.environ | {"PATH": os.pathsep.join([own, os.environ.get("PATH", os.defpath)])}
+    path = os.pathsep.join([own, os.environ.get("PATH", os.defpath)])
+    return os.environ | {"PATH": path, lifetime.STUDY: "1"}
 
 
 def _dvc(root: Path, *arguments: str, stdout: int | None = None) -> str:

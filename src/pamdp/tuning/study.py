@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ from pamdp.tuning.settings import Tuning
 
 DATABASE = "optuna.db"  # all studies of a checkout, beside params.yaml
 STARTUP_TRIALS = 4  # random ones before the model; Optuna's 10 is made for longer studies
+NUMBER = "number"  # of a trial, in its attributes
 LAST_POINTS = 2  # a trial's score is the mean of its last points: one alone is noisy
 
 
@@ -76,7 +78,14 @@ class CellStudy:
     @property
     def missing(self) -> int:
         """How many trials are still to be run."""
-        return max(0, self.tuning.trials - len(self.database.trials))
+        return self.tuning.trials - len(self.finished)
+
+    @property
+    def finished(self) -> list[Trial]:
+        """The trials that are stored, in the order of their numbers, none left out in between."""
+        known = {trial.number: trial for trial in map(_read, reversed(self.database.trials))}
+        numbers = takewhile(known.__contains__, range(self.tuning.trials))
+        return [known[number] for number in numbers]
 
     def run(self, engine: Engine) -> Iterator[Trial]:
         """Runs what is missing of the study, as many trials at a time as its lag allows.
@@ -84,7 +93,7 @@ class CellStudy:
         Yields:
           Every trial, in the order of their numbers, those of an earlier run included.
         """
-        finished = [_read(trial) for trial in self.database.trials]
+        finished = self.finished
         yield from (trial._replace(earlier=True) for trial in finished)
         running: list[tuple[Trial, int]] = []  # with the number of its task
 
@@ -173,9 +182,11 @@ def _frozen(trial: Trial, distributions: dict) -> optuna.trial.FrozenTrial:
         params=trial.values,
         distributions=distributions,
         value=trial.score,
+        user_attrs={NUMBER: trial.number},
         state=optuna.trial.TrialState.FAIL if failed else optuna.trial.TrialState.COMPLETE,
     )
 
 
 def _read(trial: optuna.trial.FrozenTrial) -> Trial:
-    return Trial(trial.number, dict(trial.params), trial.value)
+    # Its own number: Optuna's is that of its arrival.
+    return Trial(trial.user_attrs[NUMBER], dict(trial.params), trial.value)

@@ -1,0 +1,169 @@
+"""The life of a process: when it ends, and that no other one is at the same work meanwhile."""
+
+from __future__ import annotations
+
+import fcntl
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from pamdp.base.errors import PamdpError
+
+PATIENCE = 10.0  # seconds for a process to end by itself
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ADVICE = "interrupted; the same command goes on from what is done, or the last checkpoint"
+STUDY = "PAMDP_STUDY"  # in the environment of what a study runs: its one line is enough
+# Programs that run this one for what they do themselves, by the names of their commands.
+STARTERS = frozenset({"dvc", "gmake", "make", "pamdp"})
+SHELLS = 2  # at most so many processes, such as `sh -c`, stand between a starter and what it starts
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asked the process to end.
+
+    Attributes:
+      number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def obey_signals() -> None:
+    """Has `SIGNALS` raise `Interrupted` in the main thread, and end the process soon after.
+
+    What is under way has some seconds to end as it should. Results do not depend on that: whatever
+    is written is written whole or not at all. A signal that is ignored, as with nohup, stays so.
+    """
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, _: object) -> None:
+    for each in SIGNALS:  # one is enough: others would interrupt what ends
+        signal.signal(each, lambda *_: None)
+    threading.Thread(target=_leave, args=(number,), daemon=True).start()
+    raise Interrupted(number)
+
+
+def _leave(number: int) -> None:
+    """Ends the process after its time."""
+    time.sleep(PATIENCE)
+    os.write(sys.stderr.fileno(), f"{ADVICE}\n".encode())
+    os._exit(128 + number)
+
+
+def end_with_starters() -> None:
+    """Ends this process, as SIGTERM does, once a program that runs it for its own work has ended.
+
+    Such a program may be killed alone, and what it has started would go on unseen. A terminal, or
+    a shell in which somebody types, is no such program: the work goes on without it.
+    """
+    if watched := _starters(psutil.Process().parents()):
+
+        def wait() -> None:
+            while all(map(_alive, watched)):
+                time.sleep(1.0)
+
+        _end_after(wait)
+
+
+def end_with_parent() -> None:
+    """Ends this worker process once the process that has made it has ended."""
+    if parent := multiprocessing.parent_process():
+        _end_after(parent.join)
+
+
+def end_children() -> None:
+    """Asks all processes that this one has started, directly or not, to end."""
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            child.terminate()
+
+
+def _end_after(wait: Callable[[], object]) -> None:
+    def work() -> None:
+        wait()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(PATIENCE)
+        os._exit(128 + signal.SIGTERM)  # the main thread may be in native code, for long
+
+    threading.Thread(target=work, name="lifetime", daemon=True).start()
+
+
+def _starters(parents: list[psutil.Process]) -> list[psutil.Process]:
+    """Of the parents, the nearest first, those that are starters, and what stands between."""
+    found, between = [], []
+    for parent in parents:
+        between.append(parent)
+        if _names(parent) & STARTERS:
+            found += between
+            between = []
+        elif len(between) >= SHELLS:
+            break
+    return found
+
+
+def _names(process: psutil.Process) -> set[str]:
+    """The name of a program, or of the script or module that an interpreter runs."""
+    try:
+        names = [os.path.basename(word) for word in process.cmdline()[:3]]
+    except psutil.Error:
+        return set()
+    return {*(names[1:] if names and names[0].startswith("python") else names[:1])}
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+@contextmanager
+def sole(path: Path, work: str, patience: float = 0.0) -> Iterator[None]:
+    """Does a work that no other process does at the same time, on this machine.
+
+    Args:
+      path: of a file that is locked; the system unlocks it when the process ends, however.
+      work: what it is, for messages.
+      patience: seconds to wait for another process to end.
+
+    Raises:
+      PamdpError: another process is at it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        since = time.monotonic()
+        while not _locked(file):
+            file.seek(0)
+            if time.monotonic() - since >= patience:
+                number = file.read().strip()
+                raise PamdpError(
+                    f"{work}: expected to be the only process at it in this checkout, but process "
+                    f"{number} is, too; wait until it ends, or end it: `kill {number}`"
+                )
+            time.sleep(0.2)
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
