@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from pamdp import lifetime
-from pamdp.base.errors import PamdpError
+from pamdp.base.errors import PamdpError, SettingsError
 from pamdp.base.lazy import prepare_process
 
 GUIDE = """\
@@ -132,6 +132,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         with _alone(options):
             importlib.import_module(f"pamdp.stages.{options.verb}").run(options)
+    except SettingsError as error:
+        sys.exit(f"error: {error}{_left_behind()}")
     except PamdpError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt as error:
@@ -142,6 +144,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"error: {options.verb}: what it runs ended the process (exit code {error.code})")
     except Exception as error:  # noqa: BLE001  a library's, or a fault of ours: its trace is kept
         _fail(options, error)
+
+
+def _left_behind() -> str:
+    """What to do about wrong settings of an experiment, which DVC leaves where it has put them."""
+    if "DVC_EXP_BASELINE_REV" not in os.environ or ".dvc" in Path.cwd().parts:
+        return ""
+    return (
+        "\n`dvc exp run` has written this into params.yaml, where it stays: take it back before the "
+        "next run, by hand or by `git checkout params.yaml`, which takes back all edits of it"
+    )
 
 
 def _run_code_of_checkout() -> None:

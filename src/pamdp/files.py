@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 _numbers = count()  # of scratch files; threads of a process may write files of one name
 
@@ -35,6 +36,14 @@ def replacing(path: Path) -> Iterator[Path]:
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def forget_scratch(root: Path) -> None:
+    """Removes the scratch files of a checkout that killed processes have left."""
+    for path in (root / ".work" / "scratch").glob(".*"):
+        number = path.name.rpartition(".")[2].partition("-")[0]
+        if not psutil.pid_exists(int(number)):
+            path.unlink(missing_ok=True)
 
 
 def _scratch_folder(path: Path) -> Path:

@@ -91,3 +91,32 @@ def test_an_experiment_reruns_what_its_setting_changes(copy):
     assert record.fingerprint != before.fingerprint
     listed = checkout.succeed(copy, "dvc", "exp", "list", "--name-only")
     assert listed.stdout.split() == ["kinder"]
+
+
+def test_an_experiment_that_is_refused_says_what_it_has_left_behind(copy):
+    before = checkout.contents(copy, "metrics", "models")
+    done = checkout.run(copy, "dvc", "exp", "run", "--set-param", "evaluation.episodes=-3")
+    assert done.returncode != 0
+    said = [line for line in done.stderr.splitlines() if line]
+    assert said[:2] == [
+        "error: params.yaml is wrong:",
+        "  evaluation.episodes: expected greater than or equal to 1, received -3",
+    ]
+    assert said[2].startswith("`dvc exp run` has written this into params.yaml, where it stays")
+    assert checkout.contents(copy, "metrics", "models") == before
+    checkout.git(copy, "checkout", "params.yaml")
+    assert checkout.succeed(copy, "pamdp", "setup", PAMDP_TRACKING="off").stderr == ""
+
+
+def test_a_queued_experiment_runs_the_code_that_was_queued(copy):
+    """And not that of the workspace, which has changed meanwhile."""
+    name = f"tune@{OTHER}"
+    queued = ["dvc", "exp", "run", "--queue", "--name", "queued", "--single-item", name]
+    checkout.succeed(copy, *queued, "--set-param", "tuning.trials=0")
+    module = copy / "src" / "pamdp" / "stages" / "tune.py"
+    edit = module.read_text().replace('"score": None}', '"score": 1.0}')
+    with checkout.edited(module, edit):
+        checkout.succeed(copy, "dvc", "exp", "run", "--run-all", PAMDP_TRACKING="off")
+    assert not list(copy.glob(".dvc/tmp/exps/tmp*/metrics"))
+    checkout.succeed(copy, "dvc", "exp", "apply", "queued")
+    assert read_json(copy / "metrics" / "tune" / OTHER / "best.json")["score"] is None

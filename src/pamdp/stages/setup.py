@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from pamdp.base.errors import EnvironmentFailure, PamdpError, SettingsError
 from pamdp.base.task import Task
 from pamdp.checkout import Checkout
-from pamdp.files import read_json, write_json
+from pamdp.files import forget_scratch, read_json, write_json
 from pamdp.learning.loops import loop_for
 from pamdp.provenance import digest
 from pamdp.stages.facts import STAGES, code_of
@@ -40,6 +40,7 @@ def set_up(checkout: Checkout) -> None:
     Raises:
       PamdpError: an installed version is not the locked one, or an environment is refused.
     """
+    forget_scratch(checkout.root)
     lock = checkout.root / "requirements.lock"
     if lock.is_file():
         check_versions(lock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from argparse import Namespace
 from collections.abc import Sequence
 from typing import Any
@@ -34,6 +35,9 @@ def tune_cell(checkout: Checkout, name: str) -> None:
     parent = record(cell, "tune", mark, tuning=tuning, training=training)
     # The database outlives changes of code and versions; its studies must not.
     study = CellStudy(cell, tuning, training, mark, checkout.root)
+    folder = checkout.tune(name)
+    # DVC has not removed it: success is what is written from here on, and not how the process ends.
+    shutil.rmtree(folder, ignore_errors=True)
     trials: list[Trial] = []
     missing, loop = study.missing, loop_of(cell)
     if missing:
@@ -53,7 +57,6 @@ def tune_cell(checkout: Checkout, name: str) -> None:
         finished = tuning_run(parent, trials, training)
         best, paths = study.best(trials), sorted(study.distributions)
         rows = [[t.number, t.score, *(t.values[path] for path in paths)] for t in trials]
-        folder = checkout.tune(name)
         found = {"values": best.values, "score": best.score} if best else NOTHING_FOUND
         write_json(folder / "best.json", found)
         write_csv(folder / "trials.csv", [["trial", "score", *paths], *rows])
