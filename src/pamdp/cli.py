@@ -151,8 +151,8 @@ def _left_behind() -> str:
     if "DVC_EXP_BASELINE_REV" not in os.environ or ".dvc" in Path.cwd().parts:
         return ""
     return (
-        "\n`dvc exp run` has written this into params.yaml, where it stays: take it back before the "
-        "next run, by hand or by `git checkout params.yaml`, which takes back all edits of it"
+        "\n`dvc exp run` has written this into params.yaml, where it stays: take it back before "
+        "the next run, by hand or by `git checkout params.yaml`, which takes back all edits of it"
     )
 
 
