@@ -165,6 +165,7 @@ def test_observations_without_bounds_are_those_that_training_met_with():
     task = SimpleNamespace(
         observation_low=np.array([0, -np.inf, 1], np.float32),
         observation_high=np.array([2, np.inf, np.inf], np.float32),
+        observation_offset=None,
     )
     # Means 5 and spreads 2: up to 6 on both sides of the mean, or from the bound there is.
     observed = Observed(*np.array([[4.0] * 3, [5.0] * 3, [16.0] * 3], np.float32))
