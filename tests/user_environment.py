@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Dict, Discrete, Tuple
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 
 SIZE = 48  # of pictures, in pixels
 
@@ -77,7 +77,13 @@ OBSERVATIONS = {
     "box": Box(np.float32([0, -5]), np.float32([1, 5])),
     "picture": Box(0, 255, (2, 3), np.uint8),
     "number": Box(-2, 2, ()),
-    "with steps": Tuple((Box(0, 1, (2,)), Discrete(200))),
+    "with steps": Tuple((Box(0, 1, (2,)), Discrete(4))),
+    "kinds": Dict(
+        gear=Discrete(3, start=-1),
+        lights=MultiBinary([2, 2]),
+        map=Box(0, 255, (1, 2, 1), np.uint8),
+        rest=Tuple((MultiDiscrete([3, 2]), Box(-2, 2, (1,)))),
+    ),
     "dict": Dict(sight=Box(0, 1, (2, 2)), near=Box(-3, 3, (1,), np.float64)),
     "unbounded": Box(np.float32([0, -np.inf, 0]), np.float32([1, 1, np.inf])),
 }
@@ -123,6 +129,38 @@ class Dice(gymnasium.Env):
         info = {"is_success": np.bool_(self.steps in (2, 3))}
         observation = np.float32([self.length, self.steps])
         return observation, action[1][0], over and not five, over and five, info
+
+
+class Wide(gymnasium.Env):
+    """A task whose observations have bounds that say nothing: to be learned all the same.
+
+    Action 3 pushes, and pays by how near that is to what a drawn number wants; action 4 does not
+    push. Observed are the steps, which exceed their bounds, the drawn number, a few units within
+    the bounds of float32, and the time in seconds, of which float32 has every 128th.
+    """
+
+    def __init__(self) -> None:
+        largest = np.finfo(np.float32).max
+        self.action_space = Dict(kind=Discrete(2, start=3), push=Box(-1, 1, (1,)))
+        self.observation_space = Box(
+            np.float64([0, 0, 0]), np.float64([1, largest, np.inf]), dtype=np.float64
+        )
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return self._observation(), {}
+
+    def step(self, action):
+        assert action in self.action_space
+        pushed = action["push"][0] if action["kind"] == 3 else 0.0
+        wanted = self.drawn / 5 - 0.5
+        self.steps += 1
+        return self._observation(), -float(abs(pushed - wanted)), self.steps == 8, False, {}
+
+    def _observation(self):
+        self.drawn, second = float(self.np_random.integers(6)), self.np_random.uniform(-1, 1)
+        return np.float64([self.steps / 4, self.drawn, 1.7e9 + second])
 
 
 class Broken(gymnasium.Env):
@@ -171,6 +209,6 @@ class Broken(gymnasium.Env):
             raise TypeError("no luck with an argument")
 
 
-for entry in (Reach, Spaces, Dice, Broken):
+for entry in (Reach, Spaces, Dice, Wide, Broken):
     gymnasium.register(f"{entry.__name__}-v0", entry, max_episode_steps=8)
 gymnasium.register("Endless-v0", Reach)

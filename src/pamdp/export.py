@@ -13,6 +13,7 @@ import numpy as np
 
 from pamdp.base.errors import ExportError
 from pamdp.base.lazy import tf
+from pamdp.base.task import Task, centred, raw
 from pamdp.learning.cell import Cell, policy_of
 from pamdp.learning.loops import loop_of
 from pamdp.learning.policy import Policy, Weights
@@ -27,9 +28,10 @@ VALUE_TOLERANCE = 1e-4  # of the largest action value: of actions as good as equ
 def save(cell: Cell, weights: Weights, folder: Path) -> None:
     """Writes a policy as a SavedModel with the signature `serving_default`.
 
-    Input: `observation` [N, S] float32, raw. Outputs: `action` [N] int32, `parameters` [N, m] of
-    that action in environment units, padded with zeros, `num_parameters` [N] int32 how many of
-    them count, `all_parameters` [N, P] of all actions, and `q_values` [N, K].
+    Input: `observation` [N, S], raw, of the type `dtype_of(cell.task)`. Outputs: `action` [N]
+    int32, `parameters` [N, m] of that action in environment units, padded with zeros,
+    `num_parameters` [N] int32 how many of them count, `all_parameters` [N, P] of all actions, and
+    `q_values` [N, K].
 
     Equal policies give equal bytes in a fresh process; TensorFlow numbers what it traces, so a
     process that saved before gives others.
@@ -41,12 +43,13 @@ def save(cell: Cell, weights: Weights, folder: Path) -> None:
     """
     policy = policy_of(cell)
     arrays = tf.nest.map_structure(np.asarray, weights)
-    shape = tf.TensorSpec([None, policy.features], tf.float32, "observation")
+    shape = tf.TensorSpec([None, policy.features], dtype_of(cell.task), "observation")
 
     @tf.function(input_signature=[shape], autograph=False)
     def serve(observation: tf.Tensor) -> dict[str, tf.Tensor]:
         # Constants, not variables: all that follows from them alone is computed once, at loading.
-        return _answers(policy, tf.nest.map_structure(tf.constant, arrays), observation)
+        constants = tf.nest.map_structure(tf.constant, arrays)
+        return _answers(policy, constants, centred(cell.task, observation))
 
     module = tf.Module()
     module.serve = serve
@@ -69,6 +72,14 @@ def _answers(policy: Policy, weights: Weights, observation: tf.Tensor) -> dict[s
     return answer._asdict()
 
 
+def dtype_of(task: Task) -> str:
+    """The type of the observations that an exported model takes.
+
+    It is float32, or float64 where float32 would lose what the policy has to tell apart.
+    """
+    return "float32" if task.observation_offset is None else "float64"
+
+
 def signature(cell: Cell) -> dict[str, list[tuple[str, str, list[int]]]]:
     """Names, types and shapes of a model's tensors; -1 is the batch."""
     spec = cell.task.actions
@@ -80,7 +91,7 @@ def signature(cell: Cell) -> dict[str, list[tuple[str, str, list[int]]]]:
         q_values=("float32", [-1, spec.num_actions]),
     )
     return {
-        "inputs": [("observation", "float32", [-1, len(cell.task.observation_low)])],
+        "inputs": [("observation", dtype_of(cell.task), [-1, len(cell.task.observation_low)])],
         "outputs": [(name, *rest) for name, rest in shapes._asdict().items()],
     }
 
@@ -106,7 +117,7 @@ def answers_of(
 
     Args:
       folders: SavedModels.
-      observations: for each of them [N, S] float32.
+      observations: for each of them [N, S] of the type it takes, raw.
       scratch: an existing folder for what is passed between the processes.
 
     Returns:
@@ -135,7 +146,7 @@ def check(cell: Cell, weights: Weights, observations: Any, answers: Mapping[str,
     Args:
       cell: what was trained.
       weights: of the policy.
-      observations: [N, S] float32, raw.
+      observations: [N, S] of the type that the model takes, raw.
       answers: what the model answered, by name.
 
     Returns:
@@ -146,7 +157,8 @@ def check(cell: Cell, weights: Weights, observations: Any, answers: Mapping[str,
         outputs that contradict each other.
     """
     spec = cell.task.actions
-    policy = _answers(policy_of(cell), weights, tf.convert_to_tensor(observations))
+    known = centred(cell.task, tf.convert_to_tensor(observations))
+    policy = _answers(policy_of(cell), weights, known)
     expected = {name: tensor.numpy() for name, tensor in policy.items()}
     served = {name: np.asarray(answers[name]) for name in expected}
     action, q = served["action"], expected["q_values"]
@@ -185,6 +197,7 @@ def play(cell: Cell, weights: Weights, folder: Path, seed: int, num_episodes: in
     constants = tf.nest.map_structure(tf.constant, weights)
 
     def decide(observations: Any) -> Command:
+        observations = raw(cell.task, observations)
         outputs = serve(observation=tf.constant(observations))
         answers = {name: tensor.numpy() for name, tensor in outputs.items()}
         check(cell, constants, observations, answers)

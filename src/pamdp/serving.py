@@ -37,6 +37,7 @@ class Model:
       features: S, the length of an observation.
       num_actions: K.
       num_parameters: P, of all actions.
+      dtype: of observations; float64 where float32 would lose what the policy has to tell apart.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -55,6 +56,7 @@ class Model:
                 f"without {error}"
             ) from None
         self.features = observation.shape[-1]
+        self.dtype: Any = observation.dtype.as_numpy_dtype
         self.num_actions = shapes["q_values"][-1]
         self.num_parameters = shapes["all_parameters"][-1]
         self._serve = serve
@@ -72,7 +74,7 @@ class Model:
         Raises:
           ValueError: the observations have another shape.
         """
-        rows = np.asarray(observations, np.float32)
+        rows = np.asarray(observations, self.dtype)
         if rows.ndim != 2 or rows.shape[1] != self.features:
             raise ValueError(
                 f"expected observations of shape [N, {self.features}], received {list(rows.shape)}"
@@ -80,9 +82,9 @@ class Model:
         # Padded, so that a few programs do for all numbers of rows.
         number, padded = len(rows), 1 << max(len(rows) - 1, 0).bit_length()
         if padded != number:
-            rows = np.concatenate([rows, np.zeros([padded - number, self.features], np.float32)])
+            rows = np.concatenate([rows, np.zeros([padded - number, self.features], self.dtype)])
         if padded not in self._programs:
-            shape = tf.TensorSpec([padded, self.features], tf.float32)
+            shape = tf.TensorSpec([padded, self.features], self.dtype)
             self._programs[padded] = Direct(lambda rows: self._serve(observation=rows), shape)
         answers = self._programs[padded](tf.constant(rows))
         return {name: t.numpy()[:number] for name, t in zip(Answer._fields, answers, strict=True)}

@@ -14,7 +14,7 @@ import numpy as np
 from pamdp.base.errors import PamdpError
 from pamdp.base.lazy import tf
 from pamdp.base.spaces import ActionSpec
-from pamdp.base.task import Task
+from pamdp.base.task import Task, centred, raw
 from pamdp.bridge.adapter import FunctionalEnv
 from pamdp.films import Frame, write_gif
 from pamdp.learning.cell import Cell, policy_of
@@ -25,7 +25,7 @@ FRAME_SECONDS = 0.06
 END_SECONDS = 1.5  # for which the end of an episode is held
 EVERY_TICKS = 6
 
-# From a raw observation [S] to an action and its own parameters [m_k], environment units.
+# From a raw observation [S] to an action and its own parameters [m_k], both in environment units.
 Act = Callable[[np.ndarray], tuple[int, np.ndarray]]
 Drawn = TypeVar("Drawn")
 
@@ -88,7 +88,8 @@ def player_of(cell: Cell, weights: Weights) -> Player:
     policy, spec = policy_of(cell), cell.task.actions
 
     def act(observation: np.ndarray) -> tuple[int, np.ndarray]:
-        decision = policy.greedy(weights, tf.constant(observation[None], tf.float32))
+        known = centred(cell.task, observation)
+        decision = policy.greedy(weights, tf.constant(known[None], tf.float32))
         action = int(decision.action[0])
         own = spec.executed(decision.parameters, decision.action)[0].numpy()
         return action, own[: spec.sizes[action]]
@@ -159,7 +160,7 @@ def frames(
             yield from shown
             over = False
             while not over:
-                action = _element(task.actions, *player.act(observation))
+                action = _element(task.actions, *player.act(raw(task, observation)))
                 observation, reward, terminated, truncated, info = environment.step(action)
                 returns = played.returns + float(reward)
                 played = Played(returns, played.length + 1, info.get("success"))
@@ -181,9 +182,9 @@ def _foreign(task: Task, draw: Callable[[], Drawn]) -> Drawn:
 
 def _drawing(task: Task, environment: gymnasium.Env) -> Callable[[], list[Frame]]:
     """What draws the last action, or the start."""
-    raw = environment.unwrapped
-    if isinstance(raw, FunctionalEnv):
-        return lambda: [Frame(picture, FRAME_SECONDS) for picture in raw.frames(EVERY_TICKS)]
+    own = environment.unwrapped
+    if isinstance(own, FunctionalEnv):
+        return lambda: [Frame(picture, FRAME_SECONDS) for picture in own.frames(EVERY_TICKS)]
     rate = environment.metadata.get("render_fps")
 
     def draw() -> list[Frame]:

@@ -154,3 +154,19 @@ def test_environments_are_closed_when_training_ends(subject, monkeypatch) -> Non
     assert open_ones == []
     list(train(hosted, 1, short))
     assert open_ones == []
+
+
+def test_features_in_useless_bounds_reach_the_network_with_a_spread(subject) -> None:
+    """Of the bounds of float32 and of the seconds since 1970, all would be one number."""
+    given = {"kind": "gymnasium", "id": "tests.user_environment:Wide-v0"}
+    task = Gymnasium.model_validate(given | {"parameters": {3: ["push"], 4: []}})
+    _, measured = HostLoop.random_episodes(task)
+    assert measured.seen is not None
+    loop = HostLoop(subject.model_copy(update={"task": measured}))
+    learner = loop.run(loop.initial(1), 60).learner
+    loop.close()
+    rows = learner.replay[:60, :3]
+    spreads = np.std(policy_of(loop.cell).scaling.apply(learner.observed, rows), axis=0)
+    assert ((spreads > 0.5) & (spreads < 2)).all()
+    blind = policy_of(subject.model_copy(update={"task": task})).scaling
+    assert np.std(blind.apply(learner.observed, rows), axis=0)[1] == 0

@@ -11,10 +11,12 @@ from pamdp import export
 from pamdp.algorithms import ALGORITHMS
 from pamdp.base.errors import ExportError
 from pamdp.base.lazy import tf
+from pamdp.learning.cell import policy_of
 from pamdp.learning.loops import loop_of
 from pamdp.learning.policy import Weights
 from pamdp.learning.scaling import Observed
 from pamdp.serving import Model
+from pamdp.watching import load_player, player_of
 from tests.helpers import FEATURES, UNBOUNDED, cell, experienced, learner
 
 EPISODES = 30
@@ -272,3 +274,43 @@ def test_of_actions_as_good_as_equal_either_is_right(trained, weights, rows, ans
     check(0.5e-4)
     with pytest.raises(ExportError, match=r"received 200 other actions$"):
         check(2e-4)
+
+
+# -- What float32 cannot hold ----------------------------------------------------------------------
+
+WIDE = {
+    "kind": "gymnasium",
+    "id": "tests.user_environment:Wide-v0",
+    "parameters": {3: ["push"], 4: []},
+    "seen": {"low": [0, 0, 1.7e9 - 1], "high": [2, 5, 1.7e9 + 1]},
+}
+
+
+def test_a_model_takes_raw_observations_in_the_precision_they_need(tmp_path):
+    """Float32 has every 128th second of those; the policy tells halves of one apart."""
+    wide = cell("mpdqn", "inverting", task=WIDE, learner__parameters__output_std=0.5)
+    loop = loop_of(wide)
+    weights = loop.weights(loop.run(loop.initial(1), 40))
+    loop.close()
+    weights = tf.nest.map_structure(np.asarray, weights)
+    export.save(wide, weights, tmp_path / "x")
+    assert export.signature(wide)["inputs"] == [("observation", "float64", [-1, 3])]
+    rows = np.array([[1, 3, 1.7e9 - 0.5], [1, 3, 1.7e9 + 0.5]])
+    answers = served(tmp_path / "x", rows)
+    assert np.abs(np.diff(answers["q_values"], axis=0)).min() > 1e-3
+    known = rows.copy()
+    known[:, 2] -= 1.7e9
+    decided = policy_of(wide).greedy(weights, tf.constant(known, tf.float32))
+    np.testing.assert_allclose(answers["q_values"], decided.q, rtol=1e-5, atol=1e-6)
+    assert export.check(wide, weights, rows, answers) <= 1e-6
+    (apart,) = export.answers_of([tmp_path / "x"], [rows], tmp_path)
+    np.testing.assert_allclose(apart["q_values"], answers["q_values"], rtol=1e-5, atol=1e-6)
+    called = Model(tmp_path / "x")(rows)
+    np.testing.assert_allclose(called["q_values"], answers["q_values"], rtol=1e-5, atol=1e-6)
+    # Where it plays, it is asked with the environment's own numbers, and every decision compared.
+    assert export.play(wide, weights, tmp_path / "x", 4, 3).lengths.tolist() == [8, 8, 8]
+    policy, model = player_of(wide, weights), load_player(tmp_path / "x")
+    for row in rows:
+        (action, parameters), (other, others) = policy.act(row), model.act(row)
+        assert action == other
+        np.testing.assert_allclose(parameters, others, rtol=1e-4, atol=1e-5)

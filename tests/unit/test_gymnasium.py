@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pydantic import ValidationError
 from pamdp.base.component import floats, structure, with_floats
 from pamdp.base.errors import EnvironmentFailure, SettingsError
 from pamdp.bridge.gymnasium import Gymnasium
+from pamdp.envs.platform import Platform
 from pamdp.explain import explained
 from pamdp.provenance import digest, follow
 from pamdp.settings import Settings
@@ -121,6 +123,95 @@ def test_facts_are_asked_for_once(monkeypatch) -> None:
     assert len(made) == 1
 
 
+# -- What was seen ---------------------------------------------------------------------------------
+
+# Floats without a short decimal, and one next to a whole number.
+FOUND = {"low": [0.1, 1.7e9 - 0.9], "high": [float(np.nextafter(3, 4)), 1.7e9 + 0.9]}
+
+
+def test_what_was_seen_is_structure_and_no_digit_of_it_is_lost() -> None:
+    subject = task("Reach", seen=FOUND)
+    assert json.loads(subject.seen or "") == FOUND
+    assert floats(subject) == {}
+    assert structure(subject) != structure(task("Reach"))
+    again = [subject.model_dump(), json.loads(subject.model_dump_json())]
+    assert [Gymnasium.model_validate(values) for values in again] == [subject, subject]
+
+
+def test_what_was_seen_and_what_actions_drive_reach_other_processes() -> None:
+    drives = {0: ["1.0"], 1: ["1.1"]}
+    subject = task("Reach", seen=FOUND, parameters=drives, omit=[])
+    _ = subject.observation_low
+    sent = pickle.loads(pickle.dumps(subject))
+    assert sent == subject
+    assert sent.observation_offset.tolist() == [0, 1.7e9]
+    assert sent.make().observations.offset.tolist() == [0, 1.7e9]
+
+
+def test_facts_complete_a_task_and_its_settings_go_first() -> None:
+    found = task("Reach").with_facts({"seen": FOUND, "actions": []})
+    assert found == task("Reach", seen=FOUND)
+    own = task("Reach", seen={"low": [-1, 0], "high": [1, 500]})
+    assert own.with_facts({"seen": FOUND}) is own
+    ours = Platform(kind="platform")
+    assert ours.with_facts({}) is ours
+
+
+def test_what_was_seen_makes_no_instance(monkeypatch) -> None:
+    _ = task("Reach").observation_low
+    monkeypatch.delattr(gymnasium, "make")
+    assert task("Reach", seen=FOUND).observation_low.tolist() == [-np.inf, -np.inf]
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        {"low": [0]},
+        {"low": [0], "high": [1, 2]},
+        {"low": [2], "high": [1]},
+        {"low": [0], "high": [float("inf")]},
+        {"low": [0], "high": ["1"]},
+        {"low": 0, "high": 1},
+        {"low": [0], "high": [1], "mean": [1]},
+        [0, 1],
+        "text",
+    ],
+)
+def test_refused_ranges(seen) -> None:
+    with pytest.raises(ValidationError, match="expected low and high with a finite number for ea"):
+        task("Reach", seen=seen)
+
+
+# -- What actions drive, and what is left out ------------------------------------------------------
+
+
+def test_what_actions_drive_survives_being_written_down() -> None:
+    for drives in ("all", {0: ["1.0"], 1: []}, {-1: ["run", "hop"], 10: [1]}):
+        subject = task("Reach", parameters=drives, omit=[1, "a.b"])
+        assert Gymnasium.model_validate(subject.model_dump()) == subject
+        assert Gymnasium.model_validate(json.loads(subject.model_dump_json())) == subject
+    assert json.loads(subject.parameters or "") == {"-1": ["run", "hop"], "10": ["1"]}
+    assert subject.omit == ("1", "a.b")
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"parameters": {0: "run"}}, "expected all, or for each action a list .* {0: 'run'}"),
+        ({"parameters": ["run"]}, "expected all, or for each action a list"),
+        ({"parameters": "al"}, "expected all, or .* received 'al'"),
+        ({"parameters": {"run": ["run"]}}, "expected all, or"),
+        # YAML reads 1.10 as 1.1.
+        ({"parameters": {0: [1.0]}}, r"in quotes, such as \"1\.0\", received 1\.0"),
+        ({"omit": [1.1]}, r"in quotes, such as \"1\.0\", received 1\.1"),
+        ({"omit": [True]}, "received True"),
+    ],
+)
+def test_refused_names_of_parts(settings, expected) -> None:
+    with pytest.raises(ValidationError, match=expected):
+        task("Reach", **settings)
+
+
 # -- What is refused ------------------------------------------------------------------------------
 
 
@@ -158,11 +249,12 @@ def test_it_describes_itself_as_every_task_does() -> None:
     assert described == {
         "id": f"{MODULE}:Reach-v0",
         "max_episode_steps": 8,
-        "observation": {"shape": [2], "low": [-1.0, None], "high": [1.0, None]},
+        "observation": {"shape": [2], "low": [-1.0, None], "high": [1.0, None], "remarks": []},
         "actions": [
-            {"name": "action_0", "low": [-1.0], "high": [1.0]},
-            {"name": "action_1", "low": [], "high": []},
+            {"name": "action_0", "low": [-1.0], "high": [1.0], "number": 0, "drives": ["1.0"]},
+            {"name": "action_1", "low": [], "high": [], "number": 1, "drives": ["1.1"]},
         ],
+        "seen": None,
     }
     assert json.loads(json.dumps(described, allow_nan=False)) == described
     assert task("Reach").gymnasium_id == f"{MODULE}:Reach-v0"

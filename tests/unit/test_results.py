@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pamdp.base.errors import PamdpError
 from pamdp.checkout import Checkout
 from pamdp.files import read_json, write_json
 from pamdp.learning.cell import Cell
@@ -165,6 +167,7 @@ def test_observations_without_bounds_are_those_that_training_met_with():
     task = SimpleNamespace(
         observation_low=np.array([0, -np.inf, 1], np.float32),
         observation_high=np.array([2, np.inf, np.inf], np.float32),
+        observation_offset=None,
     )
     # Means 5 and spreads 2: up to 6 on both sides of the mean, or from the bound there is.
     observed = Observed(*np.array([[4.0] * 3, [5.0] * 3, [16.0] * 3], np.float32))
@@ -202,3 +205,48 @@ def test_a_model_card_says_what_the_model_is_and_how_it_was_checked(tmp_path):
     assert "{" not in card
     signature = read_json(tmp_path / INVERTING / "signature.json")
     assert signature["inputs"] == [["observation", "float32", [-1, 9]]]
+    assert "drives" not in card
+
+
+WIDE = {
+    "kind": "gymnasium",
+    "id": "tests.user_environment:Wide-v0",
+    "parameters": {3: ["push"], 4: []},
+}
+SEEN = {"low": [0.0, 0.0, 1.7e9 - 1], "high": [2.0, 5.0, 1.7e9 + 0.9]}
+
+
+def test_a_card_of_a_users_environment_says_what_its_actions_drive(tmp_path):
+    values = small(environments__platform__task=WIDE | {"seen": SEEN})
+    job = export.Job(
+        values.cells[0], 2, Weights((), (), ()), tmp_path / PLAIN, {"mean": 1, "std": 0}
+    )
+    played = Episodes(np.ones(1), np.ones(1), np.ones(1), {})
+    export._describe(Checkout(values, tmp_path), job, 0.0, played)
+    card = (tmp_path / PLAIN / "README.md").read_text()
+    for text in (
+        "np.zeros([1, 3], np.float64)",
+        "| input | `observation` | float64 | [-1, 3] |",
+        "| 0 | push | [-1.0] | [1.0] |",
+        "\n\n| action | its number in the environment | boxes that it drives there |\n",
+        "\n| 0 | 3 | `push` |\n| 1 | 4 |  |\n\n## Checks",
+        '`task.parameters`: {"3": ["push"], "4": []}',
+    ):
+        assert text in card, text
+    assert "task.seen" not in card  # it is measured, and as long as an observation
+
+
+def test_stages_know_what_setup_has_measured(tmp_path):
+    values = small(environments__platform__task=WIDE)
+    checkout = Checkout(values, tmp_path)
+    with pytest.raises(PamdpError, match=r"platform\.json: expected what `setup` writes"):
+        results.cells(checkout)
+    path = tmp_path / "metrics" / "setup" / "environments" / "platform.json"
+    write_json(path, {"seen": SEEN})
+    cells = [*results.cells(checkout), results.cell_of(checkout, PLAIN)]
+    assert [str(each.name) for each in cells] == [PLAIN, INVERTING, PLAIN]
+    for each in cells:
+        assert json.loads(each.task.seen) == SEEN
+        assert each.task.observation_offset[2] == 1.7e9 - 0.05
+    # Of ours there is nothing to know, and nothing is read.
+    assert results.cells(Checkout(small(), tmp_path / "none")) == list(small().cells)

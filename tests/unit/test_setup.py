@@ -75,6 +75,44 @@ def test_a_refused_environment_is_named(tmp_path, identifier, expected):
     assert not list(tmp_path.glob("metrics/setup/environments/*"))
 
 
+WIDE = {
+    "kind": "gymnasium",
+    "id": "tests.user_environment:Wide-v0",
+    "parameters": {3: ["push"], 4: []},
+}
+
+
+def test_what_is_taken_for_granted_of_an_environment_is_told(tmp_path, capsys):
+    """What each action drives, and which bounds are not what they seem."""
+    setup.set_up(Checkout(small(environments__platform__task=WIDE), tmp_path))
+    facts = read_json(tmp_path / "metrics" / "setup" / "environments" / "platform.json")
+    met = facts["seen"]
+    assert (met["low"][1], met["high"][1]) == (0.0, 5.0)
+    assert 1.7e9 - 1 <= met["low"][2] < 1.7e9 - 0.9 < 1.7e9 + 0.9 < met["high"][2] <= 1.7e9 + 1
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[:3] == [
+        "setup: measuring platform",
+        "setup: platform: action 3 (push) drives push, [-1.0] to [1.0]",
+        "setup: platform: action 4 (action_1) has no parameters",
+    ]
+    remarks = facts["observation"]["remarks"]
+    assert [line.removeprefix("setup: platform: ") for line in printed[3:]] == remarks
+    assert [line.split(" and ")[-1].split(",")[0] for line in remarks[:2]] == [
+        "lies outside of its bounds",
+        "fills less than 1/100 of its bounds",
+    ]
+    assert "observation[2], was met from 16999999" in remarks[2]
+    assert facts["observation"]["high"][:2] == [1.0, float(np.finfo(np.float32).max)]
+    assert [action["drives"] for action in facts["actions"]] == [["push"], []]
+
+
+def test_many_remarks_are_cut_where_they_are_printed_and_not_where_they_are_kept():
+    described = {"actions": [], "observation": {"remarks": [f"remark {n}" for n in range(25)]}}
+    told = list(setup._told(described))
+    assert told[:10] == described["observation"]["remarks"][:10]
+    assert told[10:] == ["and 15 more, which its description in metrics/setup/environments has"]
+
+
 # -- Facts -----------------------------------------------------------------------------------------
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
 import numpy as np
 
 from pamdp.base.component import Component, modules_of
+from pamdp.base.lazy import tf
 from pamdp.base.spaces import ActionSpec
 
 
@@ -43,6 +45,11 @@ class Task(Component, ABC):
         """[S] upper bounds."""
 
     @property
+    def observation_offset(self) -> np.ndarray | None:
+        """[S] float64: what `make` subtracts of the environment's own numbers; None for nothing."""
+        return None
+
+    @property
     @abstractmethod
     def time_limit(self) -> int:
         """After how many actions an episode is cut off."""
@@ -59,6 +66,11 @@ class Task(Component, ABC):
         Its actions are elements of `actions.space()`, its observations [S] float32.
         """
 
+    def with_facts(self, facts: Mapping[str, Any]) -> Task:
+        """The same task, with what `setup` has measured and it needs; ours need nothing."""
+        del facts
+        return self
+
     def check(self) -> None:
         """Raises a `PamdpError` if it does not keep to the interface; of ours, tests say so."""
 
@@ -74,8 +86,8 @@ class Task(Component, ABC):
             "max_episode_steps": self.time_limit,
             "observation": {
                 "shape": [len(self.observation_low)],
-                "low": _ends(self.observation_low),
-                "high": _ends(self.observation_high),
+                "low": ends(self.observation_low),
+                "high": ends(self.observation_high),
             },
             "actions": [
                 {"name": action.name, "low": list(action.low), "high": list(action.high)}
@@ -84,6 +96,18 @@ class Task(Component, ABC):
         }
 
 
-def _ends(values: np.ndarray) -> list[float | None]:
+def raw(task: Task, observation: np.ndarray) -> np.ndarray:
+    """Observations [..., S] that `task.make()` gave, in the environment's own units."""
+    offset = task.observation_offset
+    return observation if offset is None else observation + offset
+
+
+def centred(task: Task, observation: Any) -> Any:
+    """Raw observations [..., S], an array or a tensor, as `task.make()` gives them."""
+    offset = task.observation_offset
+    return observation if offset is None else tf.cast(observation - offset, tf.float32)
+
+
+def ends(values: np.ndarray) -> list[float | None]:
     """Bounds, null where there are none, which JSON cannot write."""
     return [value if np.isfinite(value) else None for value in values.tolist()]

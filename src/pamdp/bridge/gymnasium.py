@@ -5,56 +5,34 @@ from __future__ import annotations
 import importlib
 import json
 import warnings
+from collections.abc import Mapping
 from contextlib import closing
 from functools import cached_property, partial
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import gymnasium
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import Field
 
-from pamdp.base.component import Count, structure
+from pamdp.base.component import Count, ListOf
 from pamdp.base.errors import SettingsError
 from pamdp.base.spaces import ActionSpec
-from pamdp.base.task import Task
+from pamdp.base.task import Task, ends
+from pamdp.bridge.fields import Arguments, Drives, PartName, Ranges
 from pamdp.bridge.parameterised import Parameterised, theirs
-from pamdp.bridge.translation import Observations
+from pamdp.bridge.translation import Actions, Observations, Seen
 from pamdp.envs import LISTS
 
 TRANSLATION = ("pamdp.bridge.parameterised", "pamdp.bridge.translation")
-RESERVED = ("disable_env_checker", "id", "max_episode_steps", "render_mode")
-
-
-def _as_text(value: Any) -> str:
-    """Arguments as JSON, whether they come as a mapping or as the text made of one."""
-    try:
-        values = json.loads(value) if isinstance(value, str) else value
-        text = json.dumps(values, sort_keys=True)
-        faithful = isinstance(values, dict) and json.loads(text) == values
-    except (TypeError, ValueError):
-        faithful = False
-    if not faithful:
-        raise ValueError(
-            "expected names with numbers, texts, booleans, null, or lists and mappings of them, "
-            f"received {value!r}"
-        )
-    if taken := [name for name in RESERVED if name in values]:
-        raise ValueError(f"expected what the environment's constructor takes, received {taken[0]}")
-    return text
-
-
-# A text, so that its floats are structure: bounds may follow from them, and those are constants of
-# compiled programs.
-Arguments = Annotated[str, BeforeValidator(_as_text), WithJsonSchema({"type": "object"})]
 
 
 class _Facts(NamedTuple):
     """What can be told of an environment once it has been made."""
 
-    actions: ActionSpec
-    observations: Observations
+    actions: Actions
+    observation_space: gymnasium.Space
     time_limit: int
     render_modes: tuple[str, ...]
 
@@ -74,6 +52,12 @@ class Gymnasium(Task):
         of speed: each episode has its own seed, and no more than the last bit of what the networks
         answer may depend on how many they are asked for.
       max_episode_steps: a time limit in actions; null for the registered one.
+      parameters: what each action drives: for each action, by the number that the environment gives
+        it, a list of boxes; `all` if each action drives all boxes; null where the action space
+        tells it.
+      omit: parts of the observation that are left out, such as a count of steps.
+      seen: the range of each feature in random episodes, `low` and `high`; null has `setup` measure
+        it. Bounds that it contradicts are not used.
     """
 
     kind: Literal["gymnasium"]
@@ -81,6 +65,9 @@ class Gymnasium(Task):
     arguments: Arguments = Field(default="{}", json_schema_extra={"default": {}})
     copies: Count = 1
     max_episode_steps: Count | None = None
+    parameters: Drives = None
+    omit: ListOf[PartName] = ()
+    seen: Ranges = None
 
     def make(self, render_mode: str | None = None) -> Parameterised:
         """A new instance.
@@ -98,7 +85,7 @@ class Gymnasium(Task):
                 self.id, self.max_episode_steps, disable_env_checker=True, **arguments
             )
         try:
-            return Parameterised(made, self.id)
+            return Parameterised(made, self.id, self._drives, self.omit, self._seen)
         except SettingsError as error:
             raise SettingsError(f"{self.id}: {error}") from None
 
@@ -125,17 +112,22 @@ class Gymnasium(Task):
     @property
     def actions(self) -> ActionSpec:
         """The action space."""
-        return self._facts.actions
+        return self._facts.actions.spec
 
     @property
     def observation_low(self) -> np.ndarray:
         """[S] lower bounds, infinite where there are none."""
-        return self._facts.observations.low
+        return self._observations.low
 
     @property
     def observation_high(self) -> np.ndarray:
         """[S] upper bounds, infinite where there are none."""
-        return self._facts.observations.high
+        return self._observations.high
+
+    @property
+    def observation_offset(self) -> np.ndarray | None:
+        """[S] float64: what is subtracted of observations that float32 could not resolve."""
+        return self._observations.offset
 
     @property
     def time_limit(self) -> int:
@@ -146,6 +138,26 @@ class Gymnasium(Task):
     def render_modes(self) -> tuple[str, ...]:
         """In which ways it says that it draws."""
         return self._facts.render_modes
+
+    def with_facts(self, facts: Mapping[str, Any]) -> Gymnasium:
+        """The same environment, with the range of its observations that `setup` has measured."""
+        if self.seen is not None:
+            return self
+        return Gymnasium.model_validate({**self.model_dump(), "seen": facts["seen"]})
+
+    def describe(self) -> dict[str, Any]:
+        """Its id, time limit and spaces as plain values, what actions drive, and what was seen."""
+        described, observations = super().describe(), self._observations
+        described["observation"] |= {
+            "low": ends(observations.declared.low),
+            "high": ends(observations.declared.high),
+            "remarks": observations.remarks,
+        }
+        for action, driven in zip(
+            described["actions"], self._facts.actions.described(), strict=True
+        ):
+            action |= driven
+        return described | {"seen": self.seen and json.loads(self.seen)}
 
     @property
     def sources(self) -> set[str]:
@@ -174,14 +186,31 @@ class Gymnasium(Task):
                     raise
                 return made.spec
 
+    @property
+    def _drives(self) -> Any:
+        if self.parameters in (None, "all"):
+            return self.parameters
+        return {int(number): names for number, names in json.loads(self.parameters).items()}
+
+    @property
+    def _seen(self) -> Seen | None:
+        if self.seen is None:
+            return None
+        return Seen(**{name: np.array(row) for name, row in json.loads(self.seen).items()})
+
+    @cached_property
+    def _observations(self) -> Observations:
+        return Observations.of(self._facts.observation_space, self.omit, self._seen)
+
     @cached_property
     def _facts(self) -> _Facts:
         # An instance is made once for all equal settings: that may take long.
-        key = structure(self)
+        key = self.model_dump_json(exclude={"seen"})
         if key not in _known:
             with closing(self.make()) as made:
+                space = made.env.observation_space
                 modes = tuple(made.metadata.get("render_modes", ()))
-                _known[key] = _Facts(made.actions.spec, made.observations, made.time_limit, modes)
+                _known[key] = _Facts(made.actions, space, made.time_limit, modes)
         return _known[key]
 
 

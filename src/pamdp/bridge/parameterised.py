@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from pamdp.base.errors import EnvironmentFailure, PamdpError, SettingsError
 from pamdp.bridge.adapter import ActionTuple
-from pamdp.bridge.translation import Actions, Observations
+from pamdp.bridge.translation import Actions, Drives, Observations, Seen
 
 LARGEST = float(np.finfo(np.float32).max)
 # Frames of these files lead to a stranger's code and are none of its own.
@@ -36,6 +36,9 @@ class Parameterised(gymnasium.Wrapper[np.ndarray, ActionTuple, Any, Any]):
     Args:
       environment: what `gymnasium.make` made.
       name: its id, for messages.
+      drives: the boxes that each action drives; None where the action space tells it.
+      omit: parts of the observation that are left out.
+      seen: the range of each feature that was met before; None if that is not known.
 
     Attributes:
       actions: how its action space is translated.
@@ -46,12 +49,20 @@ class Parameterised(gymnasium.Wrapper[np.ndarray, ActionTuple, Any, Any]):
       SettingsError: the spaces cannot be translated, or there is no time limit.
     """
 
-    def __init__(self, environment: gymnasium.Env, name: str) -> None:
+    def __init__(
+        self,
+        environment: gymnasium.Env,
+        name: str,
+        drives: Drives | None = None,
+        omit: Sequence[str] = (),
+        seen: Seen | None = None,
+    ) -> None:
         super().__init__(environment)
         self.name = name
         with theirs(name, "make"):
             spaces = environment.action_space, environment.observation_space
-        self.actions, self.observations = Actions.of(spaces[0]), Observations.of(spaces[1])
+        self.actions = Actions.of(spaces[0], drives)
+        self.observations = Observations.of(spaces[1], omit, seen)
         self.action_space = self.actions.spec.space()
         self.observation_space = gymnasium.spaces.Box(
             self.observations.low, self.observations.high, dtype=np.float32
@@ -99,6 +110,42 @@ class Parameterised(gymnasium.Wrapper[np.ndarray, ActionTuple, Any, Any]):
         """Frees what the environment holds."""
         with theirs(self.name, "close"):
             super().close()
+
+
+class Recording(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Notes the range of each feature of what an environment observes.
+
+    It stands between a user's environment and its translation, and changes nothing.
+
+    Args:
+      environment: the user's.
+      observations: how its observation space is translated.
+
+    Attributes:
+      seen: the range so far.
+    """
+
+    def __init__(self, environment: gymnasium.Env, observations: Observations) -> None:
+        super().__init__(environment)
+        self.observations = observations
+        number = len(observations.low)
+        self.seen = Seen(np.full(number, np.inf), np.full(number, -np.inf))
+
+    def reset(self, **given: Any) -> tuple[Any, dict[str, Any]]:
+        """Starts an episode."""
+        observation, info = self.env.reset(**given)
+        self._note(observation)
+        return observation, info
+
+    def step(self, action: Any) -> Any:
+        """Carries out an action."""
+        taken = self.env.step(action)
+        self._note(taken[0])
+        return taken
+
+    def _note(self, observation: Any) -> None:
+        row = self.observations.row(observation).astype(np.float64)
+        self.seen = Seen(np.minimum(self.seen.low, row), np.maximum(self.seen.high, row))
 
 
 @contextmanager

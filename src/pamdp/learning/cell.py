@@ -13,6 +13,8 @@ from pamdp.learning.learner import Learner, LearnerSettings
 from pamdp.learning.policy import InitialParameters, Policy
 from pamdp.strategies import AnyStrategy
 
+LEFT_OUT = ("name.", "algorithm.", "task.seen")  # of the parameters of a record
+
 
 class CellName(NamedTuple):
     """What a cell combines, by names in params.yaml; as text `environment-algorithm-strategy`."""
@@ -90,7 +92,8 @@ class Cell(Problem):
     def flattened(self) -> dict[str, bool | int | float | str | None]:
         """Settings by path, as a record lists them.
 
-        The kind of an algorithm is left out where its name tells it.
+        The kind of an algorithm is left out where its name tells it, and so is what was seen of an
+        environment: it is measured, and has two numbers for each feature.
         """
         environment, algorithm, strategy = self.name
         settings = dict(leaves(self))
@@ -103,7 +106,7 @@ class Cell(Problem):
             "algorithm": algorithm,
             "strategy_name": strategy,
             **own,
-            **{p: v for p, v in settings.items() if not p.startswith(("name.", "algorithm."))},
+            **{p: v for p, v in settings.items() if not p.startswith(LEFT_OUT)},
         }
 
 

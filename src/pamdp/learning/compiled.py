@@ -15,6 +15,7 @@ from pamdp.base.environment import Environment, where
 from pamdp.base.lazy import tf
 from pamdp.base.seeding import Stream
 from pamdp.base.spaces import ActionSpec
+from pamdp.base.task import Task
 from pamdp.learning.cell import learner_of, policy_of
 from pamdp.learning.loop import Decide, LearnerPrograms, Loop, LoopState
 from pamdp.learning.policy import Weights
@@ -135,14 +136,14 @@ class CompiledLoop(Loop):
         return tf.nest.map_structure(np.asarray, episodes)
 
     @classmethod
-    def random_episodes(cls, task: Any) -> Episodes:
-        """20,000 episodes of uniformly random actions and parameters."""
+    def random_episodes(cls, task: Any) -> tuple[Episodes, Task]:
+        """20,000 episodes of uniformly random actions and parameters; the task as it is."""
 
         def play() -> Episodes:
             key = seeding.stream(tf.constant(0), Stream.RANDOM_POLICY)
             return rollout(partial(uniform, task.actions), task, key, 20_000)
 
-        return tf.nest.map_structure(np.asarray, compiled(play)())
+        return tf.nest.map_structure(np.asarray, compiled(play)()), task
 
     def close(self) -> None:
         """There is nothing to free."""

@@ -13,6 +13,8 @@ import numpy as np
 from pamdp.base.calls import Direct, once, pack, packed, packed_like, unpack, unpacked
 from pamdp.base.lazy import tf
 from pamdp.base.spaces import ActionSpec
+from pamdp.base.task import Task
+from pamdp.bridge.parameterised import Recording
 from pamdp.learning.cell import Cell, learner_of, policy_of
 from pamdp.learning.loop import Decide, LearnerPrograms, Loop, LoopState
 from pamdp.learning.policy import Policy, Weights
@@ -182,11 +184,15 @@ class HostLoop(Loop):
         return play(self.copies, self.task.actions, decide, seeds)
 
     @classmethod
-    def random_episodes(cls, task: Any) -> Episodes:
-        """200 episodes of uniformly random actions and parameters."""
+    def random_episodes(cls, task: Any) -> tuple[Episodes, Task]:
+        """200 episodes of uniformly random actions and parameters; the task with what was seen."""
         with closing(task.make()) as environment:
+            recording = Recording(environment.env, environment.observations)
+            environment.env = recording
             decide = random_decisions(task.actions, 0)
-            return play([environment], task.actions, decide, episode_seeds(0, 0, 200))
+            played = play([environment], task.actions, decide, episode_seeds(0, 0, 200))
+        seen = {name: row.tolist() for name, row in recording.seen._asdict().items()}
+        return played, task.with_facts({"seen": seen})
 
 
 def play(

@@ -10,6 +10,7 @@ import numpy as np
 
 from pamdp.base.calls import Programs, once
 from pamdp.base.lazy import tf
+from pamdp.base.task import Task
 from pamdp.learning.cell import Cell, learner_of
 from pamdp.learning.policy import Weights
 from pamdp.learning.rollout import NOTHING, Command, Episodes, Measures
@@ -119,8 +120,12 @@ class Loop(ABC):
 
     @classmethod
     @abstractmethod
-    def random_episodes(cls, task: Any) -> Episodes:
-        """Episodes of uniformly random actions and parameters, as many as are played quickly."""
+    def random_episodes(cls, task: Any) -> tuple[Episodes, Task]:
+        """Episodes of uniformly random actions and parameters, as many as are played quickly.
+
+        Returns:
+          The episodes; the task, with what they showed of it and it needs.
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -17,7 +17,7 @@ from pamdp.learning.loops import loop_of
 from pamdp.learning.rollout import Episodes
 from pamdp.progress import Progress
 from pamdp.records import Run
-from pamdp.stages.results import initial_parameters, read, trained, tuned
+from pamdp.stages.results import cells, initial_parameters, read, trained, tuned
 from pamdp.tracking import collect, open_sink
 
 BySeed = dict[int, Episodes]
@@ -36,7 +36,7 @@ def evaluate_study(checkout: Checkout) -> None:
         open_sink(settings.study.name, checkout.root) as sink,
         Progress("evaluate", len(settings.cells), "cell") as progress,
     ):
-        for cell in settings.cells:
+        for cell in cells(checkout):
             episodes[str(cell.name)] = evaluate_cell(checkout, cell)
             progress.update(1)
             # MLflow, which takes seconds to load, gets ready meanwhile.

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pamdp import export
+from pamdp.base.task import Task, raw
 from pamdp.checkout import Checkout
 from pamdp.engines import Processes, open_engine, workers
 from pamdp.files import write_json
@@ -22,7 +23,7 @@ from pamdp.learning.loops import loop_of
 from pamdp.learning.policy import Weights
 from pamdp.learning.rollout import Episodes
 from pamdp.progress import Progress
-from pamdp.stages.results import initial_parameters, read, trained, tuned
+from pamdp.stages.results import cells, initial_parameters, read, trained, tuned
 from pamdp.tracking import open_sink
 
 NUM_OBSERVATIONS = 1_000
@@ -48,7 +49,7 @@ def export_study(checkout: Checkout) -> None:
     """Exports the best seed of every cell to `models/<cell>/`."""
     settings = checkout.settings
     summary = read(checkout.evaluate / "summary.json")
-    jobs = [_job(checkout, cell, summary[str(cell.name)]) for cell in settings.cells]
+    jobs = [_job(checkout, cell, summary[str(cell.name)]) for cell in cells(checkout)]
     shutil.rmtree(checkout.root / "models", ignore_errors=True)
     # Each in a process of its own, or its bytes would depend on what was saved before it.
     with Processes(workers(), fresh=True) as engine:
@@ -101,7 +102,7 @@ def _observations(job: Job) -> np.ndarray:
         low = np.where(np.isfinite(low), low, observed.mean - spread)
         high = np.where(np.isfinite(high), high, observed.mean + spread)
     draws = np.random.default_rng(0).random((NUM_OBSERVATIONS, len(low)), np.float32)
-    return (low + draws * (high - low)).astype(np.float32)
+    return raw(job.cell.task, (low + draws * (high - low)).astype(np.float32))
 
 
 def _describe(checkout: Checkout, job: Job, gap: float, played: Episodes) -> None:
@@ -132,7 +133,22 @@ def _describe(checkout: Checkout, job: Job, gap: float, played: Episodes) -> Non
         decisions=int(played.lengths.sum()),
         earned=float(played.returns.mean()),
         bounds=bounds,
+        drives=_drives(cell.task),
+        dtype=export.dtype_of(cell.task),
         tensors=tensors,
         values="\n".join(f"- `{path}`: {value}" for path, value in cell.flattened().items()),
     )
     (job.folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def _drives(task: Task) -> str:
+    """A table of what each action of a user's environment drives there; nothing for ours."""
+    rows = [
+        f"| {index} | {action['number']} | {', '.join(f'`{box}`' for box in action['drives'])} |"
+        for index, action in enumerate(task.describe()["actions"])
+        if "drives" in action
+    ]
+    if not rows:
+        return ""
+    head = "| action | its number in the environment | boxes that it drives there |\n|---|---|---|"
+    return "\n\n" + "\n".join([head, *rows])

@@ -7,7 +7,7 @@ from operator import itemgetter
 
 from pamdp.checkout import Checkout
 from pamdp.reporting import write_report
-from pamdp.stages.results import read, trained, tuned
+from pamdp.stages.results import cells, read, trained, tuned
 from pamdp.tracking import collect, open_sink
 from pamdp.watching import film
 
@@ -26,8 +26,8 @@ def film_best(checkout: Checkout) -> None:
     """Writes `metrics/report/<environment>-best.gif`: an episode of its best cell's best seed."""
     summary = read(checkout.evaluate / "summary.json")
     for name in checkout.settings.study.environments:
-        cells = [cell for cell in checkout.settings.cells if cell.name.environment == name]
-        best = max(cells, key=lambda cell: summary[str(cell.name)]["return"]["mean"])
+        rivals = [cell for cell in cells(checkout) if cell.name.environment == name]
+        best = max(rivals, key=lambda cell: summary[str(cell.name)]["return"]["mean"])
         seed = max(summary[str(best.name)]["per_seed"], key=itemgetter("mean"))["seed"]
         cell = tuned(checkout, best)
         path = checkout.report / f"{name}-best.gif"

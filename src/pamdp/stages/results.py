@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 
 from pamdp import checkpoint
 from pamdp.base.component import Component, leaves
+from pamdp.base.environment import Environment
 from pamdp.base.errors import PamdpError
+from pamdp.base.task import Task
 from pamdp.checkout import Checkout
 from pamdp.files import read_json
 from pamdp.learning.cell import Cell, learner_of
@@ -36,6 +38,33 @@ def read(path: Path, reader: Callable[[Path], Read] = read_json) -> Read:
         raise PamdpError(
             f"{path}: expected what `{stage}` writes, found none; `dvc repro` makes it"
         ) from None
+
+
+def task_of(checkout: Checkout, name: str) -> Task:
+    """The environment of this name, with what `setup` has measured and it needs.
+
+    Raises:
+      PamdpError: `setup` has not run.
+    """
+    task = checkout.settings.environments[name].task
+    if isinstance(task, Environment):  # all of these is known
+        return task
+    return task.with_facts(read(checkout.setup / "environments" / f"{name}.json"))
+
+
+def cells(checkout: Checkout) -> list[Cell]:
+    """All cells of the study, with what `setup` has measured of their environments."""
+    tasks = {name: task_of(checkout, name) for name in checkout.settings.study.environments}
+    return [
+        cell.model_copy(update={"task": tasks[cell.name.environment]})
+        for cell in checkout.settings.cells
+    ]
+
+
+def cell_of(checkout: Checkout, name: str) -> Cell:
+    """The cell of this name, likewise."""
+    cell = checkout.settings.cell(name)
+    return cell.model_copy(update={"task": task_of(checkout, cell.name.environment)})
 
 
 def fingerprint(checkout: Checkout, stage: str, cell: Cell, *parts: Component) -> str:

@@ -27,6 +27,7 @@ from pamdp.stages.facts import STAGES, code_of
 
 # What numbers come out of; the others show, store and check.
 RESULT_PACKAGES = ("gymnasium", "numpy", "optuna", "tensorflow")
+REMARKS = 10  # are printed of an environment
 
 
 def run(_: Namespace) -> None:
@@ -94,7 +95,7 @@ def check_versions(lock: Path) -> None:
 def describe(task: Task) -> dict[str, Any]:
     """Makes, checks and describes an environment, and measures what random actions earn."""
     task.check()
-    random = loop_for(task).random_episodes(task)
+    random, task = loop_for(task).random_episodes(task)
     return task.describe() | {
         "random_policy": {
             "episodes": len(random.returns),
@@ -117,9 +118,25 @@ def _environment(checkout: Checkout, name: str, versions: Any) -> tuple[dict[str
         if _measured(checkout).get(name) == mark and path.is_file():
             return read_json(path) | source, mark
         print(f"setup: measuring {name}")
-        return describe(task) | source, mark
+        described = describe(task)
+        for line in _told(described):
+            print(f"setup: {name}: {line}")
+        return described | source, mark
     except (SettingsError, EnvironmentFailure) as error:
         raise SettingsError(f"environments.{name}.task: {error}") from error
+
+
+def _told(described: Mapping[str, Any]) -> Iterator[str]:
+    """What was taken for granted of a user's environment, for its author to look at."""
+    for action in described.get("actions", ()):
+        if "drives" in action:
+            boxes, bounds = " and ".join(action["drives"]), f"{action['low']} to {action['high']}"
+            drives = f"drives {boxes}, {bounds}" if action["low"] else "has no parameters"
+            yield f"action {action['number']} ({action['name']}) {drives}"
+    remarks = described.get("observation", {}).get("remarks", ())
+    yield from remarks[:REMARKS]
+    if more := len(remarks) - REMARKS if len(remarks) > REMARKS else 0:
+        yield f"and {more} more, which its description in metrics/setup/environments has"
 
 
 def _measured(checkout: Checkout) -> Mapping[str, str]:

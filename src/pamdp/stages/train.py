@@ -17,7 +17,7 @@ from pamdp.learning.loops import loop_of
 from pamdp.learning.training import Checkpoint, Point, train
 from pamdp.progress import Progress
 from pamdp.records import Run
-from pamdp.stages.results import child, fingerprint, record, tuned
+from pamdp.stages.results import cell_of, child, fingerprint, record, tuned
 from pamdp.tracking import open_sink
 
 Curves = Mapping[int, Sequence[Point]]  # by seed
@@ -31,7 +31,7 @@ def run(options: Namespace) -> None:
 def train_cell(checkout: Checkout, name: str) -> None:
     """Trains all seeds of a cell and writes `metrics/train/<cell>/`."""
     settings = checkout.settings
-    cell = tuned(checkout, settings.cell(name))
+    cell = tuned(checkout, cell_of(checkout, name))
     training = settings.environments[cell.name.environment].training
     parent = record(
         cell, "train", fingerprint(checkout, "train", cell, training), training=training

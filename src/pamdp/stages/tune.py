@@ -14,7 +14,7 @@ from pamdp.learning.loops import loop_of
 from pamdp.learning.training import Training
 from pamdp.progress import Progress
 from pamdp.records import Run
-from pamdp.stages.results import child, fingerprint, record
+from pamdp.stages.results import cell_of, child, fingerprint, record
 from pamdp.tracking import open_sink
 from pamdp.tuning.study import CellStudy, Trial
 
@@ -29,7 +29,7 @@ def run(options: Namespace) -> None:
 def tune_cell(checkout: Checkout, name: str) -> None:
     """Runs a cell's study and writes `metrics/tune/<cell>/`."""
     settings, tuning = checkout.settings, checkout.settings.tuning
-    cell = settings.cell(name)
+    cell = cell_of(checkout, name)
     training = tuning.training(settings.environments[cell.name.environment].training)
     mark = fingerprint(checkout, "tune", cell, tuning, training)
     parent = record(cell, "tune", mark, tuning=tuning, training=training)

@@ -19,8 +19,7 @@ from pamdp.files import read_json
 from pamdp.learning.cell import Cell
 from pamdp.learning.loops import loop_of
 from pamdp.learning.training import resumed
-from pamdp.settings import Settings
-from pamdp.stages.results import trained, tuned
+from pamdp.stages.results import cell_of, task_of, trained, tuned
 from pamdp.watching import Played, Player, frames, load_player, player_of, shape_of
 
 
@@ -68,7 +67,7 @@ def watch(checkout: Checkout, wanted: Wanted, tell: Callable[[str], object]) -> 
         raise PamdpError(f"episodes: expected at least 1, received {wanted.episodes}")
     show = films.output(wanted.file, f"pamdp: {wanted.source}")
     found = _found(checkout, wanted)
-    task = _task(checkout.settings, wanted.environment or found.environment)
+    task = _task(checkout, wanted.environment or found.environment)
     tell(found.label)
     numbers = count(1)
 
@@ -83,8 +82,11 @@ def watch(checkout: Checkout, wanted: Wanted, tell: Callable[[str], object]) -> 
         tell(f"{wanted.file} ({wanted.file.stat().st_size / 1000:,.0f} kB)")
 
 
-def _task(settings: Settings, name: str) -> Task:
-    if name in settings.environments:
+def _task(checkout: Checkout, name: str) -> Task:
+    settings = checkout.settings
+    if name in settings.study.environments:
+        return task_of(checkout, name)
+    if name in settings.environments:  # `setup` has measured nothing of it
         return settings.environments[name].task
     task = Gymnasium(kind="gymnasium", id=name)
     try:
@@ -106,7 +108,7 @@ def _found(checkout: Checkout, wanted: Wanted) -> Found:
         return Found(load_player(path), f"the model {wanted.source}", environment, 0)
     if path.suffix == ".npz":
         return _checkpoint(checkout, path)
-    cell = tuned(checkout, checkout.settings.cell(wanted.source))
+    cell = tuned(checkout, cell_of(checkout, wanted.source))
     if (checkout.train(cell.name) / "weights.npz").is_file():
         return _trained(checkout, cell, wanted.seed)
     pattern = f"*/seed-{'*' if wanted.seed is None else wanted.seed}.npz"
@@ -144,7 +146,7 @@ def _checkpoint(checkout: Checkout, path: Path) -> Found:
         raise PamdpError(
             f"source: expected a checkpoint .work/train/CELL/MARK/seed-N.npz, received {path}"
         )
-    cell = tuned(checkout, checkout.settings.cell(name))
+    cell = tuned(checkout, cell_of(checkout, name))
     loop = loop_of(cell)
     saved = resumed(checkpoint.restore(path), loop.initial(int(seed)))
     if saved is None:
