@@ -1,4 +1,4 @@
-"""A settings file as plain values: mappings with texts as keys, lists, texts, numbers, booleans, null.
+"""A settings file as plain values: mappings, lists, texts, numbers, booleans and null.
 
 YAML has more than that. It is looked at before any value is made of it, as what it describes may be
 endless (an alias within what it stands for) or far longer than the file (aliases of aliases).
@@ -79,8 +79,8 @@ def _check(root: Any) -> None:
         left -= 1
         if left < 0:
             raise _NotPlain(
-                f"expected at most {NUM_VALUES:,} values, received more{_where(node)}; an alias (*) "
-                "counts as all that it stands for"
+                f"expected at most {NUM_VALUES:,} values, received more{_where(node)}; an alias (*)"
+                " counts as all that it stands for"
             )
         if depth > DEPTH:
             raise _NotPlain(

@@ -124,8 +124,8 @@ class Settings(Component):
         for path, (steps, told) in lengths.items():
             if steps <= learner.learning_starts:
                 raise ValueError(
-                    f"{path}: expected runs of more than {learner.learning_starts} steps in {name}, "
-                    f"after which learning starts (learner.learning_starts), received {told}"
+                    f"{path}: expected runs of more than {learner.learning_starts} steps in {name},"
+                    f" after which learning starts (learner.learning_starts), received {told}"
                 )
 
     def _check_space(self) -> None:

@@ -35,7 +35,7 @@ SIZE = (
 
 def _not_too_small(value: float) -> float:
     if 0 < abs(value) < SMALLEST:
-        raise PydanticCustomError("float_size", SIZE)
+        raise PydanticCustomError("float_size", "{expected}", {"expected": SIZE})
     return value
 
 
