@@ -11,7 +11,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from pamdp.base.component import LARGEST, SIZE
 from pamdp.base.errors import nearest
+
+MOST_LINES = 15  # of mistakes: one in what many environments share is one in each of them
 
 _MAPPING = "keys with values"
 _EXPECTED = {  # by pydantic's type of error
@@ -20,6 +23,9 @@ _EXPECTED = {  # by pydantic's type of error
     "model_attributes_type": _MAPPING,
     "tuple_type": "a list",
     "too_short": "a list of at least {min_length}",
+    "too_long": "a list of at most {max_length}",
+    "string_too_short": "a text",
+    "string_too_long": "a text of at most {max_length} characters",
     "string_pattern_mismatch": "a name of lower-case letters, digits and _, a letter first",
     "literal_error": "{expected}",
     "union_tag_invalid": "one of {expected_tags}",
@@ -28,21 +34,26 @@ _MISSING = ("missing", "union_tag_not_found")
 
 
 def explained(error: ValidationError, values: Any) -> list[str]:
-    """One line for each mistake.
+    """One line for each mistake, at most `MOST_LINES` and the number of the others.
 
     Args:
       error: what validation raised.
       values: what was validated, as it was read from the file.
     """
-    return [_line(detail, values) for detail in error.errors()]
+    lines = [_line(detail, values) for detail in error.errors()]
+    others = len(lines) - MOST_LINES
+    return [*lines[:MOST_LINES], *([f"and {others} more"] if others > 0 else [])]
 
 
 def expected(detail: Mapping[str, Any]) -> str:
     """What one of the errors in a `ValidationError` says was expected."""
+    context = detail.get("ctx", {})
+    if LARGEST in (context.get("le"), -context.get("ge", 0)):
+        return SIZE
     pattern = _EXPECTED.get(detail["type"])
     if pattern is None:
         return detail["msg"].removeprefix("Input should be ")
-    return pattern.format(**detail.get("ctx", {}))
+    return pattern.format(**context)
 
 
 def distinct_and_known(path: str, received: tuple, known: list) -> None:

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from pamdp.algorithms import ALGORITHMS, AnyAlgorithm
-from pamdp.base.component import Component, Finite, ListOf, floats
+from pamdp.base.component import Component, Finite, ListOf, floats, leaves
 from pamdp.base.environment import Environment
 from pamdp.base.errors import SettingsError, nearest
 from pamdp.evaluation import Evaluation
 from pamdp.explain import distinct_and_known, expected, explained
 from pamdp.learning.cell import Cell, CellName, Problem
 from pamdp.learning.training import Training
+from pamdp.reading import read
 from pamdp.strategies import STRATEGIES, AnyStrategy
-from pamdp.tuning.settings import Dimension, Seed, Tuning
+from pamdp.tuning.settings import Dimension, Seeds, Tuning
 
-# Names become parts of shell commands, file names and keys.
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+# Names become parts of shell commands, file names and keys; three make the name of a cell, and file
+# systems allow 255 characters.
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 Names = Annotated[ListOf[Name], Field(min_length=1)]
 
 
@@ -42,7 +42,7 @@ class Study(Component):
     environments: Names
     algorithms: Names
     strategies: Names
-    seeds: Annotated[ListOf[Seed], Field(min_length=1)]
+    seeds: Seeds
 
 
 class Benchmark(Problem):
@@ -65,6 +65,16 @@ class Benchmark(Problem):
         if self.initial_parameters is not None and isinstance(self.task, Environment):
             num_features = len(self.task.observation_low)
             self.initial_parameters.check(self.task.actions.num_parameters, num_features)
+        learner = self.learner
+        sizes = {"learner.batch_size": learner.batch_size}
+        if learner.n_step is not None:
+            sizes["learner.n_step.steps"] = learner.n_step.steps
+        for path, size in sizes.items():
+            if size > learner.replay_size:
+                raise ValueError(
+                    f"{path}: expected at most what the memory keeps, {learner.replay_size} "
+                    f"transitions (learner.replay_size), received {size}"
+                )
         return self
 
 
@@ -105,21 +115,28 @@ class Settings(Component):
     def _check_lengths(self, name: str) -> None:
         """Runs too short to learn anything would look like any others."""
         training, learner = self.environments[name].training, self.environments[name].learner
-        lengths = {f"environments.{name}.training.steps": training.steps}
+        path, steps = f"environments.{name}.training.steps", training.steps
+        lengths = {path: (steps, str(steps))}
         if self.tuning.trials:
-            lengths["tuning.share"] = self.tuning.training(training).steps
-        for path, steps in lengths.items():
-            if steps < learner.learning_starts:
+            trial = self.tuning.training(training).steps
+            told = f"{self.tuning.share:g} of the {steps} steps of {path}, {trial}"
+            lengths["tuning.share"] = (trial, told)
+        for path, (steps, told) in lengths.items():
+            if steps <= learner.learning_starts:
                 raise ValueError(
-                    f"{path}: expected runs of at least {learner.learning_starts} steps in {name}, "
-                    f"with which learning starts (learner.learning_starts), received {steps}"
+                    f"{path}: expected runs of more than {learner.learning_starts} steps in {name},"
+                    f" after which learning starts (learner.learning_starts), received {told}"
                 )
 
     def _check_space(self) -> None:
         # Known is what the settings define, and not only what the study runs, so that a smaller
         # study needs no smaller space.
-        defined = self._cells(self.environments, self.algorithms, self.gradients)
-        known = {path for cell in defined for path in floats(cell)}
+        problems = self.environments.values()
+        parts = [(field, getattr(p, field)) for p in problems for field in Problem.model_fields]
+        parts += [("algorithm", member) for member in self.algorithms.values()]
+        parts += [("strategy", member) for member in self.gradients.values()]
+        found = (leaf for field, part in parts for leaf in leaves(part, field))
+        known = {path for path, value in found if isinstance(value, float)}
         paths = [dimension.path for dimension in self.tuning.space]
         for index, (path, dimension) in enumerate(zip(paths, self.tuning.space, strict=True)):
             where = f"tuning.space.{index}"
@@ -138,20 +155,15 @@ class Settings(Component):
     def cells(self) -> tuple[Cell, ...]:
         """All cells of the study."""
         study = self.study
-        return self._cells(study.environments, study.algorithms, study.strategies)
-
-    def _cells(
-        self, environments: Iterable[str], algorithms: Iterable[str], strategies: Iterable[str]
-    ) -> tuple[Cell, ...]:
-        names = [CellName(*each) for each in product(environments, algorithms, strategies)]
+        combined = product(study.environments, study.algorithms, study.strategies)
         return tuple(
             Cell.of(
-                name,
-                self.environments[name.environment],
-                self.algorithms[name.algorithm],
-                self.gradients[name.strategy],
+                CellName(environment, algorithm, strategy),
+                self.environments[environment],
+                self.algorithms[algorithm],
+                self.gradients[strategy],
             )
-            for name in names
+            for environment, algorithm, strategy in combined
         )
 
     def cell(self, name: str) -> Cell:
@@ -181,29 +193,12 @@ def load(path: Path = Path("params.yaml")) -> Settings:
       SettingsError: one message that lists every wrong key: its path, the value received, what
         was expected, and the nearest known name of an unknown one.
     """
-    try:
-        values = YAML(typ="safe").load(path)
-    except FileNotFoundError:
-        raise SettingsError(
-            f"{path}: expected a settings file in {Path.cwd()}, received none; `pamdp init` starts "
-            "a study in a folder"
-        ) from None
-    except OSError as error:
-        raise SettingsError(
-            f"{path}: expected a settings file, received {error.strerror}"
-        ) from None
-    except YAMLError as error:
-        raise SettingsError(f"{path}: expected valid YAML 1.2, received: {_first(error)}") from None
+    values = read(path)
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
         lines = [f"  {line}" for line in explained(error, values)]
         raise SettingsError("\n".join([f"{path} is wrong:", *lines])) from None
-
-
-def _first(error: YAMLError) -> str:
-    """What is wrong, without the library's advice on how to allow it."""
-    return str(error).split("\n\n")[0]
 
 
 def _check_range(cell: Cell, dimension: Dimension, where: str, used: bool) -> None:

@@ -141,6 +141,29 @@ MISTAKES: list[tuple[str, str, Any, str]] = [
     ("tuning.trials", "tuning.trials", -1, "greater than or equal to 0, received -1"),
     ("study.seeds.1", "study.seeds", [1, -1], "greater than or equal to 0, received -1"),
     ("study.seeds.0", "study.seeds", [2**31], "less than or equal to 2147483647"),
+    # What it becomes: int32, float32, a part of a file's name.
+    (f"{LEARNER}.batch_size", f"{LEARNER}.batch_size", 2**31, "than or equal to 2147483647"),
+    (f"{PLATFORM}.training.steps", f"{PLATFORM}.training.steps", 10**30, "equal to 2147483647"),
+    (f"{LEARNER}.q.hidden.0", f"{LEARNER}.q.hidden", [2**63], "equal to 2147483647"),
+    (f"{AHEAD}.steps", AHEAD, N_STEP | {"steps": 2**31}, "equal to 2147483647"),
+    ("tuning.trials", "tuning.trials", 2**31, "equal to 2147483647"),
+    (f"{LEARNER}.reward_scale", f"{LEARNER}.reward_scale", 1e300, r"size 1e-12 to 1e\+12 \(or 0\)"),
+    (f"{LEARNER}.q.learning_rate", f"{LEARNER}.q.learning_rate", 1e-300, "size 1e-12 to"),
+    (f"{LEARNER}.q.tau", f"{LEARNER}.q.tau", 1e-300, "size 1e-12 to 1e"),
+    (f"{PLATFORM}.return_threshold", f"{PLATFORM}.return_threshold", -1e13, "size 1e-12 to 1e"),
+    (f"{PLATFORM}.task.noise", f"{PLATFORM}.task.noise", 10**400, r"a valid number, .*000\.\.\.$"),
+    ("study.name", "study.name", "n" * 65, "a text of at most 64 characters"),
+    ("study.seeds", "study.seeds", list(range(1001)), "a list of at most 1000"),
+    (f"{LEARNER}.q.hidden", f"{LEARNER}.q.hidden", [1] * 33, "a list of at most 32"),
+    (CHAIN, CHAIN, [{"kind": "plain"}] * 17, "a list of at most 16"),
+    # What no memory holds.
+    (
+        f"{LEARNER}.batch_size",
+        f"{LEARNER}.batch_size",
+        10001,
+        r"10000 .*learner.replay_size.*10001",
+    ),
+    (f"{AHEAD}.steps", AHEAD, N_STEP | {"steps": 10001}, "keeps, 10000 transitions .* 10001"),
     # Names.
     ("study.name", "study.name", "a b; rm", "lower-case letters.*received 'a b; rm'"),
     ("study.strategies.1", "study.strategies", ["plain", "plain"], "once, received 'plain' again"),
@@ -218,6 +241,15 @@ def test_every_mistake_is_listed(tmp_path) -> None:
     ]
 
 
+def test_a_mistake_that_many_environments_share_fills_no_more_than_a_screen(tmp_path) -> None:
+    values = params()
+    for environment in values["environments"].values():
+        environment["learner"] |= {"gamma": 2.0, "batch_size": 0}
+    lines = message(values, tmp_path).split("\n")
+    assert len(lines) == 17
+    assert lines[-1] == f"  and {2 * len(values['environments']) - 15} more"
+
+
 @pytest.mark.parametrize("name", ["Plat form", "platform-two", "1st", "$(rm)", "a/b", "Über", ""])
 def test_names_that_the_shell_or_the_file_system_could_mind(tmp_path, name) -> None:
     values = params()
@@ -248,7 +280,10 @@ TEXT = PARAMS.read_text()
         ("a: [1\nb: 2", "expected valid YAML 1.2, received: .*flow sequence(.|\n)*line 1"),
         ("a:\n\tb: 1", "expected valid YAML 1.2, received: (.|\n)*line 2"),
         (TEXT + "\n---\na: 1\n", "expected valid YAML 1.2, received: expected a single document"),
-        (TEXT.replace("noise: 1.0", "noise: !!python/name:os.system 1"), "could not determine"),
+        (
+            TEXT.replace("noise: 1.0", "noise: !!python/name:os.system 1"),
+            "received !!python/name:os.system in line 14",
+        ),
         (
             TEXT.replace("  name: platform", "  name: platform\n  name: other"),
             'found duplicate key "name"',

@@ -53,7 +53,7 @@ def root(tmp_path, monkeypatch):
     (tmp_path / "dvc.py").write_text(DVC)
     (tmp_path / "dvc.lock").write_text("schema: '2.0'\nstages:\n")
     monkeypatch.setattr(study, "DVC", (sys.executable, str(tmp_path / "dvc.py")))
-    monkeypatch.setattr(study, "CELL_MEMORY", 1.0)
+    monkeypatch.setattr(study, "_cell_memory", lambda *_: 1.0)
     monkeypatch.setattr(study, "_cores", lambda: range(2))
     monkeypatch.setenv("PAMDP_TRACKING", "off")
     monkeypatch.setenv("PAMDP_WORKERS", "2")
@@ -144,7 +144,7 @@ def test_cores_and_workers_are_shared(root, monkeypatch, workers, cores, memory,
     monkeypatch.setenv("PAMDP_WORKERS", workers)
     monkeypatch.setattr(study, "_cores", lambda: range(cores))
     monkeypatch.setattr(study, "_keep_to", lambda cores: None)
-    available = SimpleNamespace(available=memory)
+    available = SimpleNamespace(available=memory, total=1e12)
     monkeypatch.setattr(study.psutil, "virtual_memory", lambda: available)
     run_cells(root)
     assert sorted(call["workers"] for call in worked(root)) == expected

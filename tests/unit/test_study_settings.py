@@ -111,13 +111,14 @@ def test_a_trial_is_a_share_of_the_training_of_its_environment(share, steps) -> 
 def test_runs_too_short_to_learn_are_refused() -> None:
     training, start = (
         "environments__platform__training__steps",
-        "expected runs of at least 500 steps",
+        "expected runs of more than 500 steps",
     )
-    with pytest.raises(ValueError, match=rf"platform\.training\.steps: {start}.*received 499"):
-        settings(**{training: 499}, tuning__trials=0)
-    settings(**{training: 500}, tuning__trials=0)
-    with pytest.raises(ValueError, match=rf"tuning\.share: {start} in platform.*received 400"):
-        settings(tuning__share=0.01)
+    with pytest.raises(ValueError, match=rf"platform\.training\.steps: {start}.*received 500 "):
+        settings(**{training: 500}, tuning__trials=0)
+    settings(**{training: 501}, tuning__trials=0)
+    told = r"received 0\.0125 of the 40000 steps of environments\.platform\.training\.steps, 500 "
+    with pytest.raises(ValueError, match=rf"tuning\.share: {start} in platform.*{told}"):
+        settings(tuning__share=0.0125)
 
 
 def test_n_step_targets_are_floats_and_structure() -> None:

@@ -33,6 +33,11 @@ class MultiPass(QFunction):
     only column k is wanted. So the shared part is computed once and no [K B, S + P] batch exists.
     """
 
+    @property
+    def passes(self) -> int:
+        """K."""
+        return self.spec.num_actions
+
     def values(self, weights: tuple, s: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         """[B, K], the diagonal of the K passes."""
         (kernel, bias), *middle, (last_kernel, last_bias) = weights

@@ -37,6 +37,11 @@ class Separate(QFunction):
     of the parameters are [P, H], each row its owner's.
     """
 
+    @property
+    def networks(self) -> int:
+        """K."""
+        return self.spec.num_actions
+
     def initial(self, key: tf.Tensor, features: int) -> tuple:
         """Initial weights, each network's as if it were alone."""
         network, num_actions = self.network, self.spec.num_actions

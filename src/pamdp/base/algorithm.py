@@ -49,6 +49,16 @@ class QFunction(ABC):
         inputs = features + self.spec.num_parameters
         return self.network.initial(key, inputs, self.spec.num_actions)
 
+    @property
+    def networks(self) -> int:
+        """How many networks there are. Estimates of memory and time go by it, no result."""
+        return 1
+
+    @property
+    def passes(self) -> int:
+        """How often hidden layers are computed for all action values; for estimates, too."""
+        return self.networks
+
     @abstractmethod
     def values(self, weights: tuple, s: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         """All action values.

@@ -10,14 +10,43 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, TypeVar, Union
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
+# What floats of settings may be: they become float32 and are multiplied with each other, which has
+# to stay within 1e-38 and 1e38. Integers become int32.
+SMALLEST, LARGEST = 1e-12, 1e12
+LARGEST_INTEGER = 2**31 - 1
+
+
+SIZE = (
+    f"a number of size {SMALLEST:g} to {LARGEST:g} (or 0), so that float32 can hold products of it"
+)
+
+
+def _not_too_small(value: float) -> float:
+    if 0 < abs(value) < SMALLEST:
+        raise PydanticCustomError("float_size", "{expected}", {"expected": SIZE})
+    return value
+
+
+_Sized = AfterValidator(_not_too_small)
+Positive = Annotated[float, Field(gt=0, le=LARGEST, allow_inf_nan=False), _Sized]
+NonNegative = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False), _Sized]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), _Sized]
+Finite = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False), _Sized]
+Index = Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]
+Count = Annotated[Index, Field(ge=1)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 Item = TypeVar("Item")
 # YAML has lists only; settings are frozen and therefore hold tuples.

@@ -24,7 +24,7 @@ class Network(Component):
       tau: share by which the target network moves towards this one at each update.
     """
 
-    hidden: Annotated[ListOf[Count], Field(min_length=1)]
+    hidden: Annotated[ListOf[Count], Field(min_length=1, max_length=32)]
     activation: Literal["relu", "leaky_relu", "tanh", "elu", "gelu"] = "relu"
     output_std: NonNegative | None
     learning_rate: Positive

@@ -47,7 +47,7 @@ class NStep(Component):
       beta: the share of the n-step return; 1 is plain n-step learning.
     """
 
-    steps: Annotated[int, Field(ge=2)]
+    steps: Annotated[Count, Field(ge=2)]
     beta: Share
 
 

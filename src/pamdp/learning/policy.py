@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from pamdp.base.algorithm import QFunction
-from pamdp.base.component import Component, Finite, ListOf
+from pamdp.base.component import Component, Finite, Index, ListOf
 from pamdp.base.lazy import tf
 from pamdp.base.networks import Network
 from pamdp.base.spaces import ActionSpec
@@ -21,8 +21,8 @@ from pamdp.learning.scaling import MaybeObserved, Scaling
 class Weight(Component):
     """One entry of the fixed linear layer: parameter index, feature index, value."""
 
-    parameter: Annotated[int, Field(ge=0)]
-    feature: Annotated[int, Field(ge=0)]
+    parameter: Index
+    feature: Index
     value: Finite
 
 
@@ -34,8 +34,8 @@ class InitialParameters(Component):
       weights: what the scaled features add, environment units.
     """
 
-    bias: ListOf[Finite]
-    weights: ListOf[Weight] = ()
+    bias: Annotated[ListOf[Finite], Field(max_length=10_000)]
+    weights: Annotated[ListOf[Weight], Field(max_length=10_000)] = ()
 
     def check(self, num_parameters: int, num_features: int) -> None:
         """Raises ValueError if these are not for P parameters and S features."""

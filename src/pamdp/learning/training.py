@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pamdp.base.component import Component, Count
+from pamdp.base.component import Component, Count, floats
 from pamdp.base.errors import TrainingError
 from pamdp.base.lazy import tf
 from pamdp.learning.cell import Cell
@@ -19,6 +19,10 @@ from pamdp.learning.policy import Weights
 from pamdp.learning.rollout import Episodes
 from pamdp.learning.state import LearnerState, Statistics
 
+LARGE = 1e4  # of a float of a cell, where nothing else is said
+_USUAL = {"learner.reward_scale": 10.0, "learner.gradient_clip": np.inf}
+for _network in ("q", "parameters"):
+    _USUAL |= {f"learner.{_network}.output_std": 10.0, f"learner.{_network}.learning_rate": 0.1}
 CHECKPOINT_SECONDS = 10.0  # when to give one, never what: results do not depend on it
 
 
@@ -158,5 +162,17 @@ def _check_finite(cell: Cell, seed: int, point: Point) -> None:
         if not np.isfinite(value):
             raise TrainingError(
                 f"{cell.name}, seed {seed}, step {point.step}: expected a finite {name}, received "
-                f"{value}; learning diverged. Try smaller learning rates or a gradient_clip"
+                f"{value}; learning diverged. Try {_advice(cell)}"
             )
+
+
+def _advice(cell: Cell) -> str:
+    """What to make smaller: what is unusually large comes before the usual reason."""
+    large = [
+        f"{path} ({value:g})"
+        for path, value in floats(cell).items()
+        if abs(value) > _USUAL.get(path, LARGE) and not path.startswith("learner.epsilon.")
+    ]
+    smaller = f"a smaller {' and '.join(large)}, which is large, or " if large else ""
+    clip = "a gradient_clip" if cell.learner.gradient_clip is None else "a smaller gradient_clip"
+    return f"{smaller}smaller learning rates or {clip}"

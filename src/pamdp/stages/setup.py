@@ -21,6 +21,7 @@ from pamdp.base.errors import EnvironmentFailure, PamdpError, SettingsError
 from pamdp.base.task import Task
 from pamdp.checkout import Checkout
 from pamdp.files import forget_scratch, read_json, write_json
+from pamdp.foresight import foretold
 from pamdp.learning.loops import loop_for
 from pamdp.provenance import digest
 from pamdp.stages.facts import STAGES, code_of
@@ -64,6 +65,9 @@ def set_up(checkout: Checkout) -> None:
     marks = {}
     for name in study.environments:
         facts[f"environments/{name}"], marks[name] = _environment(checkout, name, versions)
+    environments = {name: facts[f"environments/{name}"] for name in study.environments}
+    for line in foretold(checkout.settings, environments):
+        print(f"setup: {line}")
     # The marks come last: written first, they would vouch for what an interruption left undone.
     _write(checkout.setup, facts | {"measured": marks})
 

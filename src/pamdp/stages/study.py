@@ -27,13 +27,15 @@ from pamdp import lifetime
 from pamdp.base.errors import PamdpError
 from pamdp.checkout import Checkout
 from pamdp.engines import workers
+from pamdp.estimate import Estimate
+from pamdp.files import read_json
+from pamdp.foresight import memory_limit
 from pamdp.progress import Progress
 from pamdp.stages import lockfile
 from pamdp.tracking import open_sink, showing
 
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
 STAGES = ("tune", "train")  # of a cell, in dvc.yaml
-CELL_MEMORY = 1.5e9  # bytes; five seeds on Platform take 1.2e9
 
 
 class Share(NamedTuple):
@@ -87,8 +89,9 @@ def _run_lanes(checkout: Checkout, names: Sequence[str]) -> None:
 
     root = checkout.root
     create_database(root)
-    memory = psutil.virtual_memory().available // CELL_MEMORY
-    lanes = int(max(1, min(workers(), len(_cores()), len(names), memory)))
+    available = min(psutil.virtual_memory().available, memory_limit())
+    memory = int(available // _cell_memory(checkout, names))
+    lanes = max(1, min(workers(), len(_cores()), len(names), memory))
     failed: list[str] = []
     tqdm.write(f"study: {len(names)} to do, {lanes} at a time", file=sys.stderr)
     with (
@@ -119,6 +122,15 @@ def _run_lanes(checkout: Checkout, names: Sequence[str]) -> None:
             "If it was killed, memory may be too small for several cells: PAMDP_WORKERS=1 runs one "
             "at a time. The next run goes on from the last checkpoint"
         )
+
+
+def _cell_memory(checkout: Checkout, names: Sequence[str]) -> float:
+    """Bytes that the largest of some cells takes with one worker."""
+    needed = []
+    for cell in map(checkout.settings.cell, names):
+        facts = read_json(checkout.setup / "environments" / f"{cell.name.environment}.json")
+        needed.append(Estimate(checkout.settings, cell, facts).memory(1))
+    return max(needed)
 
 
 def side_by_side(

@@ -20,7 +20,7 @@ class Chain(Strategy):
     reference: ClassVar[str] = "of this project"
 
     kind: Literal["chain"] = "chain"
-    members: Annotated[ListOf[Member], Field(min_length=2)]  # pyright: ignore[reportInvalidTypeForm]
+    members: Annotated[ListOf[Member], Field(min_length=2, max_length=16)]  # pyright: ignore[reportInvalidTypeForm]
 
     @model_validator(mode="after")
     def _one_forward_bound(self) -> Chain:

@@ -6,16 +6,16 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from pamdp.base.component import Component, Count, Finite, ListOf
+from pamdp.base.component import Component, Count, Finite, Index, ListOf, Text
 from pamdp.learning.training import Training
 
-Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Seeds = Annotated[ListOf[Index], Field(min_length=1, max_length=1000)]
 
 
 class Dimension(Component):
     """A float of a cell to tune, by its path there, such as `learner.q.learning_rate`."""
 
-    path: str
+    path: Text
     low: Finite
     high: Finite
     log: bool = False
@@ -42,10 +42,10 @@ class Tuning(Component):
       space: what is tuned; a cell without such a path leaves it out.
     """
 
-    trials: Annotated[int, Field(ge=0)]
+    trials: Index
     share: Annotated[float, Field(gt=0, le=1)]
-    seeds: Annotated[ListOf[Seed], Field(min_length=1)]
-    sampler_seed: Seed
+    seeds: Seeds
+    sampler_seed: Index
     lag: Count
     space: ListOf[Dimension]
 

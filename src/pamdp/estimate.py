@@ -1,0 +1,190 @@
+"""What a cell will take of memory and time.
+
+The constants were measured on one core of a machine with two (AMD EPYC); what they give lies within
+a factor of two of what was measured for cells of 3 to 1,024 actions. Results do not depend on them.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+from pamdp.base.algorithm import QFunction
+from pamdp.base.spaces import Action, ActionSpec
+from pamdp.learning.cell import Cell
+from pamdp.learning.loops import loop_for
+from pamdp.settings import Settings
+
+# Bytes.
+FLOAT = 4
+PROCESS = 1.0e9  # with TensorFlow and the programs of a cell
+COPIES = 2  # of a seed's state besides the one kept: what a call of the loop gives, a checkpoint
+COPIES_OF_HIDDEN = 6  # of the hidden units' values, in an update
+
+# Seconds.
+FLOP = 1 / 60e9  # in matrix products
+VALUE, UNCACHED = 0.3e-9, 2e-9  # of a hidden unit; more of each beyond what caches hold
+CACHED = 500_000
+STEP = 30e-6  # of an environment and of what else a step does
+HOST_STEP = 0.7e-3  # more, where the environment is stepped from Python
+CELL = 20.0  # importing, tracing, compiling
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a cell takes.
+
+    Attributes:
+      settings: of the study.
+      cell: of it.
+      facts: what `setup` found out about the environment.
+    """
+
+    settings: Settings
+    cell: Cell
+    facts: Mapping[str, Any]
+
+    @cached_property
+    def features(self) -> int:
+        """S."""
+        return math.prod(self.facts["observation"]["shape"])
+
+    @cached_property
+    def q_function(self) -> QFunction:
+        """The Q-function, which knows how many networks and passes there are."""
+        actions = self.facts["actions"]
+        spec = ActionSpec(
+            tuple(Action(a["name"], tuple(a["low"]), tuple(a["high"])) for a in actions)
+        )
+        return self.cell.algorithm.q_function(self.cell.learner.q, spec)
+
+    @property
+    def seconds(self) -> float:
+        """Of one core, for tuning, training and evaluation."""
+        full = self.settings.environments[self.cell.name.environment].training
+        tuning = self.settings.tuning
+        runs = [
+            (full, len(self.settings.study.seeds)),
+            (tuning.training(full), tuning.trials * len(tuning.seeds)),
+        ]
+        episodes = self.settings.evaluation.episodes * len(self.settings.study.seeds)
+        for training, number in runs:
+            points = math.ceil(training.steps / training.report_every)
+            episodes += number * points * training.evaluation_episodes
+        steps = sum(training.steps * number for training, number in runs)
+        return CELL + steps * (self._update + self._step) + episodes * self._length * self._act
+
+    def memory(self, num_workers: int) -> float:
+        """Bytes at most, with so many seeds at work at a time."""
+        return sum(self.parts(num_workers).values())
+
+    def parts(self, num_workers: int) -> dict[str, float]:
+        """The same by the setting that it grows with; "" is what does not."""
+        seeds, tuning = len(self.settings.study.seeds), self.settings.tuning
+        tasks = max(seeds, min(tuning.lag, tuning.trials))
+        working = min(num_workers, tasks)
+        processes = self._engine == "processes"
+        # Threads take turns at the tasks, so that all of them are under way.
+        states = working * COPIES + (working if processes else tasks)
+        learner = self.cell.learner
+        row = 2 * self.features + self.q_function.spec.num_parameters + 4
+        hidden = learner.batch_size * self._hidden * COPIES_OF_HIDDEN
+        training = self.settings.environments[self.cell.name.environment].training
+        episodes = max(training.evaluation_episodes, self.settings.evaluation.episodes)
+        return {
+            "": PROCESS * (working + 1 if processes else 1),
+            "learner.replay_size": states * FLOAT * row * learner.replay_size,
+            # Online and target weights, and two moments of each gradient.
+            "the networks' hidden": states * FLOAT * 4 * self._weights,
+            "learner.batch_size": working * FLOAT * hidden,
+            "learner.n_step.steps": working * FLOAT * 16 * learner.batch_size * self._steps_ahead,
+            "the number of episodes in evaluations": working * FLOAT * episodes * self._playing,
+        }
+
+    @property
+    def alone(self) -> Estimate:
+        """That of the same cell with one seed and one trial at a time."""
+        study = self.settings.study.model_copy(update={"seeds": (1,)})
+        tuning = self.settings.tuning.model_copy(update={"lag": 1})
+        settings = self.settings.model_copy(update={"study": study, "tuning": tuning})
+        return Estimate(settings, self.cell, self.facts)
+
+    @property
+    def _engine(self) -> str:
+        return os.environ.get("PAMDP_ENGINE") or loop_for(self.cell.task).engine
+
+    @property
+    def _hosted(self) -> bool:
+        return loop_for(self.cell.task).engine == "processes"
+
+    @property
+    def _playing(self) -> int:
+        """Numbers that an episode of an evaluation takes."""
+        if self._hosted:  # all steps are kept
+            return self.q_function.spec.num_parameters * self.facts["max_episode_steps"]
+        return 2 * self._hidden + 4 * self.features
+
+    @property
+    def _steps_ahead(self) -> int:
+        n_step = self.cell.learner.n_step
+        return 0 if n_step is None else n_step.steps
+
+    @property
+    def _hidden(self) -> int:
+        """Values of hidden units for one row of a batch, in an update."""
+        times = self.q_function.passes + self.q_function.networks
+        q, x = self.cell.learner.q.hidden, self.cell.learner.parameters.hidden
+        return sum(x) + times * sum(q)
+
+    @property
+    def _sizes(self) -> tuple[int, int, int, int]:
+        """Products of the parameter network; of the Q-function outside and within hidden layers."""
+        q, x = self.cell.learner.q.hidden, self.cell.learner.parameters.hidden
+        spec, networks = self.q_function.spec, self.q_function.networks
+        of_x = sum(a * b for a, b in pairwise([self.features, *x, spec.num_parameters]))
+        first = (networks * self.features + spec.num_parameters) * q[0]
+        return of_x, first, sum(a * b for a, b in pairwise(q)), spec.num_actions * q[-1]
+
+    @property
+    def _weights(self) -> int:
+        of_x, first, middle, last = self._sizes
+        return of_x + first + self.q_function.networks * middle + last
+
+    @property
+    def _update(self) -> float:
+        """Seconds of an update."""
+        of_x, first, middle, last = self._sizes
+        values = first + self.q_function.passes * middle + last
+        taken = first + self.q_function.networks * middle + last
+        # Forward in the targets and in both gradients; backward once for inputs, twice for weights.
+        products = 4 * of_x + 3 * values + 3 * taken
+        batch = self.cell.learner.batch_size
+        hidden = batch * self._hidden
+        flops = 2 * batch * products
+        return flops * FLOP + hidden * VALUE + max(0, hidden - CACHED) * UNCACHED
+
+    @property
+    def _step(self) -> float:
+        return STEP + self._act + self._hosted * HOST_STEP
+
+    @property
+    def _act(self) -> float:
+        """Seconds of a greedy step."""
+        of_x, first, middle, last = self._sizes
+        products = of_x + first + self.q_function.passes * middle + last
+        return STEP + self._hosted * HOST_STEP / 4 + 2 * products * FLOP + self._hidden * VALUE
+
+    @property
+    def _length(self) -> float:
+        """Of an episode; a policy that learns may make it last as long as it can."""
+        return math.sqrt(self.facts["max_episode_steps"] * random_length(self.facts))
+
+
+def random_length(facts: Mapping[str, Any]) -> float:
+    """Of an episode of random actions, in steps."""
+    return max(1.0, facts["random_policy"]["length_mean"])

@@ -1,0 +1,127 @@
+"""What a whole study takes of this machine, and what of its settings can hardly be meant.
+
+It is said before anything runs, and is part of no result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from pamdp.base.errors import SettingsError
+from pamdp.engines import workers
+from pamdp.estimate import Estimate, random_length
+from pamdp.settings import Settings
+
+STUDY = 60.0  # seconds of the stages that are one for all cells
+HALF = 0.5  # of a run, or of a schedule
+
+
+def memory_limit() -> float:
+    """Bytes that this process may use: those of the machine, or of its control group if fewer."""
+    limits = [psutil.virtual_memory().total]
+    for path in _control_groups():
+        text = path.read_text().strip() if path.is_file() else ""
+        if text.isdecimal():  # "max" is none
+            limits.append(int(text))
+    return min(limits)
+
+
+def foretold(settings: Settings, facts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Lines that say what is odd about a study's environments, and what it takes in all.
+
+    Args:
+      settings: of the study.
+      facts: what `setup` found out about each of its environments, by name.
+
+    Raises:
+      SettingsError: memory is too small for a cell, even with one worker.
+    """
+    estimates = [Estimate(settings, cell, facts[cell.name.environment]) for cell in settings.cells]
+    limit = memory_limit()
+    for estimate in estimates:
+        _check(estimate, limit)
+    for name in settings.study.environments:
+        yield from (
+            f"environments.{name}: {remark}" for remark in _remarks(settings, name, facts[name])
+        )
+    # Fewer cells are run side by side where memory is too small.
+    lanes = min(workers(), len(estimates))
+    together = lanes * max(estimate.memory(workers() // lanes) for estimate in estimates)
+    seconds = STUDY + sum(estimate.seconds for estimate in estimates) / workers()
+    yield (
+        f"the whole study takes about {_duration(seconds)} with {workers()} at work, and about "
+        f"{_size(min(together, limit))} of memory at most"
+    )
+
+
+def _remarks(settings: Settings, name: str, facts: Mapping[str, Any]) -> Iterator[str]:
+    """What of an environment's settings is allowed, and hardly meant."""
+    benchmark = settings.environments[name]
+    learner, steps = benchmark.learner, benchmark.training.steps
+    start, size = learner.learning_starts, learner.replay_size
+    runs = {f"the {steps:,} steps of training": steps}
+    if settings.tuning.trials:
+        trial = settings.tuning.training(benchmark.training).steps
+        runs[f"the {trial:,} steps of a trial"] = trial
+    for told, length in runs.items():
+        if start > HALF * length:
+            yield f"learning starts after {start:,} of {told} (learner.learning_starts)"
+    if size < start:
+        yield (
+            f"the first transitions are forgotten before learning starts: learner.replay_size is "
+            f"{size:,}, learner.learning_starts {start:,}"
+        )
+    epsilon, episodes = learner.epsilon, steps / random_length(facts)
+    progress = episodes / epsilon.episodes
+    if epsilon.end < epsilon.start and progress < HALF:
+        last = epsilon.start + progress * (epsilon.end - epsilon.start)
+        yield (
+            f"exploration ends at epsilon {last:.2f}: {steps:,} steps are about {episodes:,.0f} "
+            f"episodes, and learner.epsilon.episodes is {epsilon.episodes:,g}"
+        )
+
+
+def _check(estimate: Estimate, limit: float) -> None:
+    parts = estimate.parts(1)
+    needed = sum(parts.values())
+    if needed <= limit:
+        return
+    setting, largest = max(parts.items(), key=lambda part: part[1])
+    hints = [f"make {setting} smaller, with which {_size(largest)} of it go"] if setting else []
+    if estimate.alone.memory(1) <= limit:
+        hints.append("train one seed at a time (PAMDP_ENGINE=processes PAMDP_WORKERS=1)")
+    raise SettingsError(
+        f"environments.{estimate.cell.name.environment}: expected a study that {_size(limit)} of "
+        f"memory can hold, received {estimate.cell.name}, which takes about {_size(needed)}; "
+        f"{' or '.join(hints) or 'it needs a larger machine'}"
+    )
+
+
+def _control_groups() -> Iterator[Path]:
+    """Files that may tell the limit of memory, of both versions of Linux' control groups."""
+    own = Path("/proc/self/cgroup")
+    for line in own.read_text().splitlines() if own.is_file() else ():
+        _, controllers, place = line.split(":", 2)
+        if controllers in ("", "memory"):
+            root = Path("/sys/fs/cgroup", controllers)
+            name = "memory.limit_in_bytes" if controllers else "memory.max"
+            group = root / place.lstrip("/")
+            yield from (
+                each / name for each in (group, *group.parents) if root in (each, *each.parents)
+            )
+
+
+def _size(number: float) -> str:
+    return f"{number / 1e9:,.1f} GB"
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("years", 3e7), ("days", 86400), ("hours", 3600)):
+        if seconds > 2 * size:
+            return f"{seconds / size:,.0f} {unit}"
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes} minute{'s' * (minutes > 1)}"

@@ -1,0 +1,227 @@
+"""What a study takes, and what of it is odd, is said by setup before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pamdp import foresight
+from pamdp.algorithms import ALGORITHMS
+from pamdp.base.errors import SettingsError
+from pamdp.base.lazy import tf
+from pamdp.checkout import Checkout
+from pamdp.estimate import Estimate
+from pamdp.learning.loops import loop_of
+from pamdp.settings import Settings
+from pamdp.stages import setup
+from tests.helpers import settings
+from tests.unit.two_cells import small
+
+LEARNER = "environments__platform__learner"
+STEPS = "environments__platform__training__steps"
+ONE = {"study__algorithms": ["mpdqn"], "study__strategies": ["plain"], "tuning__trials": 0}
+PLATFORM = {"study__environments": ["platform"], "study__seeds": [1]}
+
+
+def facts(study: Settings, length: float = 5.0) -> dict[str, dict[str, Any]]:
+    """What setup finds out, of random play with episodes of this length."""
+    return {
+        name: study.environments[name].task.describe() | {"random_policy": {"length_mean": length}}
+        for name in study.study.environments
+    }
+
+
+def estimate(**changes: Any) -> Estimate:
+    study = settings(**ONE | PLATFORM | changes)
+    return Estimate(study, study.cells[0], facts(study)[study.cells[0].name.environment])
+
+
+def said(length: float = 5.0, **changes: Any) -> list[str]:
+    study = settings(**ONE | PLATFORM | changes)
+    return [*foresight.foretold(study, facts(study, length))]
+
+
+@pytest.fixture
+def memory(monkeypatch):
+    """Sets the memory of the machine, which has two workers."""
+    monkeypatch.setenv("PAMDP_WORKERS", "2")
+    monkeypatch.delenv("PAMDP_ENGINE", raising=False)
+    monkeypatch.setattr(foresight, "_control_groups", list)
+
+    def memory(size: float) -> None:
+        machine = SimpleNamespace(total=size)
+        monkeypatch.setattr(foresight.psutil, "virtual_memory", lambda: machine)
+
+    memory(16e9)
+    return memory
+
+
+# -- Estimates -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
+def test_weights_and_memory_are_counted_as_they_are(algorithm) -> None:
+    found = estimate(study__algorithms=[algorithm])
+    learner = loop_of(found.cell).initial(1).learner
+    networks = learner.q_network.online, learner.x_network.online
+    weights = sum(np.size(leaf) for leaf in tf.nest.flatten(networks))
+    biases = sum(2 * np.shape(leaf)[0] for leaf in tf.nest.flatten(networks)[:2]) + 1000
+    assert 0 <= weights - found._weights < biases  # biases are left out
+    kept = found.parts(1)["learner.replay_size"] / 3  # beside two copies
+    assert kept == np.size(learner.replay) * 4
+
+
+@pytest.mark.parametrize(
+    ("environment", "algorithm", "hidden", "measured"),
+    [  # microseconds of a step, of one seed on one core
+        ("platform", "pdqn", [128], 128),
+        ("platform", "mpdqn", [128], 135),
+        ("platform", "mpdqn", [512], 356),
+        ("platform", "mpdqn", [1024, 1024], 51_796),
+        ("goal", "mpdqn", [256], 330),
+        ("hard_move_6", "pdqn", [128], 584),
+        ("hard_move_6", "mpdqn", [128], 1_724),
+        ("hard_move_8", "mpdqn", [128], 8_168),
+        ("hard_move_10", "mpdqn", [128], 44_674),
+    ],
+)
+def test_time_is_within_a_factor_of_two_of_what_was_measured(
+    environment, algorithm, hidden, measured
+) -> None:
+    networks = {
+        f"environments__{environment}__learner__{name}__hidden": hidden
+        for name in ("q", "parameters")
+    }
+    changes = {"study__environments": [environment], "study__algorithms": [algorithm]} | networks
+    steps = f"environments__{environment}__training__steps"
+    short, long = (estimate(**changes, **{steps: n}) for n in (10**8, 2 * 10**8))
+    # Evaluations are a small part.
+    assert 0.5 < (long.seconds - short.seconds) / 1e8 * 1e6 / measured < 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "measured"),
+    [  # megabytes at the peak of a process with one worker
+        ({}, 901),
+        ({"study__environments": ["goal"]}, 1014),
+        (
+            {"study__environments": ["hard_move_10"], "study__seeds": [1, 2]}
+            | {"evaluation__episodes": 100},
+            2466,
+        ),
+        ({f"{LEARNER}__replay_size": 5_000_000}, 1919),
+        ({f"{LEARNER}__replay_size": 2_000_000, "study__seeds": [1, 2, 3]}, 1932),
+        (
+            {f"{LEARNER}__q__hidden": [4096] * 2, f"{LEARNER}__parameters__hidden": [4096] * 2},
+            2518,
+        ),
+    ],
+)
+def test_memory_is_within_a_third_of_what_was_measured(changes, measured) -> None:
+    assert 0.75 < estimate(**changes).memory(1) / 2**20 / measured < 1.34
+
+
+def test_processes_hold_one_state_each_and_threads_all(monkeypatch) -> None:
+    many = estimate(study__seeds=[1, 2, 3, 4], **{f"{LEARNER}__replay_size": 10_000_000})
+    assert many.parts(1)["learner.replay_size"] == 6 * 1e9
+    monkeypatch.setenv("PAMDP_ENGINE", "processes")
+    assert many.parts(1)["learner.replay_size"] == 3 * 1e9
+    assert many.parts(2)["learner.replay_size"] == 6 * 1e9
+
+
+# -- What is said ----------------------------------------------------------------------------------
+
+
+def test_setup_says_what_the_study_takes(tmp_path, memory, capsys) -> None:
+    setup.set_up(Checkout(small(), tmp_path))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "setup: measuring platform"
+    assert lines[1:] == [
+        "setup: the whole study takes about 2 minutes with 2 at work, and about 2.0 GB of memory "
+        "at most"
+    ]
+
+
+def test_time_is_said_in_units_of_its_own(memory) -> None:
+    assert "about 1 minute with" in said()[-1]
+    assert "about 3 days with" in said(**{STEPS: 2**31 - 1})[-1]
+    assert "years with" in said(**{STEPS: 2**31 - 1, "study__seeds": list(range(1000))})[-1]
+
+
+def test_what_no_memory_holds_is_refused(memory) -> None:
+    with pytest.raises(SettingsError) as error:
+        said(**{f"{LEARNER}__replay_size": 10**9})
+    assert str(error.value) == (
+        "environments.platform: expected a study that 16.0 GB of memory can hold, received "
+        "platform-mpdqn-plain, which takes about 301.0 GB; make learner.replay_size smaller, with "
+        "which 300.0 GB of it go"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "setting"),
+    [
+        ({f"{LEARNER}__q__hidden": [10**6, 10**6]}, "the networks' hidden"),
+        ({f"{LEARNER}__batch_size": 10**7, f"{LEARNER}__replay_size": 10**7}, "batch_size"),
+        ({"evaluation__episodes": 2**31 - 1}, "the number of episodes in evaluations"),
+        (
+            {f"{LEARNER}__n_step": {"steps": 10**7, "beta": 1.0}}
+            | {f"{LEARNER}__replay_size": 10**7},
+            "n_step.steps",
+        ),
+    ],
+)
+def test_the_setting_to_change_is_named(memory, changes, setting) -> None:
+    with pytest.raises(SettingsError, match=f"make .*{setting} smaller, with which"):
+        said(**changes)
+
+
+def test_several_seeds_that_do_not_fit_may_be_trained_one_at_a_time(memory, monkeypatch) -> None:
+    changes = {f"{LEARNER}__replay_size": 30_000_000, "study__seeds": [1, 2, 3, 4, 5]}
+    with pytest.raises(SettingsError, match=r"or train one seed at a time \(PAMDP_ENGINE=process"):
+        said(**changes)
+    monkeypatch.setenv("PAMDP_ENGINE", "processes")
+    assert "16.0 GB of memory at most" in said(**changes)[-1]
+
+
+def test_the_limit_of_a_control_group_counts(memory, monkeypatch, tmp_path) -> None:
+    limits = [tmp_path / name for name in ("own", "above", "none")]
+    limits[0].write_text("max\n")
+    limits[1].write_text("3000000000\n")
+    monkeypatch.setattr(foresight, "_control_groups", lambda: limits)
+    assert foresight.memory_limit() == 3e9
+
+
+def test_control_groups_are_found_where_linux_has_them(monkeypatch) -> None:
+    monkeypatch.setattr(Path, "is_file", lambda _: True)
+    monkeypatch.setattr(Path, "read_text", lambda _: "4:memory:/a\n3:cpu:/a\n0::/b/c\n")
+    found = [str(path) for path in foresight._control_groups()]
+    assert found == [
+        "/sys/fs/cgroup/memory/a/memory.limit_in_bytes",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "/sys/fs/cgroup/b/c/memory.max",
+        "/sys/fs/cgroup/b/memory.max",
+        "/sys/fs/cgroup/memory.max",
+    ]
+
+
+def test_exploration_that_hardly_ends_is_said(memory) -> None:
+    assert said(length=800.0)[:-1] == [
+        "environments.platform: exploration ends at epsilon 0.95: 40,000 steps are about 50 "
+        "episodes, and learner.epsilon.episodes is 1,000"
+    ]
+    assert not said(length=79.0)[:-1]  # beyond half-way
+    assert not said(length=800.0, **{f"{LEARNER}__epsilon__end": 1.0})[:-1]
+
+
+def test_learning_that_starts_late_is_said(memory) -> None:
+    late = {f"{LEARNER}__learning_starts": 9000, "tuning__trials": 1}
+    trial = "environments.platform: learning starts after 9,000 of the 10,000 steps of a trial"
+    assert said(**late)[:-1] == [f"{trial} (learner.learning_starts)"]
+    assert not said(**late | {"tuning__trials": 0})[:-1]
+    (line,) = said(**late | {"tuning__trials": 0, f"{LEARNER}__replay_size": 8000})[:-1]
+    assert "the first transitions are forgotten before learning starts" in line
