@@ -61,12 +61,11 @@ def save(cell: Cell, weights: Weights, folder: Path) -> None:
 def _answers(policy: Policy, weights: Weights, observation: tf.Tensor) -> dict[str, tf.Tensor]:
     spec = policy.spec
     decision = policy.greedy(weights, observation)
-    everything = spec.unscale(tf.clip_by_value(decision.parameters, -1.0, 1.0))
     answer = Answer(
         action=decision.action,
         parameters=spec.executed(decision.parameters, decision.action),
         num_parameters=tf.gather(tf.constant(spec.sizes, tf.int32), decision.action),
-        all_parameters=everything,
+        all_parameters=spec.unscale(decision.parameters),
         q_values=decision.q,
     )
     return answer._asdict()

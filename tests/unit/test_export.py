@@ -11,6 +11,7 @@ from pamdp import export
 from pamdp.algorithms import ALGORITHMS
 from pamdp.base.errors import ExportError
 from pamdp.base.lazy import tf
+from pamdp.base.spaces import Action, ActionSpec
 from pamdp.learning.cell import policy_of
 from pamdp.learning.loops import loop_of
 from pamdp.learning.policy import Weights
@@ -193,6 +194,22 @@ def test_short_actions_are_padded_and_parameters_clipped(monkeypatch, tmp_path, 
         size = (2, 0, 3, 1)[action]
         own = all_of_row[starts[action] : starts[action] + size]
         np.testing.assert_allclose(row, [*own, *[0] * (3 - size)], rtol=1e-5, atol=1e-5)
+
+
+def test_saturated_parameters_of_a_model_are_in_the_space(monkeypatch, tmp_path, trained):
+    # Rounding would make 0.1 the float32 after it, which a strict environment refuses.
+    spec = ActionSpec((Action("go", (-0.2,), (0.1,)), Action("turn", (-9.9, -4.9), (9.6, 0.6))))
+    state = experienced(other := learner(spec=spec))
+    monkeypatch.setattr(export, "policy_of", lambda cell: other.policy)
+    far = tf.nest.map_structure(lambda leaf: 1000 * np.asarray(leaf), state.x_network.online)
+    export.save(trained, Weights(far, state.q_network.online, ()), tmp_path / "x")
+    rows = np.random.default_rng(5).random((128, FEATURES), np.float32)
+    for answers in (served(tmp_path / "x", rows), Model(tmp_path / "x")(rows)):
+        everything, chosen = answers["all_parameters"], answers["action"]
+        assert all((everything == end).any() for end in (spec.low, spec.high))
+        assert ((spec.low <= everything) & (everything <= spec.high)).all()
+        for action, own in zip(chosen, answers["parameters"], strict=True):
+            assert spec.element(int(action), own) in spec.space()
 
 
 @pytest.mark.parametrize("algorithm", list(ALGORITHMS))

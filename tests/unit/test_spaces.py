@@ -41,6 +41,7 @@ def test_scale_and_unscale() -> None:
     units, scaled = np.float32([[15.0, -15.0, 0.0], [20.0, 0.0, 3.5]]), [[0.5, -1, 0], [1, 0, 0.5]]
     np.testing.assert_allclose(UNEQUAL.scale(units), scaled)
     np.testing.assert_allclose(UNEQUAL.unscale(tf.constant(scaled)), units)
+    np.testing.assert_array_equal(UNEQUAL.unscale(tf.constant([[-2.0, 7.0, 1.5]])), [[0, 15, 7]])
 
 
 def test_pad() -> None:
@@ -66,6 +67,33 @@ def test_what_is_executed_is_clipped_and_in_units_of_the_environment() -> None:
     )
     # A parameter beyond its bound is at it, exactly.
     np.testing.assert_array_equal(EQUAL.executed(tf.constant([[0, 1.01]]), tf.constant([1])), [[2]])
+
+
+def random_bounds(number: int) -> Action:
+    """Pairs of bounds with one decimal, such as -0.2 and 0.1; plain rounding leaves 15 % of them."""
+    pairs = np.random.default_rng(0).choice(np.arange(-99, 100), [2 * number, 2]) / 10
+    low, high = np.sort(pairs[pairs[:, 0] != pairs[:, 1]][:number]).T.tolist()
+    return Action("many", tuple(low), tuple(high))
+
+
+@pytest.mark.parametrize("compile_it", [False, True])
+@pytest.mark.parametrize("scaled", [1.0, -1.0, 1.0000001, -1.0000001, 3.7, -3.7, 3e38, -3e38])
+def test_saturated_parameters_are_in_the_space_whatever_its_bounds(
+    scaled: float, compile_it: bool
+) -> None:
+    spec = ActionSpec((random_bounds(3000), Action("few", (-0.2,), (0.1,))))
+    everything = tf.fill([1, spec.num_parameters], scaled)
+    functions = {
+        "executed": lambda x: spec.executed(x, tf.constant([0])),
+        "taken": lambda x: spec.take(spec.unscale(x), tf.constant([0])),
+    }
+    bounds = spec.space()[1][0]
+    for name, function in functions.items():
+        given = tf.function(function, jit_compile=compile_it)(everything)[0].numpy()
+        assert spec.element(0, given) in spec.space(), name
+        # A parameter beyond its bound is at it, exactly.
+        if abs(scaled) > 1.1:
+            np.testing.assert_array_equal(given, bounds.high if scaled > 0 else bounds.low)
 
 
 def test_an_element_of_the_space_has_the_action_s_own_parameters() -> None:

@@ -82,8 +82,13 @@ class ActionSpec:
         return 2 * (parameters - self.low) / (self.high - self.low) - 1
 
     def unscale(self, parameters: tf.Tensor) -> tf.Tensor:
-        """[..., P] from [-1, 1] to environment units."""
-        return self.low + (parameters + 1) * (0.5 * (self.high - self.low))
+        """[..., P] scaled to environment units, clipped to the bounds.
+
+        Clipped in these units, as rounding takes 1 beyond an upper bound: of Box(-0.2, 0.1) it
+        makes the float32 after 0.1, which is not in the space.
+        """
+        units = self.low + (parameters + 1) * (0.5 * (self.high - self.low))
+        return tf.clip_by_value(units, self.low, self.high)
 
     def mask(self, action: tf.Tensor) -> tf.Tensor:
         """[B] actions to [B, P] float32: 1 where the parameter is the action's own."""
@@ -119,13 +124,13 @@ class ActionSpec:
         """What an environment is given of scaled parameters.
 
         Args:
-          scaled: [B, P] parameters of all actions.
+          scaled: [B, P] parameters of all actions, maybe out of their bounds.
           action: [B] int32, the taken ones.
 
         Returns:
           [B, m] the taken action's own, clipped to their bounds, environment units, padded.
         """
-        return self.take(self.unscale(tf.clip_by_value(scaled, -1.0, 1.0)), action)
+        return self.take(self.unscale(scaled), action)
 
     def element(self, action: int, parameters: np.ndarray) -> tuple[int, tuple[np.ndarray, ...]]:
         """An element of `space`.
