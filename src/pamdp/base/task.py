@@ -59,8 +59,13 @@ class Task(Component, ABC):
         Its actions are elements of `actions.space()`, its observations [S] float32.
         """
 
-    def check(self) -> None:
-        """Raises a `PamdpError` if it does not keep to the interface; of ours, tests say so."""
+    def check(self) -> list[str]:
+        """Checks that it keeps to the interface, and tells what a user should know; nothing of ours.
+
+        Raises:
+          PamdpError: it does not keep to the interface.
+        """
+        return []
 
     @property
     def sources(self) -> set[str]:
