@@ -159,7 +159,11 @@ def test_summary_by_hand(generator: np.random.Generator) -> None:
 
 def test_summary_without_success_and_of_one_seed(generator: np.random.Generator) -> None:
     single = measured(
-        seeds=[5], returns=np.array([[0.4]]), lengths=np.array([[3]]), successes=None, curves=[[]]
+        seeds=[5],
+        returns=np.array([[0.4]]),
+        lengths=np.array([[3]]),
+        successes=np.array([[np.nan]]),
+        curves=[[]],
     )
     found = statistics.summarise(single, generator)
     assert found["success"] == {"mean": None, "low": None, "high": None}

@@ -60,7 +60,7 @@ class Task(Component, ABC):
         """
 
     def check(self) -> list[str]:
-        """Checks that it keeps to the interface, and tells what a user should know; nothing of ours.
+        """Checks that it keeps to the interface, and tells what a user should know; ours do.
 
         Raises:
           PamdpError: it does not keep to the interface.
