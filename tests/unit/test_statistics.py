@@ -172,6 +172,12 @@ def test_summary_without_success_and_of_one_seed(generator: np.random.Generator)
     assert found["return"]["mean_low"] == found["return"]["mean_high"] == 0.4
 
 
+def test_success_that_only_some_episodes_tell_is_none_of_the_others(generator) -> None:
+    successes = np.array([[np.nan, 1.0], [np.nan, np.nan]])
+    found = statistics.summarise(measured(successes=successes), generator)
+    assert found["success"]["mean"] == 0.25
+
+
 def test_unusable_values_are_refused(generator: np.random.Generator) -> None:
     with pytest.raises(ValueError, match=r"\[2 seeds, episodes\], received shape \(3, 2\)"):
         statistics.summarise(measured(returns=np.zeros((3, 2))), generator)

@@ -60,6 +60,8 @@ class theirs:
         WATCH.end(self._before)
         if error is None or _is_ours(error):
             return
+        if earlier := _earlier(error):  # what failed while cleaning up after it tells less
+            raise earlier from earlier.__cause__
         doing = self._doing.format(*self._given)
         raise EnvironmentFailure(
             f"environment {self._name!r} failed in {doing}:\n{_report(error)}"
@@ -79,6 +81,14 @@ def _is_ours(error: BaseException) -> bool:
     return isinstance(error, PamdpError | Terminated)
 
 
+def _earlier(error: BaseException) -> PamdpError | None:
+    """The failure of ours in whose wake an error came, if it did."""
+    before = error.__context__
+    while before is not None and not isinstance(before, PamdpError):
+        before = before.__context__
+    return before
+
+
 def _report(error: BaseException) -> str:
     # Gymnasium raises some errors of a constructor anew: then the cause has the user's frames.
     for cause in (error, error.__cause__):
@@ -91,10 +101,15 @@ def _report(error: BaseException) -> str:
 
 
 def _line_of_gymnasium(error: BaseException) -> str:
-    """The line of Gymnasium that could not go on, which shows what it expected."""
+    """The line of Gymnasium that could not go on, which shows what it expected.
+
+    What Gymnasium raises by itself has words of its own.
+    """
     frames = traceback.extract_tb(error.__traceback__)
     last = frames[-1] if frames else None
     if last is None or not last.filename.startswith(GYMNASIUM) or not last.line:
+        return ""
+    if last.line.startswith(("assert", "raise")):
         return ""
     return f"where Gymnasium does: {last.line}"
 

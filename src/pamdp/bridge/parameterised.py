@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import gymnasium
@@ -117,10 +119,10 @@ def _number(given: Any) -> float | None:
     if isinstance(given, float):
         return given
     try:
+        if isinstance(given, Real | Decimal):
+            return float(given)
         # A list is none: it would be one of several numbers that happens to be short.
-        if isinstance(given, int | np.bool_ | np.number | np.ndarray) or hasattr(
-            given, "__array__"
-        ):
+        if hasattr(given, "__array__"):
             found = np.asarray(given)
             return float(found.item()) if found.size == 1 and found.dtype.kind in "biuf" else None
     except (TypeError, ValueError, OverflowError):

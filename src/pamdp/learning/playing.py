@@ -105,11 +105,9 @@ def random_episodes(task: Any, number: int) -> Episodes:
 
     with closing(task.make()) as environment:
         played = [episode(environment, index) for index in range(number)]
-        nondeterministic = (
-            environment.unwrapped.spec and environment.unwrapped.spec.nondeterministic
-        )
+        spec = environment.unwrapped.spec
+    again = [] if spec and spec.nondeterministic else range(0, number, 10)
     with closing(task.make()) as environment:
-        again = [] if nondeterministic else range(0, number, 10)
         for index in reversed(again):
             _compare(task, seeds[index], played[index], episode(environment, index))
     returns, lengths, successes = map(
@@ -125,9 +123,9 @@ def _compare(task: Any, seed: int, first: Episodes, again: Episodes) -> None:
         raise EnvironmentFailure(
             f"environment {task.gymnasium_id!r}: expected an episode to follow from "
             f"reset(seed=...) and the actions, received with seed {seed} and the same actions "
-            f"first the return {one[0]:.9g} after {one[1]} steps, then {two[0]:.9g} after {two[1]}; "
-            "draw all random numbers from self.np_random, and let reset leave nothing of the "
-            "episode before"
+            f"first the return {one[0]:.9g} after {one[1]} steps, then {two[0]:.9g} after "
+            f"{two[1]}; draw all random numbers from self.np_random, and let reset leave nothing "
+            "of the episode before, or register it with nondeterministic=True"
         )
 
 
