@@ -58,9 +58,13 @@ def _scratch_folder(path: Path) -> Path:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes `value` as JSON: sorted keys, shortest floats, one trailing newline."""
+    """Writes `value` as JSON: sorted keys, shortest floats, one trailing newline.
+
+    Raises:
+      ValueError: it holds NaN or infinity, which JSON has not; what is missing is null.
+    """
     with replacing(path) as scratch:
-        text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
+        text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
         scratch.write_text(text + "\n", encoding="utf-8")
 
 

@@ -35,6 +35,7 @@ STOPS: Mapping[str, str] = {
     "pamdp.bridge.gymnasium": "belongs to the tasks of that form, whose `sources` name it",
     "pamdp.bridge.parameterised": "likewise",
     "pamdp.bridge.translation": "likewise",
+    "pamdp.bridge.hanging": "words",
     "pamdp.base.errors": "words",
     "pamdp.checkout": "where files stand",
     "pamdp.engines*": "every engine gives the same bytes",

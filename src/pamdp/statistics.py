@@ -138,7 +138,7 @@ class Measured:
       seeds: the seeds, N of them.
       returns: of the greedy episodes, `[N, E]`.
       lengths: of the same episodes, in actions, `[N, E]`.
-      successes: whether they succeeded, `[N, E]`; None where success is not defined.
+      successes: whether they succeeded, `[N, E]`; NaN where the environment told neither.
       curves: per seed the periodic greedy evaluations while training, `(step, mean return)`.
       threshold: the return whose first step is reported.
       means: of whatever else was measured, by name.
@@ -147,7 +147,7 @@ class Measured:
     seeds: Sequence[int]
     returns: Array
     lengths: Array
-    successes: Array | None
+    successes: Array
     curves: Sequence[Curve]
     threshold: float
     means: Mapping[str, float]
@@ -217,9 +217,12 @@ def compare(
 
 
 def _success(evaluation: Measured, generator: np.random.Generator) -> dict[str, float | None]:
-    if evaluation.successes is None:
+    missing = np.isnan(np.asarray(evaluation.successes, np.float64))
+    if missing.all():
         return {"mean": None, "low": None, "high": None}
-    shares = _per_seed(evaluation.successes, len(evaluation.seeds)).mean(axis=1)
+    # Where it told of others, it may tell of success only when there is one.
+    successes = np.where(missing, 0.0, evaluation.successes)
+    shares = _per_seed(successes, len(evaluation.seeds)).mean(axis=1)
     return dict(zip(("mean", "low", "high"), bootstrap(shares, mean, generator), strict=True))
 
 

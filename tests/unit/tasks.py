@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 from collections.abc import Generator
@@ -98,10 +97,34 @@ def leave(code: int) -> None:
     os._exit(code)
 
 
-def kill() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+def kill(number: int) -> None:
+    os.kill(os.getpid(), number)
+    time.sleep(60)
+
+
+def throw(error: BaseException) -> None:
+    raise error
+
+
+class OddError(Exception):
+    """One that can neither be told nor sent."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__("odd", number)
+
+    def __str__(self) -> str:
+        raise LookupError("no words")
+
+
+def throw_oddly() -> None:
+    raise OddError(1)
 
 
 def counting(number: int):
     """Tells of each step."""
     yield from range(number)
+
+
+def leave_a_thread(value: Any) -> Any:
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    return value

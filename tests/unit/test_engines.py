@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pamdp.base.errors import PamdpError
-from pamdp.engines import ENGINES, Engine, Processes, open_engine, workers
+from pamdp.engines import ENGINES, Engine, Processes, open_engine, processes, workers
 from pamdp.engines.threads import Threads
 from tests.unit import tasks
 from tests.unit.tasks import BrokenError
@@ -150,6 +150,15 @@ def test_leaving_at_the_end_leaves_no_thread_and_no_process(make) -> None:
     assert (threading.active_count(), multiprocessing.active_children()) == before
 
 
+@pytest.mark.parametrize(
+    "error",
+    [SystemExit(0), SystemExit("x"), KeyboardInterrupt(), GeneratorExit(), StopIteration(1)],
+)
+def test_whatever_a_task_raises_arrives_as_an_error(make, error) -> None:
+    with pytest.raises(RuntimeError, match=type(error).__name__), make(1) as engine:
+        engine.map(tasks.throw, [(error,)])
+
+
 # -- Threads ---------------------------------------------------------------------------------------
 
 
@@ -202,8 +211,12 @@ def test_fresh_gives_each_task_a_process_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("task", "arguments", "said"),
     [
-        (tasks.leave, (3,), r"ended itself \(exit code 3\), which an environment must not do"),
-        (tasks.kill, (), "was killed by signal 9, as for lack of memory: try PAMDP_WORKERS=1"),
+        (tasks.leave, (3,), r"leave 3: .* ended its process \(exit code 3\), which it must not do"),
+        (tasks.leave, (0,), r"leave 0: the environment ended its process \(exit code 0\)"),
+        (tasks.kill, (9,), r"kill 9: .* \(SIGKILL\), as for lack of memory: try PAMDP_WORKERS=1"),
+        (tasks.kill, (15,), r"kill 15: .* killed from outside \(SIGTERM\); the same command goes"),
+        (tasks.kill, (11,), r"kill 11: its process crashed in native code \(SIGSEGV\), as of a"),
+        (tasks.kill, (6,), r"kill 6: its process crashed in native code \(SIGABRT\), as of a"),
     ],
 )
 @pytest.mark.parametrize("fresh", [False, True])
@@ -227,6 +240,19 @@ def test_an_error_that_cannot_travel_is_told_in_words() -> None:
     with pytest.raises(RuntimeError, match=message) as caught, Processes(1) as engine:
         engine.map(tasks.fail_unportably, [()])
     assert "in fail_unportably" in "".join(traceback.format_exception(caught.value))
+
+
+def test_an_error_that_has_no_words_arrives_all_the_same() -> None:
+    with pytest.raises(RuntimeError, match="OddError: <exception str") as caught, Processes(1) as e:
+        e.map(tasks.throw_oddly, [()])
+    assert "in throw_oddly" in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_thread_that_a_task_left_running_is_not_waited_for(fresh, monkeypatch) -> None:
+    monkeypatch.setattr(processes, "PATIENCE", 0.5)
+    with Processes(1, fresh) as engine:
+        assert engine.map(tasks.leave_a_thread, [("x",), ("y",)]) == ["x", "y"]
 
 
 def test_what_cannot_travel_is_an_error_and_no_wait_without_end() -> None:

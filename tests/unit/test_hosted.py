@@ -17,7 +17,7 @@ from pamdp.bridge.adapter import FunctionalEnv
 from pamdp.bridge.gymnasium import Gymnasium
 from pamdp.envs import ENVIRONMENTS
 from pamdp.evaluation import MEASURES
-from pamdp.learning import hosted
+from pamdp.learning import playing
 from pamdp.learning.loop import Decide
 from pamdp.learning.rollout import Command, Episodes
 from tests.helpers import SPEC
@@ -36,7 +36,7 @@ def paying(observations: np.ndarray) -> Command:
 
 def play(num_copies: int, seeds: list[int] = SEEDS, decide: Decide = paying) -> Episodes:
     copies = [DICE.make() for _ in range(num_copies)]
-    return hosted.play(copies, DICE.actions, decide, seeds, MEASURES)
+    return playing.play(copies, DICE.actions, decide, seeds, MEASURES)
 
 
 def drawn_lengths() -> np.ndarray:
@@ -144,7 +144,7 @@ def test_functional_environments_end_at_their_time_limit(drift: Drift) -> None:
         return Command(np.zeros(number, int), np.full([number, 1], 0.5), np.zeros([number, 1]))
 
     copies = [task.make() for _ in range(3)]
-    one, other = (hosted.play(copies[:n], task.actions, half, SEEDS) for n in (1, 3))
+    one, other = (playing.play(copies[:n], task.actions, half, SEEDS) for n in (1, 3))
     assert one.means == other.means == {}  # nothing was to be measured
     for a, b in zip(one[:3], other[:3], strict=True):
         np.testing.assert_array_equal(a, b)
@@ -160,7 +160,7 @@ def test_an_action_without_a_parameter() -> None:
         number = len(observations)
         return Command(np.ones(number, int), np.full([number, 1], 9.0), np.zeros([number, 1]))
 
-    played = hosted.play([reach.make()], reach.actions, stop, SEEDS)
+    played = playing.play([reach.make()], reach.actions, stop, SEEDS)
     np.testing.assert_array_equal(played.lengths, np.ones(40))
     np.testing.assert_array_equal(played.returns, 2 * played.successes - 1)
     assert 0 < played.successes.mean() < 0.6
@@ -170,12 +170,12 @@ def test_an_action_without_a_parameter() -> None:
 
 
 def test_episode_seeds() -> None:
-    seeds = hosted.episode_seeds(1, 7, 1000)
+    seeds = playing.episode_seeds(1, 7, 1000)
     assert all(type(seed) is int and 0 <= seed < 2**31 for seed in seeds)
     assert len(set(seeds)) == 1000
-    assert hosted.episode_seeds(1, 7, 10) == seeds[:10]
-    assert not set(seeds) & set(hosted.episode_seeds(1, 8, 1000)[:500])
-    assert hosted.episode_seeds(2, 7, 10) != seeds[:10]
+    assert playing.episode_seeds(1, 7, 10) == seeds[:10]
+    assert not set(seeds) & set(playing.episode_seeds(1, 8, 1000)[:500])
+    assert playing.episode_seeds(2, 7, 10) != seeds[:10]
     # The same in every version, on every machine.
     expected = np.random.SeedSequence([1, 7]).generate_state(2)
     assert seeds[:2] == [int(word) // 2 for word in expected]
@@ -185,7 +185,7 @@ def test_episode_seeds() -> None:
 
 
 def test_random_decisions_are_uniform() -> None:
-    command = hosted.random_decisions(SPEC, 3)(np.zeros([20_000, 3], np.float32))
+    command = playing.random_decisions(SPEC, 3)(np.zeros([20_000, 3], np.float32))
     shares = np.bincount(command.action, minlength=4) / 20_000
     np.testing.assert_allclose(shares, 0.25, atol=0.02)
     assert command.scaled.shape == (20_000, SPEC.num_parameters)
@@ -195,7 +195,7 @@ def test_random_decisions_are_uniform() -> None:
 
 def test_random_decisions_send_their_own_parameters() -> None:
     spec = ActionSpec((Action("a", (0.0, -4.0), (2.0, 4.0)), Action("b", (), ()), SPEC.actions[3]))
-    command = hosted.random_decisions(spec, 3)(np.zeros([50, 3], np.float32))
+    command = playing.random_decisions(spec, 3)(np.zeros([50, 3], np.float32))
     assert set(command.action.tolist()) == {0, 1, 2}
     for action, parameters, scaled in zip(*command, strict=True):
         expected = {
@@ -208,7 +208,7 @@ def test_random_decisions_send_their_own_parameters() -> None:
 
 def test_random_decisions_are_those_of_their_seed() -> None:
     observations = np.zeros([5, 3], np.float32)
-    first, again, other = (hosted.random_decisions(SPEC, seed) for seed in (1, 1, 2))
+    first, again, other = (playing.random_decisions(SPEC, seed) for seed in (1, 1, 2))
     for _ in range(3):
         one = first(observations)
         np.testing.assert_array_equal(one.scaled, again(observations).scaled)

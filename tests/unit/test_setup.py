@@ -121,7 +121,7 @@ def set_up(tmp_path, monkeypatch) -> Callable[..., list[str]]:
     """Setup in a folder, of all but what takes long; gives the kinds that were measured."""
     measured: list[str] = []
 
-    def describe(task: Task) -> dict[str, Any]:
+    def describe(task: Task, tell: Any) -> dict[str, Any]:
         measured.append(task.kind)
         sizes = {"observation": {"shape": [9]}, "actions": [{"name": "a", "low": [0], "high": [1]}]}
         lengths = {"max_episode_steps": 200, "random_policy": {"length_mean": 5.0}}
@@ -339,3 +339,22 @@ def test_other_code_changes_the_facts_that_follow_from_it(
     assert set_up(values) == []
     after = facts(tmp_path)
     assert {name for name in before | after if before.get(name) != after.get(name)} == changes
+
+
+def test_an_environment_that_ends_its_process_is_an_error(tmp_path):
+    identifier = "tests.unit.misbehaving:MisFaulty-v0"
+    task = {"kind": "gymnasium", "id": identifier, "arguments": {"case": "ends 0"}}
+    said = r"^environments\.platform\.task: measure.* ended its process \(exit code 0\)"
+    with pytest.raises(SettingsError, match=said):
+        setup.set_up(Checkout(small(environments__platform__task=task), tmp_path))
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_what_gymnasium_warns_of_is_told_by_the_name_in_the_settings(tmp_path, capsys):
+    task = {"kind": "gymnasium", "id": "tests.unit.misbehaving:OddChance-v0"}
+    setup.set_up(Checkout(small(environments__platform__task=task), tmp_path))
+    told = capsys.readouterr().out.splitlines()
+    assert told == [
+        "setup: measuring platform",
+        "setup: platform: it is registered as nondeterministic: its results cannot be repeated",
+    ]

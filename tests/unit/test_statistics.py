@@ -159,13 +159,23 @@ def test_summary_by_hand(generator: np.random.Generator) -> None:
 
 def test_summary_without_success_and_of_one_seed(generator: np.random.Generator) -> None:
     single = measured(
-        seeds=[5], returns=np.array([[0.4]]), lengths=np.array([[3]]), successes=None, curves=[[]]
+        seeds=[5],
+        returns=np.array([[0.4]]),
+        lengths=np.array([[3]]),
+        successes=np.array([[np.nan]]),
+        curves=[[]],
     )
     found = statistics.summarise(single, generator)
     assert found["success"] == {"mean": None, "low": None, "high": None}
     assert found["return"]["std"] is None
     assert found["per_seed"][0]["std"] is None
     assert found["return"]["mean_low"] == found["return"]["mean_high"] == 0.4
+
+
+def test_success_that_only_some_episodes_tell_is_none_of_the_others(generator) -> None:
+    successes = np.array([[np.nan, 1.0], [np.nan, np.nan]])
+    found = statistics.summarise(measured(successes=successes), generator)
+    assert found["success"]["mean"] == 0.25
 
 
 def test_unusable_values_are_refused(generator: np.random.Generator) -> None:

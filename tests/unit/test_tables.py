@@ -44,6 +44,16 @@ def test_tables_by_hand(tmp_path: Path) -> None:
     assert comparisons["`selective`"] == (never, never, never, never, sure)
 
 
+def test_success_that_is_never_told_is_a_dash(tmp_path: Path) -> None:
+    levels = {"goal-pdqn-inverting": 0.96, "goal-pdqn-plain": 0.97}
+    section = section_of(tmp_path, Fake(levels, spread=0.0))
+    for cell in section.cells.values():
+        cell.summary["success"].update(mean=None, low=None, high=None)
+    _, shares = tables.score_tables(section)
+    assert shares.markdown().splitlines()[2:4] == ["| `plain` | – |", "| `inverting` | – |"]
+    assert [row[3] for row in tables.details_table(section, "pdqn").rows] == ["–", "–"]
+
+
 def test_shares_of_successes_where_others_report_these(tmp_path: Path) -> None:
     levels = {"goal-pdqn-inverting": 0.96, "goal-mpdqn-inverting": 0.9, "goal-pdqn-plain": 0.97}
     section = section_of(tmp_path, Fake(levels, spread=0.0))

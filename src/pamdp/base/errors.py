@@ -19,6 +19,13 @@ class EnvironmentFailure(PamdpError, RuntimeError):
     """A user's environment failed; the message says which, in what, and where in its code."""
 
 
+class Terminated(SystemExit):
+    """This process was told to end, by a signal; raised by the handlers of ours alone.
+
+    An environment that raises SystemExit itself is at fault; this passes through it.
+    """
+
+
 class TrainingError(PamdpError, RuntimeError):
     """Training cannot go on; the message says where and what to change."""
 

@@ -71,8 +71,13 @@ class Task(Component, ABC):
         del facts
         return self
 
-    def check(self) -> None:
-        """Raises a `PamdpError` if it does not keep to the interface; of ours, tests say so."""
+    def check(self) -> list[str]:
+        """Checks that it keeps to the interface, and tells what a user should know; ours do.
+
+        Raises:
+          PamdpError: it does not keep to the interface.
+        """
+        return []
 
     @property
     def sources(self) -> set[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import warnings
 from collections.abc import Mapping
 from contextlib import closing
 from functools import cached_property, partial
@@ -13,15 +12,16 @@ from typing import Any, Literal, NamedTuple
 import gymnasium
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
-from gymnasium.utils.env_checker import check_env
 from pydantic import Field
 
 from pamdp.base.component import Count, ListOf
 from pamdp.base.errors import SettingsError
 from pamdp.base.spaces import ActionSpec
 from pamdp.base.task import Task, ends
+from pamdp.bridge.checking import checked
+from pamdp.bridge.failures import theirs
 from pamdp.bridge.fields import Arguments, Drives, PartName, Ranges
-from pamdp.bridge.parameterised import Parameterised, theirs
+from pamdp.bridge.parameterised import Parameterised
 from pamdp.bridge.translation import Actions, Observations, Seen
 from pamdp.envs import LISTS
 
@@ -89,20 +89,17 @@ class Gymnasium(Task):
         except SettingsError as error:
             raise SettingsError(f"{self.id}: {error}") from None
 
-    def check(self) -> None:
+    def check(self) -> list[str]:
         """Has Gymnasium check that the environment keeps to the interface.
+
+        Returns:
+          What Gymnasium warns of, as far as results may depend on it.
 
         Raises:
           EnvironmentFailure: it does not.
         """
-        with closing(self.make()) as made, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # advice on style
-            # One step first: the checker takes a number that is not finite for chance.
-            made.reset(seed=0)
-            made.action_space.seed(0)
-            made.step(made.action_space.sample())
-            with theirs(self.id, "check_env"):
-                check_env(made.unwrapped, skip_render_check=True)
+        with closing(self.make()) as made:
+            return checked(made)
 
     @property
     def gymnasium_id(self) -> str:
@@ -209,7 +206,8 @@ class Gymnasium(Task):
         if key not in _known:
             with closing(self.make()) as made:
                 space = made.env.observation_space
-                modes = tuple(made.metadata.get("render_modes", ()))
+                with theirs(self.id, "make"):
+                    modes = tuple(made.metadata.get("render_modes", ()))
                 _known[key] = _Facts(made.actions, space, made.time_limit, modes)
         return _known[key]
 

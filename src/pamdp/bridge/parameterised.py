@@ -1,28 +1,22 @@
-"""A user's environment in the form that all of this package knows, and its errors as its own."""
+"""A user's environment in the form that all of this package knows."""
 
 from __future__ import annotations
 
-import importlib
-import os
-import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import gymnasium
 import numpy as np
 
-from pamdp.base.errors import EnvironmentFailure, PamdpError, SettingsError
+from pamdp.base.errors import SettingsError
 from pamdp.bridge.adapter import ActionTuple
+from pamdp.bridge.failures import theirs
 from pamdp.bridge.translation import Actions, Drives, Observations, Seen
 
 LARGEST = float(np.finfo(np.float32).max)
-# Frames of these files lead to a stranger's code and are none of its own.
-LEADING = (
-    "<frozen",
-    *(os.path.dirname(str(module.__file__)) + os.sep for module in (gymnasium, importlib)),
-    os.path.dirname(os.path.dirname(__file__)) + os.sep,
-)
+SHOWN = 200  # characters of what was received
 
 
 class Parameterised(gymnasium.Wrapper[np.ndarray, ActionTuple, Any, Any]):
@@ -30,8 +24,10 @@ class Parameterised(gymnasium.Wrapper[np.ndarray, ActionTuple, Any, Any]):
 
     Actions are elements of `ActionSpec.space()`, of which only the chosen action's parameters are
     passed on; observations are [S] float32; `info["success"]` of a step is a boolean if the
-    environment tells it, also under the name `is_success`. An error of the environment, and numbers
-    that are not finite, are an `EnvironmentFailure`.
+    environment tells it, also under the name `is_success`. What means the same in another type is
+    taken for it: flags and successes of NumPy or as 0 and 1, a reward as an array of one number. An
+    error of the environment, and all that is no number, no flag or not finite, is an
+    `EnvironmentFailure`.
 
     Args:
       environment: what `gymnasium.make` made.
@@ -59,6 +55,7 @@ class Parameterised(gymnasium.Wrapper[np.ndarray, ActionTuple, Any, Any]):
     ) -> None:
         super().__init__(environment)
         self.name = name
+        self._return = 0.0  # of the episode so far
         with theirs(name, "make"):
             spaces = environment.action_space, environment.observation_space
         self.actions = Actions.of(spaces[0], drives)
@@ -80,8 +77,11 @@ class Parameterised(gymnasium.Wrapper[np.ndarray, ActionTuple, Any, Any]):
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Starts an episode."""
         with theirs(self.name, "reset"):
-            observation, info = self.env.reset(seed=seed, options=options)
-            return self.observations.flat(observation), info
+            self._return = 0.0
+            given: Any = self.env.reset(seed=seed, options=options)
+            if not isinstance(given, tuple) or len(given) != 2:
+                raise ValueError(f"expected a pair (observation, info), received {_shown(given)}")
+            return self.observations.flat(given[0]), _dictionary(given[1])
 
     def step(self, action: ActionTuple) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Carries out an action."""
@@ -90,15 +90,16 @@ class Parameterised(gymnasium.Wrapper[np.ndarray, ActionTuple, Any, Any]):
         with theirs(self.name, "step with action {} ({}), parameters {}", index, name, parameters):
             taken: Any = self.env.step(self.actions.own(index, parameters))
             observation, reward, terminated, truncated, info = taken
-            if np.shape(reward) or not abs(float(reward)) <= LARGEST:
-                raise ValueError(f"expected a finite number as the reward, received {reward!r}")
+            info = _dictionary(info)
             success = info.get("success", info.get("is_success"))
+            if success is not None:
+                info = {**info, "success": _flag("info['success']", success)}
             return (
                 self.observations.flat(observation),
-                float(reward),
-                bool(terminated),
-                bool(truncated),
-                info if success is None else {**info, "success": bool(success)},
+                self._finite(reward),
+                _flag("terminated", terminated),
+                _flag("truncated", truncated),
+                info,
             )
 
     def render(self) -> Any:
@@ -110,6 +111,19 @@ class Parameterised(gymnasium.Wrapper[np.ndarray, ActionTuple, Any, Any]):
         """Frees what the environment holds."""
         with theirs(self.name, "close"):
             super().close()
+
+    def _finite(self, given: Any) -> float:
+        """A reward, which leaves the episode's return a finite float32."""
+        reward = _number(given)
+        if reward is None or not abs(reward) <= LARGEST:
+            raise ValueError(f"expected a finite number as the reward, received {_shown(given)}")
+        self._return += reward
+        if not abs(self._return) <= LARGEST:
+            raise ValueError(
+                f"expected rewards whose sum in an episode is at most {LARGEST:.1e}, the range of "
+                f"float32, received {self._return}; scale them down in the environment"
+            )
+        return reward
 
 
 class Recording(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -148,34 +162,38 @@ class Recording(gymnasium.Wrapper[Any, Any, Any, Any]):
         self.seen = Seen(np.minimum(self.seen.low, row), np.maximum(self.seen.high, row))
 
 
-@contextmanager
-def theirs(name: str, doing: str, *given: Any) -> Iterator[None]:
-    """Reports every error as that of a user's environment.
-
-    Args:
-      name: the environment's id.
-      doing: what it was asked to do; `{}` stand for what it was given.
-      given: is written only if there is an error.
-
-    Raises:
-      EnvironmentFailure: with the traceback from the first frame of the user's code on.
-    """
+def _number(given: Any) -> float | None:
+    """The one real number that something is, whatever its type; None if it is not."""
+    if isinstance(given, float):
+        return given
     try:
-        yield
-    except PamdpError:  # it has its words already
-        raise
-    except Exception as error:  # a stranger's code may raise anything
-        raise EnvironmentFailure(
-            f"environment {name!r} failed in {doing.format(*given)}:\n{_report(error)}"
-        ) from error
+        if isinstance(given, Real | Decimal):
+            return float(given)
+        # A list is none: it would be one of several numbers that happens to be short.
+        if hasattr(given, "__array__"):
+            found = np.asarray(given)
+            return float(found.item()) if found.size == 1 and found.dtype.kind in "biuf" else None
+    except (TypeError, ValueError, OverflowError):
+        pass
+    return None
 
 
-def _report(error: Exception) -> str:
-    # Gymnasium raises some errors of a constructor anew: then the cause has the user's frames.
-    for cause in (error, error.__cause__):
-        frame = cause and cause.__traceback__
-        while frame and frame.tb_frame.f_code.co_filename.startswith(LEADING):
-            frame = frame.tb_next
-        if cause and frame:
-            return "".join(traceback.format_exception(type(cause), cause, frame)).rstrip()
-    return "".join(traceback.format_exception_only(error)).rstrip()
+def _flag(name: str, given: Any) -> bool:
+    if isinstance(given, bool):
+        return given
+    number = _number(given)
+    if number not in (0.0, 1.0):
+        raise ValueError(f"expected True or False as {name}, received {_shown(given)}")
+    return number == 1.0
+
+
+def _dictionary(given: Any) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise ValueError(f"expected a dictionary as info, received {_shown(given)}")
+    return given
+
+
+def _shown(given: Any) -> str:
+    """A stranger's object in a message; it may be of any size."""
+    text = repr(given)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]} ... ({type(given).__name__})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable
 from queue import SimpleQueue
@@ -66,7 +67,7 @@ class Engine(ABC):
         """Waits for a task to end.
 
         Raises:
-          Whatever a task raises, this one or another.
+          Whatever a task raises, this one or another; a RuntimeError for what is no `Exception`.
         """
         while number not in self._results:
             news = self._news.get()
@@ -105,6 +106,24 @@ class Engine(ABC):
     ) -> None:
         """Ends all workers."""
         self._stop()
+
+
+def as_error(error: BaseException) -> Exception:
+    """What a task raised, as an error: raised anew, SystemExit would end whoever waits for it."""
+    if isinstance(error, Exception):
+        return error
+    words = "".join(traceback.format_exception_only(error)).strip()
+    raised = RuntimeError(f"expected a task to return or to raise an error, it raised {words}")
+    raised.__cause__ = error
+    return raised
+
+
+def named(task: Task, arguments: tuple) -> str:
+    """A task in words: its function, and those of its arguments that are a few words."""
+    words = [getattr(argument, "name", argument) for argument in arguments]
+    short = [str(word) for word in words if isinstance(word, str | int | tuple)]
+    name = getattr(task, "__name__", "a task").strip("_")
+    return " ".join([name, *(word for word in short if len(word) < 100)])
 
 
 def steps(task: Task, arguments: tuple) -> Generator[Any, None, Any]:

@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import pickle
 import signal
-import sys
 import threading
 import traceback
 from collections.abc import Sequence
@@ -16,12 +15,15 @@ from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
 from typing import Any
 
-from pamdp.base.errors import PamdpError
-from pamdp.engines.base import Engine, News, Task, steps
+from pamdp.base.errors import PamdpError, Terminated
+from pamdp.engines.base import Engine, News, Task, as_error, named, steps
 from pamdp.lifetime import end_with_parent
 
 PATIENCE = 3.0  # seconds for a worker to end by itself
 PRELOADED = ["pamdp.engines.preloaded", "pamdp.learning.loops"]
+
+TERMINATED = 128 + signal.SIGTERM  # the exit code of a worker that was told to end
+CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
 
 Work = tuple[int, Task, tuple]
 
@@ -95,7 +97,7 @@ class Processes(Engine):
                 news = News(*connection.recv())
             except (EOFError, OSError):
                 process.join()
-                return News(number, "error", _lost(process.exitcode))
+                return News(number, "error", _lost(named(*work[1:]), process.exitcode))
             if news.kind != "event":
                 return news
             self._news.put(news)
@@ -119,7 +121,7 @@ def _serve(connection: Connection, core: int | None) -> None:
     """Does the tasks that come; runs in a process of its own."""
     # The process that started it ends it. No signal is ignored: a simulator would inherit that.
     signal.signal(signal.SIGINT, lambda *_: None)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    signal.signal(signal.SIGTERM, _terminate)
     end_with_parent()
     if core is not None:
         with suppress(OSError):
@@ -142,32 +144,54 @@ def _done(number: int, task: Task, arguments: tuple, connection: Connection) -> 
             connection.send((number, "event", next(generator)))
     except StopIteration as end:
         return number, "result", end.value
-    except Exception as error:  # noqa: BLE001  it is raised again where results are waited for
+    except Terminated:
+        raise
+    except BaseException as error:  # noqa: BLE001  it is raised again where results are waited for
         return number, "error", _portable(error)
 
 
-def _portable(error: Exception) -> Exception:
+def _terminate(*_: Any) -> None:
+    raise Terminated(TERMINATED)
+
+
+def _portable(error: BaseException) -> Exception:
     """An error that survives the way to another process, with the traceback it has here."""
     trace = "".join(traceback.format_exception(error))
     try:
-        error = pickle.loads(pickle.dumps(error))  # noqa: S301  our own, a moment old
+        told = pickle.loads(pickle.dumps(as_error(error)))  # noqa: S301  our own, a moment old
     except Exception:  # noqa: BLE001  a stranger's class may refuse
-        error = RuntimeError(f"{type(error).__name__}: {error}")
-    error.add_note(f"In a worker process:\n{trace}")
-    return error
+        # Its own `str` may refuse, too.
+        told = RuntimeError("".join(traceback.format_exception_only(error)).strip())
+    told.add_note(f"In a worker process:\n{trace}")
+    return told
 
 
 def _end(process: BaseProcess, connection: Connection) -> None:
+    """Lets a process end; threads that a task has left running may keep it from that."""
     connection.close()
+    process.join(PATIENCE)
+    process.kill()
     process.join()
 
 
-def _lost(exitcode: int | None) -> PamdpError:
-    if exitcode is not None and exitcode < 0:
-        how = f"was killed by signal {-exitcode}, as for lack of memory: try PAMDP_WORKERS=1"
-    else:
-        how = f"ended itself (exit code {exitcode}), which an environment must not do"
-    return PamdpError(f"a worker process {how}; the same command goes on")
+def _lost(task: str, exitcode: int | None) -> PamdpError:
+    """Says how a worker went, as far as that tells why."""
+    exitcode = -signal.SIGTERM if exitcode == TERMINATED else exitcode
+    if exitcode is None or exitcode >= 0:
+        return PamdpError(
+            f"{task}: the environment ended its process (exit code {exitcode}), which it must not "
+            "do: let it raise an error instead"
+        )
+    name = signal.Signals(-exitcode).name if -exitcode in [*signal.Signals] else f"{-exitcode}"
+    if -exitcode in CRASHES:
+        return PamdpError(
+            f"{task}: its process crashed in native code ({name}), as of a simulator that the "
+            "environment uses; look for the cause there, with PYTHONFAULTHANDLER=1 for the place"
+        )
+    why = ", as for lack of memory: try PAMDP_WORKERS=1" if -exitcode == signal.SIGKILL else ""
+    return PamdpError(
+        f"{task}: its process was killed from outside ({name}){why}; the same command goes on"
+    )
 
 
 def _core(index: int) -> int | None:

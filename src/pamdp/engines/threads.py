@@ -6,7 +6,7 @@ import threading
 from collections.abc import Generator
 from queue import SimpleQueue
 
-from pamdp.engines.base import Engine, News, Task, steps
+from pamdp.engines.base import Engine, News, Task, as_error, steps
 
 
 class Threads(Engine):
@@ -41,7 +41,7 @@ class Threads(Engine):
             except StopIteration as end:
                 self._news.put(News(number, "result", end.value))
             except BaseException as error:  # noqa: BLE001  raised again where it is waited for
-                self._news.put(News(number, "error", error))
+                self._news.put(News(number, "error", as_error(error)))
 
     def _stop(self) -> None:
         """Waits for the steps under way."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
@@ -12,13 +10,12 @@ import numpy as np
 
 from pamdp.base.calls import Direct, once, pack, packed, packed_like, unpack, unpacked
 from pamdp.base.lazy import tf
-from pamdp.base.spaces import ActionSpec
 from pamdp.base.task import Task
-from pamdp.bridge.parameterised import Recording
 from pamdp.learning.cell import Cell, learner_of, policy_of
 from pamdp.learning.loop import Decide, LearnerPrograms, Loop, LoopState
+from pamdp.learning.playing import episode_seeds, play, random_episodes
 from pamdp.learning.policy import Policy, Weights
-from pamdp.learning.rollout import NOTHING, Command, Episodes, Measures, Step, greedy
+from pamdp.learning.rollout import NOTHING, Command, Episodes, Measures, greedy
 from pamdp.learning.state import Choice, LearnerState, Transition
 
 
@@ -185,105 +182,12 @@ class HostLoop(Loop):
 
     @classmethod
     def random_episodes(cls, task: Any) -> tuple[Episodes, Task]:
-        """200 episodes of uniformly random actions and parameters; the task with what was seen."""
-        with closing(task.make()) as environment:
-            recording = Recording(environment.env, environment.observations)
-            environment.env = recording
-            decide = random_decisions(task.actions, 0)
-            played = play([environment], task.actions, decide, episode_seeds(0, 0, 200))
-        seen = {name: row.tolist() for name, row in recording.seen._asdict().items()}
-        return played, task.with_facts({"seen": seen})
+        """200 episodes of uniformly random actions and parameters; the task with what was seen.
 
-
-def play(
-    copies: Sequence[gymnasium.Env],
-    spec: ActionSpec,
-    decide: Decide,
-    seeds: Sequence[int],
-    measures: Measures = NOTHING,
-) -> Episodes:
-    """Plays one episode for each seed, as many at a time as there are copies.
-
-    A copy that has ended takes the next seed. An episode depends on its seed and not on the copy
-    that plays it, nor on what is played beside it, if `reset` leaves nothing of the episode before.
-
-    Args:
-      copies: N instances of the environment.
-      spec: its actions.
-      decide: what to do; it is asked for all copies at once, those without an episode too, so that
-        it always sees the same shape.
-      seeds: of the episodes.
-      measures: what to measure of each step besides.
-
-    Returns:
-      Results in the order of the seeds. An episode with a success at any step is one.
-    """
-    waiting, playing = iter(enumerate(seeds)), dict[int, int]()  # copies and their episodes
-    num_features = gymnasium.spaces.flatdim(copies[0].observation_space)
-    observations = np.zeros([len(copies), num_features], np.float32)
-    steps: list[list[Step]] = [[] for _ in seeds]
-
-    def begin(copy: int) -> None:
-        episode = next(waiting, None)
-        if episode is None:
-            playing.pop(copy, None)
-        else:
-            playing[copy], seed = episode
-            observations[copy], _ = copies[copy].reset(seed=seed)
-
-    for copy in range(len(copies)):
-        begin(copy)
-    while playing:
-        command = decide(observations)
-        for copy, episode in list(playing.items()):
-            action = spec.element(int(command.action[copy]), command.parameters[copy])
-            observations[copy], reward, terminated, truncated, info = copies[copy].step(action)
-            success = float(info.get("success", False))
-            steps[episode].append(Step(command.scaled[copy].copy(), float(reward), success))
-            if terminated or truncated:
-                begin(copy)
-    return _summed([Step(*map(np.stack, zip(*taken, strict=True))) for taken in steps], measures)
-
-
-def _summed(episodes: Sequence[Step], measures: Measures) -> Episodes:
-    """The results of episodes, given all steps of each."""
-    num_steps = sum(len(steps.reward) for steps in episodes)
-    sums = {n: sum(np.sum(measure(s)) for s in episodes) for n, measure in measures.items()}
-    return Episodes(
-        returns=np.array([sum(steps.reward.tolist()) for steps in episodes], np.float32),
-        lengths=np.array([len(steps.reward) for steps in episodes], np.float32),
-        successes=np.array([steps.success.max() for steps in episodes], np.float32),
-        means={name: np.float32(total / num_steps) for name, total in sums.items()},
-    )
-
-
-def episode_seeds(seed: int, number: int, num_episodes: int) -> list[int]:
-    """What the episodes of an evaluation are seeded with, below 2**31 as much code expects.
-
-    Args:
-      seed: of the run.
-      number: tells apart the evaluations of a run.
-      num_episodes: how many; the first ones are the same for any number.
-    """
-    words = np.random.SeedSequence([seed, number]).generate_state(num_episodes)
-    return [int(word) >> 1 for word in words]
-
-
-def random_decisions(spec: ActionSpec, seed: int) -> Decide:
-    """Uniformly random actions and parameters."""
-    generator = np.random.default_rng(seed)
-
-    def decide(observations: np.ndarray) -> Command:
-        number = len(observations)
-        action = generator.integers(spec.num_actions, size=number)
-        scaled = generator.uniform(-1.0, 1.0, [number, spec.num_parameters]).astype(np.float32)
-        parameters = np.zeros([number, spec.max_size], np.float32)
-        for row, values in enumerate(np.asarray(spec.unscale(scaled))):
-            own = values[spec.owned[action[row]] > 0]
-            parameters[row, : len(own)] = own
-        return Command(action, parameters, scaled)
-
-    return decide
+        Raises:
+          EnvironmentFailure: an episode does not follow from its seed and what is done in it.
+        """
+        return random_episodes(task, 200)
 
 
 def _packed_answer(policy: Policy, choice: Choice) -> tf.Tensor:

@@ -38,7 +38,7 @@ class Step(NamedTuple):
     Attributes:
       scaled: [N, P] parameters of all actions.
       reward: [N].
-      success: [N] 1 or 0.
+      success: [N] 1 or 0; NaN where the environment does not tell.
     """
 
     scaled: Any
@@ -52,7 +52,7 @@ class Episodes(NamedTuple):
     Attributes:
       returns: [N].
       lengths: [N] in actions.
-      successes: [N] 1 or 0.
+      successes: [N] 1 or 0; NaN, all of them, where the environment never told.
       means: [] by name, what was measured besides, as a mean over all steps of all episodes.
     """
 

@@ -136,7 +136,7 @@ def _trained(
 
 
 def _metrics(cell: Cell, state: LearnerState, episodes: Episodes) -> dict[str, float]:
-    """Means since the last point; none where nothing was counted."""
+    """Means since the last point; none where nothing was counted or told."""
     sums = Statistics(*(float(value) for value in state.statistics))
     metrics = {"train/epsilon": float(cell.learner.epsilon.at(state.episodes))}
     if sums.episodes:
@@ -149,7 +149,9 @@ def _metrics(cell: Cell, state: LearnerState, episodes: Episodes) -> dict[str, f
         metrics["train/near_bound_share"] = sums.near_bound / sums.updates
     metrics["eval/return"] = float(np.mean(episodes.returns))
     metrics["eval/length"] = float(np.mean(episodes.lengths))
-    metrics["eval/success"] = float(np.mean(episodes.successes))
+    success = float(np.mean(episodes.successes))
+    if not np.isnan(success):
+        metrics["eval/success"] = success
     return metrics
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from pamdp.learning.cell import CellName
@@ -52,7 +53,7 @@ def score_tables(section: Section) -> list[Table]:
 def score_table(section: Section, measure: Measure) -> Table:
     """A score with its interval: a row for each strategy, a column for each algorithm."""
     best = {
-        max(section.of(algorithm), key=lambda cell: _score(cell, measure)[0]).name
+        max(section.of(algorithm), key=lambda cell: _rank(cell, measure)).name
         for algorithm in section.algorithms
     }
     rows = []
@@ -218,7 +219,7 @@ def number(value: float | None, digits: int = 3) -> str:
     return MISSING if value is None else f"{value:.{digits}f}"
 
 
-def _score(cell: CellResults, measure: Measure) -> tuple[float, float | None, float | None]:
+def _score(cell: CellResults, measure: Measure) -> tuple[float | None, float | None, float | None]:
     """Mean over seeds and interval."""
     if measure == "return":
         return _interval(cell.summary["return"], "mean")
@@ -226,8 +227,15 @@ def _score(cell: CellResults, measure: Measure) -> tuple[float, float | None, fl
     return success["mean"], success["low"], success["high"]
 
 
+def _rank(cell: CellResults, measure: Measure) -> float:
+    value = _score(cell, measure)[0]
+    return -inf if value is None else value
+
+
 def _score_text(cell: CellResults, measure: Measure, best: set[CellName]) -> str:
     value, low, high = _score(cell, measure)
+    if value is None:
+        return MISSING
     text = number(value)
     return f"{f'**{text}**' if cell.name in best else text} [{number(low)}, {number(high)}]"
 

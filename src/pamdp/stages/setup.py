@@ -10,16 +10,17 @@ import hashlib
 import json
 import shutil
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
 
-from pamdp.base.errors import EnvironmentFailure, PamdpError, SettingsError
+from pamdp.base.errors import PamdpError, SettingsError
 from pamdp.base.task import Task
 from pamdp.checkout import Checkout
+from pamdp.engines import ENGINES
 from pamdp.files import forget_scratch, read_json, write_json
 from pamdp.foresight import foretold
 from pamdp.learning.loops import loop_for
@@ -96,11 +97,26 @@ def check_versions(lock: Path) -> None:
         )
 
 
-def describe(task: Task) -> dict[str, Any]:
-    """Makes, checks and describes an environment, and measures what random actions earn."""
-    task.check()
+def describe(task: Task, tell: Callable[[str], object] = print) -> dict[str, Any]:
+    """Makes, checks and describes an environment, and measures what random actions earn.
+
+    It is done where training is done: an environment in Python has a process of its own, which it
+    may end or crash.
+
+    Args:
+      task: the environment.
+      tell: is given what a user should know of it, line by line.
+    """
+    with ENGINES[loop_for(task).engine](1) as engine:
+        (facts,) = engine.map(measure, [(task,)], lambda _, line: tell(line))
+    return facts
+
+
+def measure(task: Task) -> Generator[str, None, dict[str, Any]]:
+    """The task that `describe` has done; yields what it tells."""
+    yield from task.check()
     random, task = loop_for(task).random_episodes(task)
-    return task.describe() | {
+    facts = task.describe() | {
         "random_policy": {
             "episodes": len(random.returns),
             "return_mean": float(random.returns.mean()),
@@ -109,6 +125,8 @@ def describe(task: Task) -> dict[str, Any]:
             "length_std": float(random.lengths.std(ddof=1)),
         },
     }
+    yield from _told(facts)
+    return facts
 
 
 def _environment(checkout: Checkout, name: str, versions: Any) -> tuple[dict[str, Any], str]:
@@ -122,11 +140,8 @@ def _environment(checkout: Checkout, name: str, versions: Any) -> tuple[dict[str
         if _measured(checkout).get(name) == mark and path.is_file():
             return read_json(path) | source, mark
         print(f"setup: measuring {name}")
-        described = describe(task)
-        for line in _told(described):
-            print(f"setup: {name}: {line}")
-        return described | source, mark
-    except (SettingsError, EnvironmentFailure) as error:
+        return describe(task, lambda line: print(f"setup: {name}: {line}")) | source, mark
+    except PamdpError as error:  # that of a process which is gone, too
         raise SettingsError(f"environments.{name}.task: {error}") from error
 
 

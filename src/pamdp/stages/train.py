@@ -100,7 +100,8 @@ def _series(curve: Sequence[Point]) -> dict[str, list[tuple[int, float]]]:
 def _write(checkout: Checkout, cell: Cell, curves: Curves, weights: Mapping) -> None:
     """Writes the learning curves as a table, and the weights."""
     folder = checkout.train(cell.name)
-    names = sorted({name for curve in curves.values() for p in curve for name in p.metrics})
+    found = {name for curve in curves.values() for p in curve for name in p.metrics}
+    names = sorted(found | {"eval/success"})  # a column that may be empty
     rows = [
         [seed, point.step, *(point.metrics.get(name) for name in names)]
         for seed, curve in curves.items()
