@@ -242,7 +242,7 @@ FACTS = {
     "strategies/reversal": stages_of("reversal"),
     f"strategies/{CHAIN}": stages_of(CHAIN),
     "algorithms/mpdqn": stages_of(*FEW, algorithms=["mpdqn"]),
-    "environments/platform": {"evaluate", "report"} | CELLS,
+    "environments/platform": {"evaluate", "export", "report"} | CELLS,
     "code/tune": TUNE,
     "code/train": TRAIN,
     "code/evaluate": {"evaluate"},

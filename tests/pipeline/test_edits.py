@@ -101,19 +101,19 @@ EDITS = {
     ),
     "an environment": (
         [(P + "envs/platform.py", "\nMAX_RUN, MAX_ENEMY = 70.0", "\nMAX_RUN, MAX_ENEMY = 71.0")],
-        cells(environments=["platform"]) | {"evaluate", "report"},
+        cells(environments=["platform"]) | {"evaluate", "export", "report"},
     ),
     "a helper that one environment imports": (
         [(P + "envs/point_mass.py", "KEPT, GAIN, STEP = 0.75", "KEPT, GAIN, STEP = 0.7")],
-        cells(environments=["catch_point"]) | {"evaluate", "report"},
+        cells(environments=["catch_point"]) | {"evaluate", "export", "report"},
     ),
     "a user's environment": (
         [("stranger.py", "return METRE", "return 2 * METRE")],
-        cells(environments=["reach"]) | {"evaluate", "report"},
+        cells(environments=["reach"]) | {"evaluate", "export", "report"},
     ),
     "a module that a user's environment imports": (
         [("their_units.py", "METRE = 1.0", "METRE = 2.0")],
-        cells(environments=["reach"]) | {"evaluate", "report"},
+        cells(environments=["reach"]) | {"evaluate", "export", "report"},
     ),
     "the learner": (
         [(P + "learning/learner.py", "step=state.step + 1", "step=state.step + 2")],

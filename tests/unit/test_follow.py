@@ -275,6 +275,8 @@ def test_the_code_of_a_chain_is_that_of_its_members() -> None:
 
 def test_the_code_of_an_environment_of_gymnasium_is_its_own_and_our_translation() -> None:
     found = follow(cell(task={"kind": "gymnasium", "id": "CartPole-v1"}).task.sources)
-    bridge = {f"pamdp.bridge.{name}" for name in ("gymnasium", "parameterised", "translation")}
+    translation = (f"translation.{name}" for name in ("actions", "nests", "observations"))
+    names = ("fields", "gymnasium", "parameterised", "translation", *translation)
+    bridge = {f"pamdp.bridge.{name}" for name in names}
     assert bridge <= set(found.files)
     assert found.packages == {"gymnasium"}
