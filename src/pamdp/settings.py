@@ -193,12 +193,20 @@ def load(path: Path = Path("params.yaml")) -> Settings:
       SettingsError: one message that lists every wrong key: its path, the value received, what
         was expected, and the nearest known name of an unknown one.
     """
-    values = read(path)
+    return validated(read(path), path)
+
+
+def validated(values: Any, name: object) -> Settings:
+    """Settings of the plain values that stand in a file.
+
+    Raises:
+      SettingsError: as above, with the name of the file.
+    """
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
         lines = [f"  {line}" for line in explained(error, values)]
-        raise SettingsError("\n".join([f"{path} is wrong:", *lines])) from None
+        raise SettingsError("\n".join([f"{name} is wrong:", *lines])) from None
 
 
 def _check_range(cell: Cell, dimension: Dimension, where: str, used: bool) -> None:

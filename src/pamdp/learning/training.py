@@ -164,11 +164,11 @@ def _check_finite(cell: Cell, seed: int, point: Point) -> None:
         if not np.isfinite(value):
             raise TrainingError(
                 f"{cell.name}, seed {seed}, step {point.step}: expected a finite {name}, received "
-                f"{value}; learning diverged. Try {_advice(cell)}"
+                f"{value}; learning diverged. Try {advice(cell)}"
             )
 
 
-def _advice(cell: Cell) -> str:
+def advice(cell: Cell) -> str:
     """What to make smaller: what is unusually large comes before the usual reason."""
     large = [
         f"{path} ({value:g})"
