@@ -98,11 +98,16 @@ def test_at_setup_in_its_own_process(name, good) -> None:
 
 
 def test_what_setup_tells() -> None:
-    assert measured(task({"id": "MisGood-v0"}))[1] == []
+    drives = [
+        "action 0 (action_0) drives 1.0, [-1.0] to [1.0]",
+        "action 1 (action_1) has no parameters",
+    ]
+    assert measured(task({"id": "MisGood-v0"}))[1] == drives
     first, *_ = measured(task({"id": "OddDefaultSeed-v0"}))[1]
     assert first.startswith("The default seed argument in reset should be `None`, otherwise")
-    (line,) = measured(task({"id": "OddChance-v0"}))[1]
+    line, *rest = measured(task({"id": "OddChance-v0"}))[1]
     assert line == "it is registered as nondeterministic: its results cannot be repeated"
+    assert rest == drives
 
 
 # -- At training time ------------------------------------------------------------------------------
