@@ -11,6 +11,7 @@ import json
 import shutil
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -112,18 +113,20 @@ def _environment(checkout: Checkout, name: str, versions: Any) -> tuple[dict[str
         source = digest(code_of(task))
         parts = [task.model_dump(mode="json"), source, digest({__name__}), versions]
         mark = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-        path = checkout.setup / "environments" / f"{name}.json"
-        if _measured(checkout).get(name) == mark and path.is_file():
-            return read_json(path) | source, mark
+        kept = _kept(checkout.setup / "environments" / f"{name}.json")
+        if kept and _kept(checkout.setup / "measured.json").get(name) == mark:
+            return kept | source, mark
         print(f"setup: measuring {name}")
         return describe(task) | source, mark
     except (SettingsError, EnvironmentFailure) as error:
         raise SettingsError(f"environments.{name}.task: {error}") from error
 
 
-def _measured(checkout: Checkout) -> Mapping[str, str]:
-    path = checkout.setup / "measured.json"
-    return read_json(path) if path.is_file() else {}
+def _kept(path: Path) -> dict[str, Any]:
+    """Facts of an earlier run; empty if there are none, or none that can be read."""
+    with suppress(PamdpError):
+        return read_json(path, dict)
+    return {}
 
 
 def _chosen(members: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
@@ -148,7 +151,7 @@ def _write(folder: Path, facts: Mapping[str, Any]) -> None:
         if path not in wanted:
             path.unlink()
     for path, content in wanted.items():
-        if not path.is_file() or read_json(path) != content:
+        if _kept(path) != content:
             write_json(path, content)
 
 
