@@ -217,3 +217,20 @@ def after(subject: Cell, *chunks: int, seed: int = 1) -> LoopState:
     for chunk in chunks:
         state = loop.run(state, chunk)
     return state
+
+
+# Names of folders that mean something in an address, to a shell, or in a template.
+ODD_NAMES = (
+    "what?x=1",
+    "per%20cent",
+    "{br}aces",
+    "it's",
+    'a"b',
+    "$HOME",
+    "`",
+    "a:b",
+    "a space",
+    "ünïcode",
+    "h#sh",
+    "%3F",
+)

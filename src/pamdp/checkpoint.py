@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +12,8 @@ import numpy as np
 
 from pamdp.base.errors import PamdpError
 from pamdp.base.lazy import tf
-from pamdp.files import read_arrays, write_arrays
+from pamdp.files import damaged, read_arrays, reading, write_arrays
 from pamdp.learning.training import Checkpoint
-
-# What reading raises if there is no file, or one that was cut short or overwritten.
-DAMAGED = (
-    OSError,
-    ValueError,
-    KeyError,
-    EOFError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
@@ -36,12 +24,12 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
 
 def restore(path: Path) -> Checkpoint | None:
     """Reads a checkpoint; None if there is no such file, or none that is whole."""
-    try:
+    with suppress(PamdpError):
         arrays = read_arrays(path)
-        points = json.loads(str(arrays.pop("points")))
-        return Checkpoint([arrays[str(index)] for index in range(len(arrays))], points)
-    except DAMAGED:
-        return None
+        with reading(path):
+            points = json.loads(str(arrays.pop("points")))
+            return Checkpoint([arrays[str(index)] for index in range(len(arrays))], points)
+    return None
 
 
 def save_weights(path: Path, weights: Mapping[int, Any]) -> None:
@@ -58,17 +46,25 @@ def load_weights(path: Path, like: Any) -> dict[int, Any]:
     """Reads what `save_weights` wrote: by seed, nests of the structure of `like`.
 
     Raises:
+      Damaged: it cannot be read, or holds what is no number.
       PamdpError: what was written has other shapes.
     """
     arrays = read_arrays(path)
-    seeds = dict.fromkeys(int(name.split("/")[0]) for name in arrays)
+    with reading(path):
+        seeds = dict.fromkeys(int(name.split("/")[0]) for name in arrays)
+        lost = [name for name, array in arrays.items() if np.isnan(array).any()]
+    if lost or not seeds:
+        raise damaged(path, f"no numbers in {', '.join(lost[:3])}" if lost else "it is empty")
     shapes = [tuple(leaf.shape) for leaf in tf.nest.flatten(like)]
     if [array.shape for array in arrays.values()] != shapes * len(seeds):
         raise PamdpError(
             f"{path}: expected weights of the networks that params.yaml describes, received those "
             "of others; train anew with `dvc repro`"
         )
-    return {
-        seed: tf.nest.pack_sequence_as(like, [arrays[f"{seed}/{i}"] for i in range(len(shapes))])
-        for seed in seeds
-    }
+    with reading(path):
+        return {
+            seed: tf.nest.pack_sequence_as(
+                like, [arrays[f"{seed}/{i}"] for i in range(len(shapes))]
+            )
+            for seed in seeds
+        }

@@ -40,6 +40,9 @@ def save(cell: Cell, weights: Weights, folder: Path) -> None:
       cell: what was trained.
       weights: of the policy.
       folder: is created or replaced.
+
+    Raises:
+      ExportError: it cannot be written.
     """
     policy = policy_of(cell)
     arrays = tf.nest.map_structure(np.asarray, weights)
@@ -53,7 +56,13 @@ def save(cell: Cell, weights: Weights, folder: Path) -> None:
 
     module = tf.Module()
     module.serve = serve
-    tf.saved_model.save(module, str(folder), signatures={"serving_default": serve})
+    try:
+        tf.saved_model.save(module, str(folder), signatures={"serving_default": serve})
+    except tf.errors.OpError as error:  # a full disk, no right to write
+        raise ExportError(
+            f"{folder}: expected a folder that may be written, with room on the disk, received: "
+            f"{error.message}"
+        ) from None
     # A random number, which nothing needs to load the model.
     (folder / "fingerprint.pb").unlink(missing_ok=True)
 

@@ -6,17 +6,100 @@ import csv
 import io
 import json
 import os
+import shlex
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
+from pydantic import TypeAdapter, ValidationError
+
+from pamdp.base.errors import Damaged, PamdpError
 
 _numbers = count()  # of scratch files; threads of a process may write files of one name
+# What reading raises of a file that was cut short, overwritten, or is none of ours.
+FAULTS = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,  # np.load gives a file of a single array as it is
+    EOFError,
+    RuntimeError,  # RecursionError, too
+    MemoryError,  # a size that was overwritten
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Around what reads a file: says what is wrong with it, and the way out.
+
+    Raises:
+      PamdpError: there is none.
+      Damaged: it cannot be read.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        stage = _stage_of(path)
+        raise PamdpError(
+            f"{path}: expected what `{stage}` writes, found none; `dvc repro {stage}` makes it"
+            if stage
+            else f"{path}: expected a file, found none"
+        ) from None
+    except FAULTS as error:
+        raise damaged(path, error) from error
+
+
+def damaged(path: Path, wrong: Exception | str) -> Damaged:
+    """The error about a file that cannot be read."""
+    if isinstance(wrong, PermissionError):
+        return Damaged(f"{path}: may not be read; `chmod -R u+rwX` gives you the right to")
+    if isinstance(wrong, OSError):
+        wrong = wrong.strerror or str(wrong)
+    if isinstance(wrong, KeyError):
+        wrong = f"it lacks {wrong}"
+    if isinstance(wrong, ValidationError):
+        first = wrong.errors()[0]
+        wrong = ": ".join([".".join(map(str, first["loc"])), first["msg"]])
+    reason = " ".join(str(wrong).split())[:200] or type(wrong).__name__
+    way_out = "restore it, or move it away"
+    if stage := _stage_of(path):
+        way_out = (
+            f"`dvc checkout --force {shlex.quote(os.path.relpath(path))}` restores what DVC has "
+            f"kept, `pamdp study --force {stage}` makes it anew"
+        )
+    return Damaged(f"{path}: expected a whole file, received a damaged one ({reason}); {way_out}")
+
+
+def _stage_of(path: Path) -> str | None:
+    """The stage of dvc.yaml that writes a file; None if it lies where none does."""
+    for index, part in reversed([*enumerate(path.parts)]):
+        if part == "models":
+            return "export"
+        if part == "metrics":
+            stage, cell = (*path.parts[index + 1 :], "", "")[:2]
+            return f"{stage}@{cell}" if stage in ("tune", "train") else stage
+    return None
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Adds the file's name to errors of the system that have none: a full disk, say."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 @contextmanager
@@ -30,10 +113,11 @@ def replacing(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = _scratch_folder(path) / f".{path.name}.{os.getpid()}-{next(_numbers)}"
     try:
-        yield scratch
-        with scratch.open("rb") as file:
-            os.fsync(file.fileno())
-        scratch.replace(path)
+        with naming(path):
+            yield scratch
+            with scratch.open("rb") as file:
+                os.fsync(file.fileno())
+            scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
 
@@ -68,9 +152,25 @@ def write_json(path: Path, value: Any) -> None:
         scratch.write_text(text + "\n", encoding="utf-8")
 
 
-def read_json(path: Path) -> Any:
-    """Reads a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+def read_json(path: Path, like: Any = Any) -> Any:
+    """Reads a JSON file.
+
+    Args:
+      path: of the file.
+      like: the type that its content must have, such as `dict[str, float]`.
+
+    Raises:
+      Damaged: it cannot be read, or is of another type.
+    """
+    with reading(path):
+        value = json.loads(path.read_text(encoding="utf-8"))
+        _adapter(like).validate_python(value)
+    return value
+
+
+@cache
+def _adapter(like: Any) -> TypeAdapter:
+    return TypeAdapter(like)
 
 
 def write_csv(path: Path, rows: Iterable[Iterable[Any]]) -> None:
@@ -93,6 +193,10 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Reads all arrays of an .npz file."""
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+    """Reads all arrays of an .npz file.
+
+    Raises:
+      Damaged: it cannot be read.
+    """
+    with reading(path), path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}

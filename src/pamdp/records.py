@@ -5,12 +5,43 @@ holds no wall times, machine names or commits, so that equal runs give equal byt
 """
 
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from pamdp.files import read_json, write_json
+from pamdp.files import read_json, reading, write_json
 
 Scalar = bool | int | float | str | None
+
+
+class Facts(BaseModel):
+    """What `setup` found out about an environment, as far as other stages depend on it."""
+
+    random_policy: dict[str, float]
+
+
+class Best(BaseModel):
+    """What a search found best: values by path, and their score."""
+
+    values: dict[str, float]
+    score: float | None = None
+
+
+class Score(BaseModel):
+    """How a trained seed did."""
+
+    seed: int
+    mean: float
+
+
+class Evaluated(BaseModel):
+    """How a cell did, as far as other stages depend on it."""
+
+    returns: dict[str, Any] = Field(alias="return")
+    per_seed: list[Score]
+
+
+Summary = dict[str, Evaluated]
 
 
 class Run(BaseModel):
@@ -42,5 +73,10 @@ class Run(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> "Run":
-        """Reads a record that `write` wrote."""
-        return cls.model_validate(read_json(path))
+        """Reads a record that `write` wrote.
+
+        Raises:
+          Damaged: it cannot be read.
+        """
+        with reading(path):
+            return cls.model_validate(read_json(path))

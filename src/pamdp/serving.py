@@ -10,6 +10,7 @@ import numpy as np
 from pamdp.base.calls import Direct
 from pamdp.base.errors import PamdpError
 from pamdp.base.lazy import tf
+from pamdp.files import damaged
 
 
 class Answer(NamedTuple):
@@ -44,6 +45,7 @@ class Model:
         """Loads a SavedModel that the export stage wrote.
 
         Raises:
+          Damaged: it cannot be loaded.
           PamdpError: it has another signature.
         """
         try:
@@ -55,6 +57,8 @@ class Model:
                 f"{folder}: expected a SavedModel that the export stage wrote, received one "
                 f"without {error}"
             ) from None
+        except Exception as error:  # its files are read by native code, which raises what it likes
+            raise damaged(Path(folder), error) from error
         self.features = observation.shape[-1]
         self.dtype: Any = observation.dtype.as_numpy_dtype
         self.num_actions = shapes["q_values"][-1]

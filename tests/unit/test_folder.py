@@ -100,7 +100,8 @@ def test_a_snapshot_that_cannot_be_read_costs_one_line(tmp_path, caplog):
     with Sink() as sink, showing(sink, tmp_path / "records", interval=0.01):
         (tmp_path / "records" / "x.json").write_text("{")
     assert len(caplog.messages) == 1
-    assert "Tracking failed and stops (JSONDecodeError" in caplog.text
+    assert "Tracking failed and stops (Damaged: " in caplog.text
+    assert "x.json: expected a whole file" in caplog.text
 
 
 def test_the_same_snapshot_is_shown_once(tmp_path):

@@ -261,5 +261,5 @@ def test_the_settings_are_told(rendered: Path) -> None:
 def test_a_missing_output_names_its_stage(tmp_path: Path) -> None:
     write_inputs(tmp_path, Fake({"platform-pdqn-plain": 0.5}))
     (tmp_path / "metrics/tune/platform-pdqn-plain/best.json").unlink()
-    with pytest.raises(PamdpError, match=r"best.json, which is missing: run `dvc repro tun"):
+    with pytest.raises(PamdpError, match=r"best.json: expected what `tune@platform-pdqn-plain` wr"):
         write_report(tmp_path)

@@ -37,10 +37,10 @@ def _quiet(monkeypatch) -> None:
 
 def test_a_missing_result_says_how_to_get_it():
     with pytest.raises(PamdpError) as error:
-        results.read(Path("metrics/tune/x/best.json"))
+        read_json(Path("metrics/tune/x/best.json"))
     assert "metrics/tune/x/best.json" in str(error.value)
-    assert "what `tune` writes" in str(error.value)
-    assert "`dvc repro`" in str(error.value)
+    assert "what `tune@x` writes" in str(error.value)
+    assert "`dvc repro tune@x`" in str(error.value)
 
 
 def test_the_best_values_replace_the_settings(tmp_path):

@@ -280,7 +280,7 @@ def test_studies_of_other_settings_are_other_studies(stub, subject, tmp_path) ->
     run(other)
     assert len(stub.calls) == 2
     assert (tmp_path / "optuna.db").is_file()
-    assert [path.name for path in tmp_path.iterdir()] == ["optuna.db"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".work", "optuna.db"]
 
 
 def test_the_dashboard_sees_values_and_scores(stub, subject, tmp_path) -> None:

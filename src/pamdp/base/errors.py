@@ -34,6 +34,10 @@ class ExportError(PamdpError, RuntimeError):
     """An exported model does not act as the trained policy did."""
 
 
+class Damaged(PamdpError):
+    """A file cannot be read; the message names it, what is wrong with it, and the way out."""
+
+
 def nearest(name: Any, known: Iterable[Any]) -> str:
     """The end of a message about an unknown name: the known one that it resembles, if any."""
     close = difflib.get_close_matches(str(name), [str(k) for k in known], 1)

@@ -1,18 +1,18 @@
 """What the report is made of, read from the outputs of the earlier stages."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from pamdp.algorithms import ALGORITHMS
 from pamdp.base.errors import PamdpError
-from pamdp.files import read_arrays, read_json
+from pamdp.files import read_arrays, read_json, reading
 from pamdp.learning.cell import CellName
-from pamdp.records import Run, Scalar
+from pamdp.records import Best, Run, Scalar, Summary
 from pamdp.reporting.published import PUBLISHED, Published
 from pamdp.statistics import REFERENCE_ALGORITHM, REFERENCE_STRATEGIES, Band, band
 from pamdp.strategies import STRATEGIES
@@ -20,6 +20,7 @@ from pamdp.strategies import STRATEGIES
 COMPARISONS = tuple(f"over_{name}" for name in (*REFERENCE_STRATEGIES, REFERENCE_ALGORITHM))
 SEED_OF_BANDS = 0
 
+Versions = dict[Literal["packages"], dict[str, str]]
 Words = Mapping[str, Mapping[str, Mapping[str, str]]]  # family, name, and what it is
 
 
@@ -188,29 +189,30 @@ def read_study(root: Path) -> StudyResults:
     Raises:
       PamdpError: if an output is missing, or the summary holds no cell.
     """
-    summary = _read(root, "evaluate/summary.json", read_json)
+    metrics = root / "metrics"
+    summary = read_json(metrics / "evaluate/summary.json", Summary)
     if not summary:
         raise PamdpError("expected at least one cell in metrics/evaluate/summary.json, found none")
-    comparisons = _read(root, "evaluate/comparisons.json", read_json)
-    episodes = _read(root, "evaluate/episodes.npz", read_arrays)
-    words = _read(root, "setup/descriptions.json", read_json)
+    comparisons = read_json(metrics / "evaluate/comparisons.json", dict)
+    episodes = _episodes(metrics / "evaluate/episodes.npz", summary)
+    words = read_json(metrics / "setup/descriptions.json", Words)
     cells = [
         CellResults(
             name,
             _title(name.algorithm, words["algorithms"][name.algorithm]),
-            episodes[str(name)].shape[1],
+            episodes[str(name)],
             summary[str(name)],
             comparisons.get(str(name), {}),
-            _read(root, f"train/{name}/record.json", Run.read),
-            _read(root, f"tune/{name}/record.json", Run.read),
-            _read(root, f"tune/{name}/best.json", read_json),
+            Run.read(metrics / f"train/{name}/record.json"),
+            Run.read(metrics / f"tune/{name}/record.json"),
+            read_json(metrics / f"tune/{name}/best.json", Best),
         )
         for name in map(CellName.parse, summary)
     ]
     sections = tuple(
         Section(
             environment,
-            _read(root, f"setup/environments/{environment}.json", read_json),
+            read_json(metrics / f"setup/environments/{environment}.json", dict),
             words,
             {
                 (c.name.algorithm, c.name.strategy): c
@@ -221,7 +223,7 @@ def read_study(root: Path) -> StudyResults:
         )
         for environment in sorted({cell.name.environment for cell in cells})
     )
-    versions = _read(root, "setup/versions.json", read_json)["packages"]
+    versions = read_json(metrics / "setup/versions.json", Versions)["packages"]
     return StudyResults(sections, words, versions)
 
 
@@ -230,14 +232,11 @@ def _title(name: str, words: Mapping[str, str]) -> str:
     return words["title"] if name == words["kind"] else f"{words['title']} ({name})"
 
 
-def _read(root: Path, name: str, reader: Callable[[Path], Any]) -> Any:
-    try:
-        return reader(root / "metrics" / name)
-    except FileNotFoundError:
-        stage = name.split("/")[0]
-        raise PamdpError(
-            f"the report needs metrics/{name}, which is missing: run `dvc repro {stage}`"
-        ) from None
+def _episodes(path: Path, cells: Iterable[str]) -> dict[str, int]:
+    """The number of episodes a seed, by cell."""
+    arrays = read_arrays(path)
+    with reading(path):
+        return {name: arrays[name].shape[1] for name in cells}
 
 
 def _bytes(path: Path) -> bytes | None:

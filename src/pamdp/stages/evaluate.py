@@ -11,13 +11,13 @@ from pamdp import statistics
 from pamdp.checkout import Checkout
 from pamdp.engines import open_engine
 from pamdp.evaluation import MEASURES, evaluate
-from pamdp.files import write_arrays, write_json
+from pamdp.files import read_json, write_arrays, write_json
 from pamdp.learning.cell import Cell
 from pamdp.learning.loops import loop_of
 from pamdp.learning.rollout import Episodes
 from pamdp.progress import Progress
-from pamdp.records import Run
-from pamdp.stages.results import cells, initial_parameters, read, trained, tuned
+from pamdp.records import Facts, Run
+from pamdp.stages.results import cells, initial_parameters, trained, tuned
 from pamdp.tracking import collect, open_sink
 
 BySeed = dict[int, Episodes]
@@ -62,7 +62,7 @@ def summarise(checkout: Checkout, episodes: dict[str, BySeed]) -> None:
     summary, comparisons = {}, {}
     for cell in settings.cells:
         name, environment = str(cell.name), cell.name.environment
-        facts = read(checkout.setup / "environments" / f"{environment}.json")
+        facts = read_json(checkout.setup / "environments" / f"{environment}.json", Facts)
         seeds = episodes[name]
         measured = statistics.Measured(
             seeds=list(seeds),
@@ -89,7 +89,7 @@ def summarise(checkout: Checkout, episodes: dict[str, BySeed]) -> None:
 
 def _training(checkout: Checkout, cell: Cell) -> Run:
     """The record of a cell's training."""
-    return read(checkout.train(cell.name) / "record.json", Run.read)
+    return Run.read(checkout.train(cell.name) / "record.json")
 
 
 def _stacked(seeds: BySeed, field: str) -> np.ndarray:

@@ -17,13 +17,14 @@ from pamdp import export
 from pamdp.base.task import Task, raw
 from pamdp.checkout import Checkout
 from pamdp.engines import Processes, open_engine, workers
-from pamdp.files import write_json
+from pamdp.files import read_json, write_json
 from pamdp.learning.cell import Cell
 from pamdp.learning.loops import loop_of
 from pamdp.learning.policy import Weights
 from pamdp.learning.rollout import Episodes
 from pamdp.progress import Progress
-from pamdp.stages.results import cells, initial_parameters, read, trained, tuned
+from pamdp.records import Summary
+from pamdp.stages.results import cells, initial_parameters, trained, tuned
 from pamdp.tracking import open_sink
 
 NUM_OBSERVATIONS = 1_000
@@ -48,7 +49,7 @@ def run(_: Namespace) -> None:
 def export_study(checkout: Checkout) -> None:
     """Exports the best seed of every cell to `models/<cell>/`."""
     settings = checkout.settings
-    summary = read(checkout.evaluate / "summary.json")
+    summary = read_json(checkout.evaluate / "summary.json", Summary)
     jobs = [_job(checkout, cell, summary[str(cell.name)]) for cell in cells(checkout)]
     shutil.rmtree(checkout.root / "models", ignore_errors=True)
     # Each in a process of its own, or its bytes would depend on what was saved before it.

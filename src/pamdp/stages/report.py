@@ -6,8 +6,10 @@ from argparse import Namespace
 from operator import itemgetter
 
 from pamdp.checkout import Checkout
+from pamdp.files import read_json
+from pamdp.records import Summary
 from pamdp.reporting import write_report
-from pamdp.stages.results import cells, read, trained, tuned
+from pamdp.stages.results import cells, trained, tuned
 from pamdp.tracking import collect, open_sink
 from pamdp.watching import film
 
@@ -24,7 +26,7 @@ def run(_: Namespace) -> None:
 
 def film_best(checkout: Checkout) -> None:
     """Writes `metrics/report/<environment>-best.gif`: an episode of its best cell's best seed."""
-    summary = read(checkout.evaluate / "summary.json")
+    summary = read_json(checkout.evaluate / "summary.json", Summary)
     for name in checkout.settings.study.environments:
         rivals = [cell for cell in cells(checkout) if cell.name.environment == name]
         best = max(rivals, key=lambda cell: summary[str(cell.name)]["return"]["mean"])

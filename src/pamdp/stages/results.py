@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pamdp import checkpoint
 from pamdp.base.component import Component, leaves
@@ -19,25 +17,8 @@ from pamdp.learning.cell import Cell, learner_of
 from pamdp.learning.loops import loop_of
 from pamdp.learning.policy import Weights
 from pamdp.provenance import digest
-from pamdp.records import Run
+from pamdp.records import Best, Facts, Run
 from pamdp.stages.facts import code_of
-
-Read = TypeVar("Read")
-
-
-def read(path: Path, reader: Callable[[Path], Read] = read_json) -> Read:
-    """Reads a result of an earlier stage.
-
-    Raises:
-      PamdpError: it is not there.
-    """
-    try:
-        return reader(path)
-    except FileNotFoundError:
-        stage = path.parts[-path.parts[::-1].index("metrics")]
-        raise PamdpError(
-            f"{path}: expected what `{stage}` writes, found none; `dvc repro` makes it"
-        ) from None
 
 
 def task_of(checkout: Checkout, name: str) -> Task:
@@ -49,7 +30,7 @@ def task_of(checkout: Checkout, name: str) -> Task:
     task = checkout.settings.environments[name].task
     if isinstance(task, Environment):  # all of these is known
         return task
-    return task.with_facts(read(checkout.setup / "environments" / f"{name}.json"))
+    return task.with_facts(read_json(checkout.setup / "environments" / f"{name}.json", Facts))
 
 
 def cells(checkout: Checkout) -> list[Cell]:
@@ -82,7 +63,9 @@ def fingerprint(checkout: Checkout, stage: str, cell: Cell, *parts: Component) -
         f"environments/{environment}": cell.task,
         f"strategies/{strategy}": cell.strategy,
     }
-    found = {name: read(checkout.setup / f"{name}.json") for name in (*subjects, "versions")}
+    found = {
+        name: read_json(checkout.setup / f"{name}.json", dict) for name in (*subjects, "versions")
+    }
     for name, subject in subjects.items():
         if not digest(code_of(subject)).items() <= found[name].items():
             raise PamdpError(
@@ -96,14 +79,13 @@ def fingerprint(checkout: Checkout, stage: str, cell: Cell, *parts: Component) -
 
 def tuned(checkout: Checkout, cell: Cell) -> Cell:
     """The cell with the values that its search found best."""
-    return cell.replace(read(checkout.tune(cell.name) / "best.json")["values"])
+    return cell.replace(read_json(checkout.tune(cell.name) / "best.json", Best)["values"])
 
 
 def trained(checkout: Checkout, cell: Cell) -> dict[int, Weights]:
     """The weights that training gave, by seed."""
     like = learner_of(cell).evaluated(loop_of(cell).programs.like)
-    path = checkout.train(cell.name) / "weights.npz"
-    return read(path, lambda path: checkpoint.load_weights(path, like))
+    return checkpoint.load_weights(checkout.train(cell.name) / "weights.npz", like)
 
 
 def initial_parameters(cell: Cell) -> str:

@@ -11,6 +11,7 @@ import json
 import shutil
 from argparse import Namespace
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -136,9 +137,9 @@ def _environment(checkout: Checkout, name: str, versions: Any) -> tuple[dict[str
         source = digest(code_of(task))
         parts = [task.model_dump(mode="json"), source, digest({__name__}), versions]
         mark = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-        path = checkout.setup / "environments" / f"{name}.json"
-        if _measured(checkout).get(name) == mark and path.is_file():
-            return read_json(path) | source, mark
+        kept = _kept(checkout.setup / "environments" / f"{name}.json")
+        if kept and _kept(checkout.setup / "measured.json").get(name) == mark:
+            return kept | source, mark
         print(f"setup: measuring {name}")
         return describe(task, lambda line: print(f"setup: {name}: {line}")) | source, mark
     except PamdpError as error:  # that of a process which is gone, too
@@ -158,9 +159,11 @@ def _told(described: Mapping[str, Any]) -> Iterator[str]:
         yield f"and {more} more, which its description in metrics/setup/environments has"
 
 
-def _measured(checkout: Checkout) -> Mapping[str, str]:
-    path = checkout.setup / "measured.json"
-    return read_json(path) if path.is_file() else {}
+def _kept(path: Path) -> dict[str, Any]:
+    """Facts of an earlier run; empty if there are none, or none that can be read."""
+    with suppress(PamdpError):
+        return read_json(path, dict)
+    return {}
 
 
 def _chosen(members: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
@@ -185,7 +188,7 @@ def _write(folder: Path, facts: Mapping[str, Any]) -> None:
         if path not in wanted:
             path.unlink()
     for path, content in wanted.items():
-        if not path.is_file() or read_json(path) != content:
+        if _kept(path) != content:
             write_json(path, content)
 
 

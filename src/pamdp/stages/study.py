@@ -85,7 +85,7 @@ def stages_of(cell: str) -> list[str]:
 def _run_lanes(checkout: Checkout, names: Sequence[str]) -> None:
     if not names:
         return
-    from pamdp.tuning.study import create_database  # slow to import
+    from pamdp.tuning.database import create_database  # slow to import
 
     root = checkout.root
     create_database(root)

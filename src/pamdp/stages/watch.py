@@ -19,6 +19,7 @@ from pamdp.files import read_json
 from pamdp.learning.cell import Cell
 from pamdp.learning.loops import loop_of
 from pamdp.learning.training import resumed
+from pamdp.records import Summary
 from pamdp.stages.results import cell_of, task_of, trained, tuned
 from pamdp.watching import Played, Player, frames, load_player, player_of, shape_of
 
@@ -127,7 +128,7 @@ def _trained(checkout: Checkout, cell: Cell, seed: int | None) -> Found:
     weights, name = trained(checkout, cell), str(cell.name)
     if seed is None:
         summary = checkout.evaluate / "summary.json"
-        evaluated = read_json(summary).get(name) if summary.is_file() else None
+        evaluated = read_json(summary, Summary).get(name) if summary.is_file() else None
         ranked = evaluated["per_seed"] if evaluated else ()
         seed = max(ranked, key=itemgetter("mean"))["seed"] if ranked else min(weights)
     if seed not in weights:

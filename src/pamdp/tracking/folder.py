@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pamdp.files import read_json, write_json
+from pamdp.base.errors import PamdpError
+from pamdp.files import read_json, reading, write_json
 from pamdp.records import Run
 from pamdp.tracking.sink import Sink
 
@@ -96,7 +97,9 @@ def _watch(sink: Sink, folder: Path, interval: float, ended: threading.Event) ->
                 changed = path.stat().st_mtime_ns
                 if shown.get(path) != changed:
                     shown[path] = changed
-                    content = read_json(path)
-                    sink.put(Run.model_validate(content["run"]), content["final"])
-    except (OSError, ValueError) as error:
+                    with reading(path):
+                        content = read_json(path, dict)
+                        run, final = Run.model_validate(content["run"]), content["final"]
+                    sink.put(run, final)
+    except (OSError, PamdpError) as error:
         sink.give_up(f"{type(error).__name__}: {error}")

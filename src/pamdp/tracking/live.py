@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+from pamdp.base.errors import PamdpError
 from pamdp.records import Run
-from pamdp.tracking.connection import configure
+from pamdp.tracking import failures
+from pamdp.tracking.connection import chosen, configure, load
 from pamdp.tracking.models import log_model
+from pamdp.tracking.rebuild import open_view
 from pamdp.tracking.sink import Signature, Sink
 from pamdp.tracking.view import View
 
@@ -23,23 +27,33 @@ class Live(Sink):
       experiment: the experiment's name.
       root: the project's root.
       patience: the longest wait on leaving, in seconds.
+      first_patience: the same for a server that has not answered yet.
       interval: the pause after each round, in seconds.
     """
 
     def __init__(
-        self, experiment: str, root: Path, patience: float = 60.0, interval: float = 2.0
+        self,
+        experiment: str,
+        root: Path,
+        patience: float = 60.0,
+        first_patience: float = 10.0,
+        interval: float = 2.0,
     ) -> None:
         self._experiment, self._root = experiment, root
         self._patience, self._interval = patience, interval
+        # A database in a file is no server: making it may take longer.
+        self._first_patience = first_patience if chosen() else patience
         self._thread: threading.Thread | None = None
         self._changed = threading.Condition()  # guards what follows
         self._jobs: dict[str, Callable[[View], object]] = {}
-        self._closed = False
+        self._asked = self._answered = self._ended = self._closed = False
 
     def __enter__(self) -> Self:
         """Returns itself."""
         # Here, not in the thread: changing the environment while others read it is unsafe.
         configure()
+        if reason := failures.recent(self._root):
+            self.stay_off(reason)
         return self
 
     def put(self, run: Run, final: bool = False) -> None:
@@ -52,14 +66,25 @@ class Live(Sink):
 
     def close(self) -> None:
         """Waits for what is under way, as long as its patience lasts."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
         if self._thread is None:
             return
-        self._thread.join(self._patience)
-        if self._thread.is_alive():
-            self.give_up(f"not done {self._patience:g} s after the work")
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            end = time.monotonic() + self._patience
+            # What the import of MLflow takes is not the server's fault.
+            self._changed.wait_for(lambda: self._asked or self._ended, self._patience)
+            left = min(self._first_patience, end - time.monotonic())
+            if self._changed.wait_for(lambda: self._answered or self._ended, left):
+                self._changed.wait_for(lambda: self._ended, end - time.monotonic())
+            ended, waited = self._ended, self._patience if self._answered else self._first_patience
+        if not ended:
+            self._fail(f"not done {waited:g} s after the work")
+
+    def _fail(self, reason: str) -> None:
+        if not self.failed:
+            failures.remember(self._root, reason)
+        self.give_up(reason)
 
     def _submit(self, key: str, job: Callable[[View], object]) -> None:
         """Hands over a job; it takes the place of a waiting one of the same key."""
@@ -67,7 +92,7 @@ class Live(Sink):
             return
         with self._changed:
             self._jobs[key] = job
-            self._changed.notify()
+            self._changed.notify_all()
         if self._thread is None:
             # A daemon, so that a store that never answers does not keep the process alive.
             self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
@@ -75,14 +100,26 @@ class Live(Sink):
 
     def _work(self) -> None:
         try:
-            view = View(self._experiment, self._root)
+            load()
+            self._tell("_asked")
+            view = open_view(self._experiment, self._root)
+            self._tell("_answered")
             while jobs := self._wait_for_jobs():
                 for job in jobs:
                     job(view)
                 with self._changed:
                     self._changed.wait_for(lambda: self._closed, self._interval)
+        except (PamdpError, FileNotFoundError) as error:  # of files here, not of the server
+            self.give_up(str(error))
         except Exception as error:  # noqa: BLE001  whatever it is, the work goes on
-            self.give_up(f"{type(error).__name__}: {error}")
+            self._fail(f"{type(error).__name__}: {error}")
+        finally:
+            self._tell("_ended")
+
+    def _tell(self, name: str) -> None:
+        with self._changed:
+            setattr(self, name, True)
+            self._changed.notify_all()
 
     def _wait_for_jobs(self) -> list[Callable[[View], object]]:
         """Takes the waiting jobs; none if the context was left and all are done."""

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from pamdp.records import Run
+from pamdp.tracking.connection import told
 
 _log = logging.getLogger("pamdp.tracking")
 
@@ -46,8 +47,13 @@ class Sink:
             _log.warning(
                 "Tracking failed and stops (%s). The work goes on; `pamdp track` logs it later "
                 "from the records.",
-                " ".join(reason.split())[:300],
+                told(reason),
             )
+
+    def stay_off(self, reason: str) -> None:
+        """Does nothing from the beginning; the reason is reported."""
+        self.failed = True
+        _log.warning("Tracking stays off (%s); `pamdp track` tries at once.", told(reason))
 
     def __enter__(self) -> Self:
         """Returns itself."""

@@ -36,11 +36,12 @@ class View:
     Args:
       experiment: the experiment's name; it is created if need be.
       root: the project's root, to which the records' artifacts are relative.
+      uri: the address of MLflow's data.
     """
 
-    def __init__(self, experiment: str, root: Path) -> None:
+    def __init__(self, experiment: str, root: Path, uri: str) -> None:
         self.root = root.resolve()
-        self.client, self.experiment_id = connect(experiment, self.root)
+        self.client, self.experiment_id = connect(experiment, self.root, uri)
         self._known: dict[tuple[str, str, str | None], _Shown] = {}
 
     def sync(self, run: Run, final: bool) -> str:

@@ -23,9 +23,9 @@ from pamdp.base.errors import TrainingError
 from pamdp.engines import Engine
 from pamdp.learning.cell import Cell
 from pamdp.learning.training import Point, Training, train
+from pamdp.tuning.database import open_database
 from pamdp.tuning.settings import Tuning
 
-DATABASE = "optuna.db"  # all studies of a checkout, beside params.yaml
 STARTUP_TRIALS = 4  # random ones before the model; Optuna's 10 is made for longer studies
 NUMBER = "number"  # of a trial, in its attributes
 LAST_POINTS = 2  # a trial's score is the mean of its last points: one alone is noisy
@@ -63,7 +63,7 @@ class CellStudy:
 
     @cached_property
     def database(self) -> optuna.Study:
-        """What is stored of it, in `DATABASE`."""
+        """What is stored of it."""
         return open_database(self.root, f"{self.cell.name}-{self.fingerprint}")
 
     @property
@@ -158,22 +158,6 @@ def score(
             return None
         scores.append(np.mean([p.metrics["eval/return"] for p in points[-LAST_POINTS:]]))
     return float(np.mean(scores))
-
-
-def create_database(root: Path) -> None:
-    """Creates the checkout's database, which two processes at once cannot."""
-    optuna.storages.RDBStorage(f"sqlite:///{root / DATABASE}")
-
-
-def open_database(root: Path, name: str) -> optuna.Study:
-    """The study of this name in the checkout's database, created where it is missing."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.create_study(
-        storage=f"sqlite:///{root / DATABASE}",
-        study_name=name,
-        direction="maximize",
-        load_if_exists=True,
-    )
 
 
 def _frozen(trial: Trial, distributions: dict) -> optuna.trial.FrozenTrial:

@@ -1,9 +1,12 @@
 """A database of MLflow for tests to write to."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from pamdp.tracking.connection import address
-from pamdp.tracking.view import View
+from pamdp.tracking.rebuild import open_view
 
 
 @pytest.fixture(scope="session")
@@ -13,10 +16,17 @@ def database(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.delenv("PAMDP_TRACKING", raising=False)
-        assert address(root) == f"sqlite:///{root}/mlflow.db"
-        assert View("first", root).experiment_id == View("first", root).experiment_id != "0"
-    assert (root / "mlflow.db").is_file()
-    return address(root)
+        assert (
+            open_view("first", root).experiment_id == open_view("first", root).experiment_id != "0"
+        )
+    shutil.copy(root / "mlflow.db", root / "template.db")
+    return address(root / "mlflow.db")
+
+
+@pytest.fixture(scope="session")
+def template(database):
+    """A whole database without runs, to be copied."""
+    return Path(database.removeprefix("sqlite+pysqlite:///")).with_name("template.db")
 
 
 @pytest.fixture(autouse=True)
@@ -29,4 +39,4 @@ def tracked(database, monkeypatch):
 @pytest.fixture
 def fresh(request, tmp_path):
     """Gives a view as another process would have it: one that knows nothing yet."""
-    return lambda: View(request.node.name, tmp_path)
+    return lambda: open_view(request.node.name, tmp_path)
