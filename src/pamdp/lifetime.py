@@ -16,7 +16,7 @@ from typing import IO
 
 import psutil
 
-from pamdp.base.errors import PamdpError
+from pamdp.base.errors import Interrupted, PamdpError
 
 PATIENCE = 10.0  # seconds for a process to end by itself
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -25,18 +25,6 @@ STUDY = "PAMDP_STUDY"  # in the environment of what a study runs: its one line i
 # Programs that run this one for what they do themselves, by the names of their commands.
 STARTERS = frozenset({"dvc", "gmake", "make", "pamdp"})
 SHELLS = 2  # at most so many processes, such as `sh -c`, stand between a starter and what it starts
-
-
-class Interrupted(KeyboardInterrupt):
-    """A signal asked the process to end.
-
-    Attributes:
-      number: of the signal.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 def obey_signals() -> None:

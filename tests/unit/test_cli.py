@@ -16,7 +16,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pamdp import cli, lifetime
-from pamdp.base.errors import PamdpError, SettingsError, TrainingError
+from pamdp.base.errors import Interrupted, PamdpError, SettingsError, TrainingError
 from pamdp.stages import track, train
 from tests.helpers import ROOT
 
@@ -102,7 +102,7 @@ def test_a_process_that_is_ended_from_below_has_failed(monkeypatch, code) -> Non
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(KeyboardInterrupt(), 130), (lifetime.Interrupted(signal.SIGTERM), 143)]
+    ("error", "code"), [(KeyboardInterrupt(), 130), (Interrupted(signal.SIGTERM), 143)]
 )
 @pytest.mark.parametrize("of_a_study", [False, True])
 def test_an_interruption_says_once_how_to_go_on(

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from pamdp.base.errors import EnvironmentFailure, PamdpError, Terminated
+from pamdp.base.errors import EnvironmentFailure, Interrupted, PamdpError
 from pamdp.bridge import failures, hanging
 from pamdp.bridge.failures import theirs
 from pamdp.bridge.hanging import Watch
@@ -79,7 +79,7 @@ def test_the_thread_looks_by_itself(monkeypatch) -> None:
 # -- Whose error it is -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("error", [PamdpError("ours"), Terminated(143), KeyboardInterrupt()])
+@pytest.mark.parametrize("error", [PamdpError("ours"), Interrupted(15), KeyboardInterrupt()])
 def test_what_is_not_the_environments_passes(error) -> None:
     with pytest.raises(type(error)) as caught, theirs("mine", "reset"):
         raise error

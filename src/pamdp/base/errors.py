@@ -19,11 +19,19 @@ class EnvironmentFailure(PamdpError, RuntimeError):
     """A user's environment failed; the message says which, in what, and where in its code."""
 
 
-class Terminated(SystemExit):
-    """This process was told to end, by a signal; raised by the handlers of ours alone.
+class Interrupted(KeyboardInterrupt):
+    """A signal has told this process to end; raised by the handlers of ours alone.
 
-    An environment that raises SystemExit itself is at fault; this passes through it.
+    An environment that raises KeyboardInterrupt or SystemExit itself is at fault; this passes
+    through it.
+
+    Attributes:
+      number: of the signal.
     """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class TrainingError(PamdpError, RuntimeError):

@@ -12,7 +12,7 @@ from typing import Any
 
 import gymnasium
 
-from pamdp.base.errors import EnvironmentFailure, PamdpError, Terminated
+from pamdp.base.errors import EnvironmentFailure, Interrupted, PamdpError
 from pamdp.bridge.hanging import WATCH
 
 GYMNASIUM = os.path.dirname(str(gymnasium.__file__)) + os.sep
@@ -74,11 +74,13 @@ class theirs:
 
 def _is_ours(error: BaseException) -> bool:
     """Whether it has its words already, or comes from the user at the keyboard or from a signal."""
+    if isinstance(error, PamdpError | Interrupted):
+        return True
     if isinstance(error, KeyboardInterrupt):
         # Python raises it in the main thread alone, and only where no one else handles the signal.
         handled = signal.getsignal(signal.SIGINT) is not signal.default_int_handler
         return threading.current_thread() is threading.main_thread() and not handled
-    return isinstance(error, PamdpError | Terminated)
+    return False
 
 
 def _earlier(error: BaseException) -> PamdpError | None:

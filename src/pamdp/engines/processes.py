@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
 from typing import Any
 
-from pamdp.base.errors import PamdpError, Terminated
+from pamdp.base.errors import Interrupted, PamdpError
 from pamdp.engines.base import Engine, News, Task, as_error, named, steps
 from pamdp.lifetime import end_with_parent
 
@@ -126,7 +127,7 @@ def _serve(connection: Connection, core: int | None) -> None:
     if core is not None:
         with suppress(OSError):
             os.sched_setaffinity(0, {core})
-    with suppress(EOFError):
+    try:
         while True:
             number, task, arguments = connection.recv()
             news = _done(number, task, arguments, connection)
@@ -134,6 +135,10 @@ def _serve(connection: Connection, core: int | None) -> None:
                 connection.send(news)
             except Exception as error:  # noqa: BLE001  a result that cannot be pickled
                 connection.send((number, "error", _portable(error)))
+    except EOFError:
+        return
+    except Interrupted:
+        sys.exit(TERMINATED)
 
 
 def _done(number: int, task: Task, arguments: tuple, connection: Connection) -> tuple:
@@ -144,14 +149,14 @@ def _done(number: int, task: Task, arguments: tuple, connection: Connection) -> 
             connection.send((number, "event", next(generator)))
     except StopIteration as end:
         return number, "result", end.value
-    except Terminated:
+    except Interrupted:
         raise
     except BaseException as error:  # noqa: BLE001  it is raised again where results are waited for
         return number, "error", _portable(error)
 
 
-def _terminate(*_: Any) -> None:
-    raise Terminated(TERMINATED)
+def _terminate(number: int, _: Any) -> None:
+    raise Interrupted(number)
 
 
 def _portable(error: BaseException) -> Exception:
