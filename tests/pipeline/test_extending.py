@@ -162,7 +162,7 @@ def test_an_environment_is_one_file_and_entries_in_two_lists(copy) -> None:
     extensions.environment(copy)
     cell = "drift-mpdqn-plain"
     printed = pipeline(copy, ["setup"], ["tune", cell], ["train", cell], then=STEP)
-    measured, step = printed.splitlines()
+    measured, *_, step = printed.splitlines()
     assert measured == "setup: measuring drift"
     facts = read_json(copy / "metrics/setup/environments/drift.json")
     assert (facts["id"], facts["max_episode_steps"]) == ("pamdp/Drift-v0", 5)
