@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pamdp.base.calls import on_cpu
 from pamdp.base.errors import ExportError
 from pamdp.base.lazy import tf
 from pamdp.learning.cell import Cell, policy_of
@@ -128,6 +129,7 @@ def answers_of(
     return [dict(np.load(file, allow_pickle=False)) for file in files]
 
 
+@on_cpu()
 def check(cell: Cell, weights: Weights, observations: Any, answers: Mapping[str, Any]) -> float:
     """Compares a saved model's answers with the trained policy's.
 
@@ -183,6 +185,7 @@ def play(cell: Cell, weights: Weights, folder: Path, seed: int, num_episodes: in
     serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
     constants = tf.nest.map_structure(tf.constant, weights)
 
+    @on_cpu()
     def decide(observations: Any) -> Command:
         outputs = serve(observation=tf.constant(observations))
         answers = {name: tensor.numpy() for name, tensor in outputs.items()}

@@ -70,7 +70,7 @@ def test_what_is_executed_is_clipped_and_in_units_of_the_environment() -> None:
 
 
 def random_bounds(number: int) -> Action:
-    """Pairs of bounds with one decimal, such as -0.2 and 0.1; plain rounding leaves 15 % of them."""
+    """Pairs of bounds with one decimal, such as -0.2 and 0.1; rounding leaves 15 % of them."""
     pairs = np.random.default_rng(0).choice(np.arange(-99, 100), [2 * number, 2]) / 10
     low, high = np.sort(pairs[pairs[:, 0] != pairs[:, 1]][:number]).T.tolist()
     return Action("many", tuple(low), tuple(high))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pamdp.base.calls import on_cpu
 from pamdp.base.component import Component, Count
 from pamdp.base.errors import TrainingError
 from pamdp.base.lazy import tf
@@ -93,6 +94,7 @@ def train(
         return TrainResult(seed, points, tf.nest.map_structure(np.asarray, loop.weights(state)))
 
 
+@on_cpu()
 def resumed(checkpoint: Checkpoint | None, like: LoopState) -> tuple[LoopState, list[Point]] | None:
     """The state and the points of a checkpoint; None if it has not shapes and seed of `like`."""
     if checkpoint is None:
@@ -131,6 +133,7 @@ def _trained(
     return state, points
 
 
+@on_cpu()
 def _metrics(cell: Cell, state: LearnerState, episodes: Episodes) -> dict[str, float]:
     """Means since the last point; none where nothing was counted."""
     sums = Statistics(*(float(value) for value in state.statistics))
@@ -149,6 +152,7 @@ def _metrics(cell: Cell, state: LearnerState, episodes: Episodes) -> dict[str, f
     return metrics
 
 
+@on_cpu()
 def _with_fresh_statistics(state: LoopState) -> LoopState:
     return state._replace(learner=state.learner._replace(statistics=Statistics.empty()))
 
