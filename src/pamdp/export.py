@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pamdp.base.calls import on_cpu
 from pamdp.base.errors import ExportError
 from pamdp.base.lazy import tf
 from pamdp.base.task import Task, centred, raw
@@ -148,6 +149,7 @@ def answers_of(
     return [dict(np.load(file, allow_pickle=False)) for file in files]
 
 
+@on_cpu()
 def check(cell: Cell, weights: Weights, observations: Any, answers: Mapping[str, Any]) -> float:
     """Compares a saved model's answers with the trained policy's.
 
@@ -204,6 +206,7 @@ def play(cell: Cell, weights: Weights, folder: Path, seed: int, num_episodes: in
     serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
     constants = tf.nest.map_structure(tf.constant, weights)
 
+    @on_cpu()
     def decide(observations: Any) -> Command:
         observations = raw(cell.task, observations)
         outputs = serve(observation=tf.constant(observations))

@@ -90,5 +90,5 @@ class Model:
         if padded not in self._programs:
             shape = tf.TensorSpec([padded, self.features], self.dtype)
             self._programs[padded] = Direct(lambda rows: self._serve(observation=rows), shape)
-        answers = self._programs[padded](tf.constant(rows))
+        answers = self._programs[padded](rows)
         return {name: t.numpy()[:number] for name, t in zip(Answer._fields, answers, strict=True)}

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import gymnasium
 import numpy as np
 
+from pamdp.base.calls import on_cpu
 from pamdp.base.errors import PamdpError
 from pamdp.base.lazy import tf
 from pamdp.base.spaces import ActionSpec
@@ -87,6 +88,7 @@ def player_of(cell: Cell, weights: Weights) -> Player:
     """The greedy policy of a cell with these weights."""
     policy, spec = policy_of(cell), cell.task.actions
 
+    @on_cpu()
     def act(observation: np.ndarray) -> tuple[int, np.ndarray]:
         known = centred(cell.task, observation)
         decision = policy.greedy(weights, tf.constant(known[None], tf.float32))

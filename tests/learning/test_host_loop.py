@@ -1,5 +1,8 @@
 """The loop on the host: the compiled loop's numbers in any environment of Gymnasium."""
 
+import subprocess
+import sys
+
 import gymnasium
 import numpy as np
 import pytest
@@ -17,7 +20,7 @@ from pamdp.learning.hosted import HostLoop
 from pamdp.learning.loops import LOOPS, loop_for, loop_of
 from pamdp.learning.rollout import Command, greedy
 from pamdp.learning.training import Point, Training, train
-from tests.helpers import after, bytes_of, cell, differing
+from tests.helpers import ROOT, after, bytes_of, cell, differing
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +102,33 @@ def test_a_run_on_the_host_starts_anew(subject, monkeypatch) -> None:
     assert all(isinstance(point, Point) for point in points)
     assert [point.step for point in points] == [10, 20]
     assert points == list(train(on_host(subject), 1, short))
+
+
+MEMORY = """
+import resource, sys
+from pamdp.learning.training import Training, train
+from tests.helpers import cell
+
+def peak(rows):
+    hosted = cell(task={"kind": "gymnasium", "id": "pamdp/Platform-v0"}, learner__replay_size=rows)
+    list(train(hosted, 1, Training(steps=30, report_every=10, evaluation_episodes=1)))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT
+
+UNIT = 1 if sys.platform == "darwin" else 1024
+rows, row = 4_000_000, 4 * (2 * 9 + 3 + 4)  # 400 MB
+small = peak(64)
+print((peak(rows) - small) / (rows * row))
+"""
+
+
+def test_there_is_one_copy_of_the_replay_memory() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path[:] = {[str(ROOT), *sys.path]}\n{MEMORY}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert float(done.stdout) < 1.3
 
 
 def test_the_loop_follows_from_the_environment(subject) -> None:

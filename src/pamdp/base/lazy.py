@@ -61,7 +61,8 @@ else:
 def prepare_process() -> None:
     """Sets what TensorFlow reads when it is loaded; for processes that do nothing but our work."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # level 2 shows errors that are none
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # results of a study are those of the CPU
+    # All runs on the CPU anyway (`calls.on_cpu`): a GPU would cost seconds to start and its memory.
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     # No Keras is found: loading it takes as long as the rest, and nothing uses it.
     sys.modules.setdefault("keras", None)  # pyright: ignore[reportArgumentType]

@@ -156,7 +156,7 @@ class FunctionalEnv(gymnasium.Env[np.ndarray, ActionTuple]):
             drawn = self.np_random.integers(SEEDS) if seed is None else seed
             self._seed, self._count, self._repeat = int(drawn) % SEEDS, 0, 0
         # Resets with no transition in between differ; the first one is the compiled loop's.
-        numbers = tf.constant([self._seed, self._count, self._repeat])
+        numbers = np.array([self._seed, self._count, self._repeat], np.int32)
         observation, *self._state = self._programs.reset(self._values, numbers)
         self._repeat += 1
         self._taken, self._last_action, self._over = None, None, False
@@ -178,7 +178,7 @@ class FunctionalEnv(gymnasium.Env[np.ndarray, ActionTuple]):
         index, parameters = _parsed(spec, action)
         padded = np.zeros(spec.max_size, np.float32)
         padded[: len(parameters)] = parameters
-        given = tf.constant(packed(self._seed, self._count, index, padded))
+        given = packed(self._seed, self._count, index, padded)
         self._taken = self._values, given, *self._state
         facts, observation, *self._state = self._programs.step(*self._taken)
         self._count, self._repeat = self._count + 1, 0

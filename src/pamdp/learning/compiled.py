@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pamdp.base import seeding
-from pamdp.base.calls import compiled, once
+from pamdp.base.calls import compiled, on_cpu, once
 from pamdp.base.environment import Environment, where
 from pamdp.base.lazy import tf
 from pamdp.base.seeding import Stream
@@ -101,6 +101,7 @@ class CompiledLoop(Loop):
         state = LoopState(start.structured_outputs[0], elapsed, self.programs.like)
         self.programs.run.get_concrete_function(self.values, state, number)
 
+    @on_cpu()
     def initial(self, seed: int) -> LoopState:
         """The state before the first step; a seed starts all random numbers."""
         seed_tensor = tf.constant(seed)
@@ -109,10 +110,12 @@ class CompiledLoop(Loop):
         learner = learner_of(self.cell).initial(seed_tensor, observation)
         return LoopState(environment, tf.zeros([1], tf.int32), learner)
 
+    @on_cpu()
     def run(self, state: LoopState, num_steps: int) -> LoopState:
         """The state some steps later."""
         return self.programs.run(self.values, state, tf.constant(num_steps))
 
+    @on_cpu()
     def evaluate(
         self,
         weights: Weights,
@@ -128,6 +131,7 @@ class CompiledLoop(Loop):
         episodes = programs.evaluate(programs.inputs(forward), weights, *which)
         return tf.nest.map_structure(np.asarray, episodes)
 
+    @on_cpu()
     def act(self, decide: Decide, seed: int, number: int, num_episodes: int) -> Episodes:
         """Episodes of a function of arrays; arguments as `Loop` has them."""
         key = seeding.stream(tf.constant(seed), Stream.EVALUATION, number)

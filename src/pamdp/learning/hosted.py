@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import gymnasium
 import numpy as np
 
-from pamdp.base.calls import Direct, once, pack, packed, packed_like, unpack, unpacked
+from pamdp.base.calls import Direct, on_cpu, once, pack, packed, packed_like, unpack, unpacked
 from pamdp.base.lazy import tf
 from pamdp.base.task import Task
 from pamdp.learning.cell import Cell, learner_of, policy_of
@@ -35,12 +35,14 @@ class HostedPrograms(LearnerPrograms):
         return Direct(self._answer, self.values, packed_like(self.packed_learner))
 
     @once
+    @on_cpu()
     def advance(self) -> Direct:
         """(values, learner, replay memory, transition) to the learner and the answer.
 
         The replay memory is a variable, which is written in place; a tensor would be copied.
         """
-        replay = tf.Variable(tf.zeros(self.like.replay.shape))
+        row = self.like.replay.shape[1]
+        replay = tf.Variable(tf.zeros([0, row]), shape=[None, row])  # no rows: it is for the trace
         transition = packed_like(self.transition)
         return Direct(
             self._advance, self.values, packed_like(self.packed_learner), replay, transition
@@ -80,7 +82,8 @@ class HostedPrograms(LearnerPrograms):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         self.count("advance")
         functions = learner_of(self.bound(values))
-        state = unpack(learner, self.packed_learner)._replace(replay=replay.read_value())
+        rows = tf.ensure_shape(replay.read_value(), self.like.replay.shape)
+        state = unpack(learner, self.packed_learner)._replace(replay=rows)
         state = functions.advance(state, unpack(transition, self.transition))
         replay.assign(state.replay)
         return pack(state._replace(replay=())), _packed_answer(functions.policy, state.choice)
@@ -96,8 +99,10 @@ class HostedPrograms(LearnerPrograms):
 class HostLoop(Loop):
     """Training in any Gymnasium environment.
 
-    In its `LoopState` the environment is represented by the packed `Answer` that it gets next. The
-    environment's own state is not a value: a run that is interrupted starts anew.
+    In its `LoopState` the environment is represented by the packed `Answer` that it gets next, and
+    the replay memory is a variable, which `run` writes in place: there is one copy of it, and the
+    state before is gone. So is the environment's, which is not a value: a run that is interrupted
+    starts anew.
     """
 
     resumable: ClassVar[bool] = False
@@ -135,19 +140,24 @@ class HostLoop(Loop):
     def initial(self, seed: int) -> LoopState:
         """The state before the first step; the environment is seeded, too."""
         observation, _ = self.environment.reset(seed=seed)
-        learner = learner_of(self.cell).initial(tf.constant(seed), tf.constant(observation))
-        (answer,) = self.programs.answer(self.values, pack(learner._replace(replay=())))
-        return LoopState(answer, tf.zeros([1], tf.int32), learner)
+        with on_cpu():
+            learner = learner_of(self.cell).initial(tf.constant(seed), tf.constant(observation))
+            (answer,) = self.programs.answer(self.values, pack(learner._replace(replay=())))
+            replay = tf.Variable(learner.replay)
+            return LoopState(answer, tf.zeros([1], tf.int32), learner._replace(replay=replay))
 
     def run(self, state: LoopState, num_steps: int) -> LoopState:
         """The state some steps later."""
         answer, elapsed, learner = state
-        replay, vector = tf.Variable(learner.replay), pack(learner._replace(replay=()))
+        replay = learner.replay
+        with on_cpu():
+            vector = pack(learner._replace(replay=()))
         for _ in range(num_steps):
-            transition = tf.constant(packed(*self._transition(answer.numpy())))
+            transition = packed(*self._transition(answer.numpy()))
             vector, answer = self.programs.advance(self.values, vector, replay.handle, transition)
-        learner = unpack(vector, self.programs.packed_learner)
-        return LoopState(answer, elapsed, learner._replace(replay=replay.read_value()))
+        with on_cpu():
+            learner = unpack(vector, self.programs.packed_learner)
+        return LoopState(answer, elapsed, learner._replace(replay=replay))
 
     def _transition(self, vector: np.ndarray) -> Transition:
         answer = unpacked(vector, self.programs.answers)
@@ -166,10 +176,11 @@ class HostLoop(Loop):
         measures: Measures = NOTHING,
     ) -> Episodes:
         """Greedy episodes in other copies of the environment; arguments as `Loop` has them."""
-        vector = pack(weights)
+        with on_cpu():
+            vector = pack(weights)
 
         def decide(observations: np.ndarray) -> Command:
-            answers = self.programs.decide(self.values, vector, tf.constant(observations))
+            answers = self.programs.decide(self.values, vector, observations)
             return Command(*(part.numpy() for part in answers))
 
         seeds = episode_seeds(seed, number, num_episodes)

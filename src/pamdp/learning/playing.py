@@ -9,6 +9,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from pamdp.base.calls import on_cpu
 from pamdp.base.errors import EnvironmentFailure
 from pamdp.base.spaces import ActionSpec
 from pamdp.base.task import Task
@@ -68,6 +69,7 @@ def play(
     return _summed([Step(*map(np.stack, zip(*taken, strict=True))) for taken in steps], measures)
 
 
+@on_cpu()
 def _summed(episodes: Sequence[Step], measures: Measures) -> Episodes:
     """The results of episodes, given all steps of each."""
     num_steps = sum(len(steps.reward) for steps in episodes)
@@ -153,6 +155,7 @@ def random_decisions(spec: ActionSpec, seed: int) -> Decide:
     """Uniformly random actions and parameters."""
     generator = np.random.default_rng(seed)
 
+    @on_cpu()
     def decide(observations: np.ndarray) -> Command:
         number = len(observations)
         action = generator.integers(spec.num_actions, size=number)

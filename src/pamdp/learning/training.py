@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pamdp.base.calls import on_cpu
 from pamdp.base.component import Component, Count, floats
 from pamdp.base.errors import TrainingError
 from pamdp.base.lazy import tf
@@ -97,6 +98,7 @@ def train(
         return TrainResult(seed, points, tf.nest.map_structure(np.asarray, loop.weights(state)))
 
 
+@on_cpu()
 def resumed(checkpoint: Checkpoint | None, like: LoopState) -> tuple[LoopState, list[Point]] | None:
     """The state and the points of a checkpoint; None if it has not shapes and seed of `like`."""
     if checkpoint is None:
@@ -135,6 +137,7 @@ def _trained(
     return state, points
 
 
+@on_cpu()
 def _metrics(cell: Cell, state: LearnerState, episodes: Episodes) -> dict[str, float]:
     """Means since the last point; none where nothing was counted or told."""
     sums = Statistics(*(float(value) for value in state.statistics))
@@ -155,6 +158,7 @@ def _metrics(cell: Cell, state: LearnerState, episodes: Episodes) -> dict[str, f
     return metrics
 
 
+@on_cpu()
 def _with_fresh_statistics(state: LoopState) -> LoopState:
     return state._replace(learner=state.learner._replace(statistics=Statistics.empty()))
 
