@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,21 @@ def test_a_search_that_always_diverges_finds_nothing(tmp_path, monkeypatch):
     assert [row["score"] for row in rows] == ["", ""]
     record = Run.read(folder / "record.json")
     assert [child.metrics for child in record.children] == [{}, {}]
+
+
+def test_a_search_that_ends_the_process_leaves_no_results_of_other_settings(tmp_path, monkeypatch):
+    """DVC keeps them until then, and would take them for new ones: the exit code says success."""
+
+    def end(*arguments: Any) -> Generator[Point]:
+        sys.exit(0)
+        yield
+
+    checkout = set_up(tmp_path)
+    found(tmp_path, PLAIN, {})
+    monkeypatch.setattr(tuning_module.CellStudy, "run", end)
+    with pytest.raises(SystemExit):
+        tune.tune_cell(checkout, PLAIN)
+    assert not (tmp_path / "metrics" / "tune" / PLAIN).exists()
 
 
 def test_a_cell_is_tuned_and_trained_for_as_long_as_its_environment_says(tmp_path, monkeypatch):

@@ -153,6 +153,19 @@ def test_an_interrupted_study_goes_on_as_if_it_had_not_been(stub, subject, tmp_p
     assert len(stub.calls) == begun + 8 - stop
 
 
+def test_trials_are_known_by_their_own_number(stub, subject, tmp_path) -> None:
+    """And not by the place at which they arrive: some may have been told twice."""
+    whole = run(study(subject, tmp_path))
+    twice = study(subject, tmp_path / "twice")
+    (tmp_path / "twice").mkdir()
+    distributions = twice.distributions
+    for number, score in ((0, None), (1, None), (1, 9.0), (0, 9.0), (2, None), (4, None)):
+        trial = whole[number]._replace(score=score if score else whole[number].score)
+        twice.database.add_trial(tuning_module._frozen(trial, distributions))
+    assert twice.missing == 5  # trial 3 is not there, and what follows it was suggested with it
+    assert run(twice) == earlier(whole, 3)
+
+
 @pytest.mark.parametrize("num_workers", [None, 1, 3])
 def test_an_interruption_within_a_trial_loses_only_what_was_running(
     stub, subject, tmp_path, num_workers
