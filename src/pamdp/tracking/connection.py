@@ -64,7 +64,7 @@ def configure() -> None:
 def load() -> None:
     """Imports MLflow, which takes seconds."""
     configure()
-    import mlflow  # noqa: F401
+    from mlflow import MlflowClient  # noqa: F401
 
 
 def connect(experiment: str, root: Path, uri: str) -> tuple["MlflowClient", str]:

@@ -13,8 +13,6 @@ from pamdp.tracking.files import digest, files_below
 from pamdp.tracking.models import log_model
 from pamdp.tracking.view import View
 
-ANSWER_SECONDS = 60.0  # for which a server's first answer is waited for
-
 
 def collect(root: Path) -> list[Run]:
     """The finished records of a checkout, with the results that came after training.
@@ -28,10 +26,15 @@ def collect(root: Path) -> list[Run]:
     return [record() for record in _records(root)]
 
 
-def rebuild(experiment: str, root: Path) -> list[str]:
+def rebuild(experiment: str, root: Path, patience: float = 60.0) -> list[str]:
     """Makes MLflow show all that a checkout holds: records, results, report and models.
 
     A model is registered where `models/<cell>/signature.json` holds its `Signature`.
+
+    Args:
+      experiment: the experiment's name.
+      root: the project's root.
+      patience: the longest wait for the first answer of a server, in seconds.
 
     Returns:
       The keys of the records and the folders of the models; none if tracking is off.
@@ -43,9 +46,7 @@ def rebuild(experiment: str, root: Path) -> list[str]:
         return []
     try:
         load()
-        # Only the first answer of a server is waited for so: what all takes depends on it.
-        seconds = ANSWER_SECONDS if chosen() else None
-        view = within(seconds, lambda: open_view(experiment, root))
+        view = within(patience if chosen() else None, lambda: open_view(experiment, root))
         shown, failed = show(view)
     except PamdpError:
         raise
