@@ -8,7 +8,7 @@ from contextlib import closing
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 GIF_COLOURS = 64
 MP4_QUALITY = 7  # of 1 to 10
+WHITE = 255
+ROUNDING = 1e-3  # by which floats may lie beyond 0 and 1
+PICTURES = (
+    "expected pictures [height, width] or [height, width, 1, 3 or 4], of booleans, of integers "
+    "from 0 to 255 or of floats from 0 to 1 or 255"
+)
 
 
 class Frame(NamedTuple):
@@ -27,6 +33,46 @@ class Frame(NamedTuple):
 
     picture: np.ndarray
     seconds: float
+
+
+def pictures(drawn: Any) -> list[np.ndarray]:
+    """What an environment has drawn, as pictures [height, width, 3] uint8, one at least.
+
+    Args:
+      drawn: a picture or a list of pictures, arrays [height, width] or [height, width, channels]
+        with 1 channel (grey), 3 (red, green, blue) or 4 (the last is opacity, over white), at least
+        a pixel large. Booleans are black and white; integers are from 0 to 255; floats from 0 to 1
+        if none is larger, else from 0 to 255.
+
+    Raises:
+      ValueError: it is something else; the message says what.
+    """
+    if isinstance(drawn, list | tuple) and drawn:
+        return [_picture(each) for each in drawn]
+    return [_picture(drawn)]
+
+
+def _picture(drawn: Any) -> np.ndarray:
+    array = np.asarray(drawn) if hasattr(drawn, "__array__") else None
+    if array is None or array.dtype.kind not in "buif":
+        raise ValueError(f"{PICTURES}, received {type(drawn).__name__} {str(drawn)[:80]}")
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or not array.size:
+        raise ValueError(f"{PICTURES}, received {list(np.shape(drawn))}")
+    if array.dtype == np.bool_:
+        array = array * np.uint8(WHITE)
+    least, most = float(array.min()), float(array.max())
+    if array.dtype.kind == "f" and least >= -ROUNDING and most <= 1 + ROUNDING:
+        array = array * WHITE
+    elif not (least >= 0 and most <= WHITE):  # so that what is no number is refused
+        raise ValueError(f"{PICTURES}, received {array.dtype} from {least:g} to {most:g}")
+    if array.shape[2] == 4:
+        opacity = array[..., 3:] / WHITE
+        array = opacity * array[..., :3] + (1 - opacity) * WHITE
+    if array.dtype.kind == "f":
+        array = np.clip(np.rint(array), 0, WHITE)
+    return np.broadcast_to(array, (*array.shape[:2], 3)).astype(np.uint8, order="C")
 
 
 def output(file: Path | None, title: str) -> Callable[[Iterable[Frame]], None]:

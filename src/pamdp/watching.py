@@ -17,7 +17,7 @@ from pamdp.base.lazy import tf
 from pamdp.base.spaces import ActionSpec
 from pamdp.base.task import Task, centred, raw
 from pamdp.bridge.adapter import FunctionalEnv
-from pamdp.films import Frame, write_gif
+from pamdp.films import Frame, pictures, write_gif
 from pamdp.learning.cell import Cell, policy_of
 from pamdp.learning.policy import Weights
 from pamdp.serving import Model
@@ -188,15 +188,21 @@ def _drawing(task: Task, environment: gymnasium.Env) -> Callable[[], list[Frame]
     if isinstance(own, FunctionalEnv):
         return lambda: [Frame(picture, FRAME_SECONDS) for picture in own.frames(EVERY_TICKS)]
     rate = environment.metadata.get("render_fps")
+    sizes: set[tuple[int, ...]] = set()
 
     def draw() -> list[Frame]:
-        picture: Any = _foreign(task, environment.render)
-        if not isinstance(picture, np.ndarray) or picture.shape[2:] != (3,):
+        drawn: Any = _foreign(task, environment.render)
+        try:
+            shown = pictures(drawn)
+        except ValueError as error:
+            raise UndrawableError(f"{task.gymnasium_id}: render(): {error}") from None
+        sizes.update(picture.shape[:2] for picture in shown)
+        if len(sizes) > 1:  # a film has one size
             raise UndrawableError(
-                f"{task.gymnasium_id}: expected pictures [height, width, 3] from render(), "
-                f"received {getattr(picture, 'shape', picture)}"
+                f"{task.gymnasium_id}: render(): expected pictures of one size, received "
+                f"{' and '.join(f'{height} x {width}' for height, width in sorted(sizes))}"
             )
-        return [Frame(picture.astype(np.uint8), 1 / rate if rate else FRAME_SECONDS)]
+        return [Frame(picture, 1 / rate if rate else FRAME_SECONDS) for picture in shown]
 
     return draw
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from pamdp import films
 from pamdp.base.errors import PamdpError
+from pamdp.base.lazy import tf
 from pamdp.films import Frame
 
 WHITE, BLACK, RED = (255, 255, 255), (0, 0, 0), (255, 0, 0)
@@ -118,6 +119,84 @@ def test_an_mp4_is_written_as_the_frames_come(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         films.write_mp4(interrupted(), tmp_path / "x.mp4")
     assert len(read_mp4(tmp_path / "x.mp4")[0]) == 2
+
+
+# -- What environments draw ------------------------------------------------------------------------
+
+GREY, FAINT = [[0, 51], [102, 255]], [255, 0, 0, 51]  # the second is red, a fifth of it over white
+THREE = np.repeat(np.array(GREY)[..., None], 3, axis=2)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "expected"),
+    [
+        (np.uint8(GREY), THREE),
+        (np.int64(GREY)[..., None], THREE),
+        (np.uint16(THREE), THREE),
+        (np.float32(GREY) / 255, THREE),
+        (np.float16(THREE) / 255, THREE),
+        (np.float64(THREE) - 0.4 * (THREE > 0), THREE),
+        (np.float64(GREY) / 255 * 1.0001, THREE),
+        (np.float64([[-1e-9, 1.0]]), [[[0] * 3, [255] * 3]]),
+        (np.array([[False, True]]), [[[0] * 3, [255] * 3]]),
+        (np.uint8([[FAINT]]), [[[255, 204, 204]]]),
+        (np.float32([[FAINT]]) / 255, [[[255, 204, 204]]]),
+        (np.uint8([[[*RED, 255]]]), [[RED]]),
+        (np.array([[[True, False, False, True]]]), [[RED]]),
+        (tf.constant(THREE, tf.uint8), THREE),
+    ],
+)
+def test_whatever_form_a_picture_has_its_colours_are_right(drawn, expected):
+    (found,) = films.pictures(drawn)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_list_of_pictures_is_a_picture_each():
+    found = films.pictures([np.zeros([2, 3]), np.ones([2, 3])])
+    np.testing.assert_array_equal(found, [picture(BLACK, 2, 3), picture(WHITE, 2, 3)])
+
+
+def test_a_picture_is_a_copy_of_what_may_be_drawn_over():
+    canvas = picture(RED)
+    (found,) = films.pictures(canvas)
+    canvas[:] = 0
+    np.testing.assert_array_equal(found, picture(RED))
+
+
+@pytest.mark.parametrize(
+    ("drawn", "received"),
+    [
+        (None, "NoneType None"),
+        ("+--+", r"str \+--\+"),
+        ([], r"list \[\]"),
+        ([[0, 1]], r"list \[0, 1\]"),
+        (np.array([["a"]]), "ndarray "),
+        (np.zeros([4]), r"\[4\]"),
+        (np.zeros([3, 4, 6]), r"\[3, 4, 6\]"),
+        (np.zeros([4, 6, 2]), r"\[4, 6, 2\]"),
+        (np.zeros([2, 4, 6, 3]), r"\[2, 4, 6, 3\]"),
+        (np.zeros([0, 6, 3]), r"\[0, 6, 3\]"),
+        (np.array([[0, 256]]), "int64 from 0 to 256"),
+        (np.array([[-1, 1]]), "int64 from -1 to 1"),
+        (np.array([[-0.5, 0.5]]), "float64 from -0.5 to 0.5"),
+        (np.array([[0.0, 300.0]]), "float64 from 0 to 300"),
+        (np.array([[0.0, np.nan]]), "float64 from nan to nan"),
+        (np.array([[0.0, np.inf]]), "float64 from 0 to inf"),
+        (np.array([[1j]]), "ndarray "),
+    ],
+)
+def test_what_is_no_picture_is_refused_by_its_name(drawn, received):
+    with pytest.raises(ValueError, match=rf"expected pictures \[height, .* received {received}"):
+        films.pictures(drawn)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 7), (33, 52)])
+@pytest.mark.parametrize("name", ["x.gif", "x.mp4"])
+def test_films_have_any_size(tmp_path, name, size):
+    films.output(tmp_path / name, "title")([Frame(picture(RED, *size), 0.1)] * 2)
+    shown = {"x.gif": read_gif, "x.mp4": read_mp4}[name](tmp_path / name)[0][0]
+    np.testing.assert_allclose(shown[: size[0], : size[1]], picture(RED, *size), atol=8)
 
 
 # -- Which one -------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from pamdp.files import write_json
 from pamdp.films import Frame
 from pamdp.learning.loops import loop_of
 from pamdp.learning.training import Checkpoint
+from pamdp.stages import results
 from pamdp.stages import watch as module
 from pamdp.stages.watch import Wanted, watch
 from pamdp.watching import Played, player_of
@@ -45,6 +46,13 @@ def weights(seed: int) -> Any:
     return tf.nest.map_structure(np.asarray, loop.weights(loop.initial(seed)))
 
 
+def recorded(folder: Path) -> None:
+    """The record of a training with these settings."""
+    values = small()
+    training = values.environments["platform"].training
+    results.record(values.cell(CELL), "train", "a", training=training).write(folder / "record.json")
+
+
 @pytest.fixture
 def root(tmp_path, monkeypatch) -> Path:
     """A checkout in which both cells are tuned."""
@@ -59,6 +67,7 @@ def trained(root) -> Path:
     """The same, with a trained cell of three seeds; the second is the best."""
     path = root / "metrics/train" / CELL / "weights.npz"
     checkpoint.save_weights(path, {seed: weights(seed) for seed in (1, 2, 3)})
+    recorded(path.parent)
     per_seed = [{"seed": s, "mean": mean} for s, mean in ((1, 0.1), (2, 0.9), (3, 0.5))]
     summary = {CELL: {"return": {"mean": 0.5}, "per_seed": per_seed}}
     write_json(root / "metrics/evaluate/summary.json", summary)
@@ -72,6 +81,7 @@ def saved(root: Path, seed: int, steps: int, mark: str = "a", age: float = 0.0) 
     state = state._replace(learner=state.learner._replace(step=tf.constant(steps)))
     arrays = [np.asarray(leaf) for leaf in tf.nest.flatten(state)]
     checkpoint.save(path, Checkpoint(arrays, []))
+    recorded(path.parent)
     os.utime(path, (1e9 - age, 1e9 - age))
     return path
 
@@ -92,6 +102,8 @@ class Show:
             yield Frame(np.zeros([4, 6, 3], np.uint8), 0.1)
 
     def output(self, file: Path | None, title: str) -> Any:
+        if file is None:
+            raise PamdpError("no screen")
         self.title = title
         return lambda frames: file.write_bytes(1500 * len(list(frames)) * b"x")
 
@@ -162,6 +174,51 @@ def test_each_episode_is_told_with_its_success(trained, show):
         ]
 
 
+def with_other(**changes: Any) -> Any:
+    """The settings as they are now, when a training was with those of `small`."""
+    learner = {f"learner.{path}": value for path, value in SMALL.items()}
+    block = learner | {path.replace("__", "."): value for path, value in changes.items()}
+    return settings(**{f"environments.platform.{path}": value for path, value in block.items()})
+
+
+@pytest.mark.parametrize("source", ["trained", "checkpoint"])
+def test_what_was_trained_with_other_settings_is_told(root, show, request, source):
+    if source == "trained":
+        request.getfixturevalue("trained")
+    else:
+        saved(root, 2, 6_000)
+    show.watch(wanted(), with_other(learner__gamma=0.95, training__steps=777))
+    before = small().environments["platform"]
+    assert show.told[1] == (
+        "trained with other settings than params.yaml has now: learner.gamma "
+        f"{before.learner.gamma}, now 0.95; training.steps {before.training.steps}, now 777"
+    )
+    assert show.acts_as(2)
+    show.told.clear()
+    assert "settings" not in "".join(show.watch(wanted()).told)
+
+
+def test_values_that_were_found_since_are_other_settings_too(trained, show):
+    write_json(trained / "metrics/tune" / CELL / "best.json", {"values": {"learner.gamma": 0.5}})
+    assert show.watch(wanted()).told[1].endswith(", now 0.5")
+
+
+def test_many_other_settings_are_counted(trained, show):
+    rates = {f"learner__{net}__tau": 0.5 for net in ("q", "parameters")}
+    rates |= {f"learner__{name}": 0.5 for name in ("gamma", "reward_scale", "gradient_clip")}
+    other = with_other(task__noise=0.1, training__steps=777, **rates)
+    told = show.watch(wanted(), other).told[1]
+    assert told.startswith("trained with other settings than params.yaml has now: learner.gamma 0.")
+    assert told.count(", now ") == 5
+    assert told.endswith("; and 2 more")
+
+
+def test_without_its_record_the_settings_are_not_known(trained, show):
+    (trained / "metrics/train" / CELL / "record.json").unlink()
+    told = show.watch(wanted()).told
+    assert told[1] == "trained with settings that are not known, as its record is missing"
+
+
 # -- Runs under way --------------------------------------------------------------------------------
 
 
@@ -210,6 +267,13 @@ def test_a_cell_that_is_not_trained_is_refused(root, show):
         PamdpError, match=f"{OTHER}: expected a cell that is trained or .*pamdp study"
     ):
         show.watch(wanted(OTHER))
+
+
+def test_an_unknown_cell_is_refused_before_a_missing_screen(root, show):
+    with pytest.raises(PamdpError, match=f"received '{CELL}x'; did you mean '{CELL}'"):
+        show.watch(wanted(f"{CELL}x", file=None))
+    with pytest.raises(PamdpError, match="expected a cell that is trained"):
+        show.watch(wanted(file=None))
 
 
 def test_an_unknown_cell_is_refused(root, show):

@@ -16,6 +16,7 @@ from pamdp.base.errors import PamdpError, SettingsError, TrainingError
 from pamdp.base.lazy import tf
 from pamdp.checkout import Checkout
 from pamdp.files import read_json, write_csv
+from pamdp.learning import training as training_module
 from pamdp.learning.loops import loop_of
 from pamdp.learning.policy import Weights
 from pamdp.learning.training import Checkpoint, Point, Training, TrainResult
@@ -23,7 +24,7 @@ from pamdp.records import Run
 from pamdp.stages import results, train, tune
 from pamdp.tuning import study as tuning_module
 from pamdp.tuning.study import Trial
-from tests.helpers import cell
+from tests.helpers import SMALL, cell
 from tests.unit.two_cells import INVERTING, PLAIN, curve, found, set_up, small
 
 
@@ -173,7 +174,9 @@ def test_each_seed_goes_on_from_its_checkpoint_until_the_cell_is_trained(tmp_pat
         train.train_cell(checkout, PLAIN)
     assert given == {1: None, 2: None}
     saved = sorted(checkout.checkpoints(PLAIN).rglob("*"))
-    assert [path.name for path in saved[1:]] == ["seed-1.npz", "seed-2.npz"]
+    assert [path.name for path in saved[1:]] == ["record.json", "seed-1.npz", "seed-2.npz"]
+    began = Run.read(saved[1])
+    assert (began.fingerprint, began.parameters["name"]) == (saved[0].name, PLAIN)
     interrupted[0] = False
     train.train_cell(checkout, PLAIN)
     for seed in (1, 2):
@@ -181,6 +184,33 @@ def test_each_seed_goes_on_from_its_checkpoint_until_the_cell_is_trained(tmp_pat
     assert not checkout.checkpoints(PLAIN).exists()
     written = sorted(path.name for path in checkout.train(PLAIN).iterdir())
     assert written == ["curves.csv", "record.json", "weights.npz"]
+
+
+def test_no_seed_goes_on_from_the_checkpoint_of_another(tmp_path, monkeypatch):
+    """As when somebody has renamed it: the same shapes, and other bytes in the end."""
+    monkeypatch.setattr(training_module, "CHECKPOINT_SECONDS", 0.0)
+    length = {"steps": 80, "report_every": 40, "evaluation_episodes": 1}
+    changes = {f"environments.platform.learner.{path}": value for path, value in SMALL.items()}
+    changes |= {"environments.platform.training": length, "study.seeds": [1]}
+    written = []
+    for other in (None, 2, 1):
+        checkout = set_up(tmp_path / str(other), **changes)
+        found(checkout.root, PLAIN, {})
+        subject, long = checkout.settings.cell(PLAIN), Training.model_validate(length)
+        if other is not None:
+            events = training_module.train(subject, other, long)
+            saved = next(event for event in events if isinstance(event, Checkpoint))
+            if other == 1:  # one that is used shows
+                saved.points[0][1]["eval/return"] = 7.5
+            mark = results.fingerprint(checkout, "train", subject, long)
+            checkpoint.save(checkout.checkpoints(PLAIN) / mark / "seed-1.npz", saved)
+        train.train_cell(checkout, PLAIN)
+        folder = checkout.train(PLAIN)
+        written.append([(folder / n).read_bytes() for n in ("weights.npz", "curves.csv")])
+    undisturbed, renamed, own = written
+    assert renamed == undisturbed
+    assert own[0] == undisturbed[0]
+    assert b",7.5," in own[1]
 
 
 @pytest.mark.parametrize("fact", ["versions", "code/train", "algorithms/mpdqn", "strategies/plain"])

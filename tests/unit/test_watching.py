@@ -194,6 +194,16 @@ def test_without_a_speed_it_has_ours(toy):
     assert frames[0].seconds == 0.06
 
 
+def test_all_pictures_of_a_list_are_seen(toy):
+    def render(self) -> Any:
+        return [np.full([4, 6], (self.number + part) / 4) for part in (0.0, 0.5)]
+
+    frames, _ = watch(toy(render=render), PLAYER)
+    shades = [int(f.picture[0, 0, 0]) for f in frames]
+    assert shades == [0, 32, 64, 96, 128, 159, 191, 223, 223]
+    assert {f.picture.shape for f in frames} == {(4, 6, 3)}
+
+
 def without_library(self, render_mode: str | None = None) -> None:
     if render_mode:
         raise ImportError("no pygame")
@@ -208,9 +218,12 @@ def failing(self) -> None:
     [
         ({"metadata": {"render_modes": ["human"]}}, r"received one with \['human'\]"),
         ({"metadata": {}}, r"received one with \[\]"),
-        ({"render": lambda self: None}, r"expected pictures .* received None"),
-        ({"render": lambda self: [[0]]}, r"expected pictures .* received \[\[0\]\]"),
-        ({"render": lambda self: np.zeros([4, 6])}, r"expected pictures .* received \(4, 6\)"),
+        ({"render": lambda self: None}, r"expected pictures .* received NoneType None"),
+        ({"render": lambda self: np.zeros([3, 4, 6])}, r"expected pictures .* \[3, 4, 6\]"),
+        (
+            {"render": lambda self: np.zeros([4, 6 + self.number, 3])},
+            r"expected pictures of one size, received 4 x 6 and 4 x 7",
+        ),
         ({"render": failing}, "OSError: no OpenGL"),
         ({"__init__": without_library}, "ImportError: no pygame"),
     ],

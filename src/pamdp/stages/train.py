@@ -48,6 +48,7 @@ def train_cell(checkout: Checkout, name: str) -> None:
         open_engine(loop.engine, len(seeds)) as engine,
     ):
         sink.put(parent)
+        parent.write(folder / "record.json")  # what the checkpoints there are of
 
         def told(index: int, event: Point | Checkpoint) -> None:
             if isinstance(event, Checkpoint):

@@ -19,9 +19,11 @@ from pamdp.files import read_json
 from pamdp.learning.cell import Cell
 from pamdp.learning.loops import loop_of
 from pamdp.learning.training import resumed
-from pamdp.records import Summary
-from pamdp.stages.results import cell_of, task_of, trained, tuned
+from pamdp.records import Run, Summary
+from pamdp.stages.results import cell_of, record, task_of, trained, tuned
 from pamdp.watching import Played, Player, frames, load_player, player_of, shape_of
+
+SHOWN = 5  # changes of settings that are listed
 
 
 def run(options: Namespace) -> None:
@@ -50,12 +52,21 @@ class Wanted(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A policy, what it is in words, the name of its environment, and the seed it came from."""
+    """A policy and where it comes from.
+
+    Attributes:
+      player: the policy.
+      label: what it is in words.
+      environment: the name of its environment.
+      seed: that it was trained with.
+      note: what else there is to say of it, or nothing.
+    """
 
     player: Player
     label: str
     environment: str
     seed: int
+    note: str = ""
 
 
 def watch(checkout: Checkout, wanted: Wanted, tell: Callable[[str], object]) -> None:
@@ -66,10 +77,12 @@ def watch(checkout: Checkout, wanted: Wanted, tell: Callable[[str], object]) -> 
     """
     if wanted.episodes < 1:
         raise PamdpError(f"episodes: expected at least 1, received {wanted.episodes}")
-    show = films.output(wanted.file, f"pamdp: {wanted.source}")
     found = _found(checkout, wanted)
     task = _task(checkout, wanted.environment or found.environment)
+    show = films.output(wanted.file, f"pamdp: {wanted.source}")
     tell(found.label)
+    if found.note:
+        tell(found.note)
     numbers = count(1)
 
     def ended(played: Played) -> None:
@@ -137,7 +150,8 @@ def _trained(checkout: Checkout, cell: Cell, seed: int | None) -> Found:
             f"trained, received {seed}"
         )
     player = player_of(cell, weights[seed])
-    return Found(player, f"{name}, seed {seed}, trained", cell.name.environment, seed)
+    note = _changed(checkout, cell, checkout.train(name))
+    return Found(player, f"{name}, seed {seed}, trained", cell.name.environment, seed, note)
 
 
 def _checkpoint(checkout: Checkout, path: Path) -> Found:
@@ -158,4 +172,25 @@ def _checkpoint(checkout: Checkout, path: Path) -> Found:
     state, _ = saved
     label = f"{name}, seed {seed}, after {int(state.learner.step):,} steps"
     player = player_of(cell, loop.weights(state))
-    return Found(player, label, cell.name.environment, int(seed))
+    note = _changed(checkout, cell, path.parent)
+    return Found(player, label, cell.name.environment, int(seed), note)
+
+
+def _changed(checkout: Checkout, cell: Cell, folder: Path) -> str:
+    """Says which settings have changed since the training whose record is in a folder."""
+    path = folder / "record.json"
+    if not path.is_file():
+        return "trained with settings that are not known, as its record is missing"
+    then = Run.read(path).parameters
+    training = checkout.settings.environments[cell.name.environment].training
+    now = record(cell, "train", "", training=training).parameters
+    changes = [
+        f"{name} {then.get(name)}, now {now.get(name)}"
+        for name in dict.fromkeys([*then, *now])
+        if then.get(name) != now.get(name)
+    ]
+    if not changes:
+        return ""
+    more = f"; and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
+    listed = "; ".join(changes[:SHOWN])
+    return f"trained with other settings than params.yaml has now: {listed}{more}"
