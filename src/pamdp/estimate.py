@@ -1,7 +1,7 @@
 """What a cell will take of memory and time.
 
-The constants were measured on one core of a machine with two (AMD EPYC); what they give lies within
-a factor of two of what was measured for cells of 3 to 1,024 actions. Results do not depend on them.
+The constants were fitted by hand to cells of 3 to 1,024 actions on one core of an AMD EPYC; how far
+off they are elsewhere stands in `docs/decisions.md`. Results do not depend on them.
 """
 
 from __future__ import annotations

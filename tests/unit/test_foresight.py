@@ -77,7 +77,8 @@ def test_weights_and_memory_are_counted_as_they_are(algorithm) -> None:
 
 @pytest.mark.parametrize(
     ("environment", "algorithm", "hidden", "measured"),
-    [  # microseconds of a step, of one seed on one core
+    [  # microseconds of a step, of one seed on one core: what the constants were fitted to, from
+        # docs/performance.md or measured beside them; so this guards the formulas and no more
         ("platform", "pdqn", [128], 128),
         ("platform", "mpdqn", [128], 135),
         ("platform", "mpdqn", [512], 356),
@@ -89,7 +90,7 @@ def test_weights_and_memory_are_counted_as_they_are(algorithm) -> None:
         ("hard_move_10", "mpdqn", [128], 44_674),
     ],
 )
-def test_time_is_within_a_factor_of_two_of_what_was_measured(
+def test_time_is_within_a_factor_of_two_of_what_it_was_fitted_to(
     environment, algorithm, hidden, measured
 ) -> None:
     networks = {
@@ -105,14 +106,12 @@ def test_time_is_within_a_factor_of_two_of_what_was_measured(
 
 @pytest.mark.parametrize(
     ("changes", "measured"),
-    [  # megabytes at the peak of a process with one worker
+    [  # megabytes at the peak of a process with one worker, and evaluations of 100 episodes
         ({}, 901),
         ({"study__environments": ["goal"]}, 1014),
-        (
-            {"study__environments": ["hard_move_10"], "study__seeds": [1, 2]}
-            | {"evaluation__episodes": 100},
-            2466,
-        ),
+        ({"study__environments": ["hard_move_10"]}, 2046),
+        ({"study__environments": ["hard_move_10"], "study__seeds": [1, 2]}, 2466),
+        ({"study__environments": ["hard_move_10"], "study__algorithms": ["spdqn"]}, 2232),
         ({f"{LEARNER}__replay_size": 5_000_000}, 1919),
         ({f"{LEARNER}__replay_size": 2_000_000, "study__seeds": [1, 2, 3]}, 1932),
         (
@@ -121,8 +120,9 @@ def test_time_is_within_a_factor_of_two_of_what_was_measured(
         ),
     ],
 )
-def test_memory_is_within_a_third_of_what_was_measured(changes, measured) -> None:
-    assert 0.75 < estimate(**changes).memory(1) / 2**20 / measured < 1.34
+def test_memory_is_hardly_less_and_at_most_half_more_than_was_measured(changes, measured) -> None:
+    found = estimate(**changes, evaluation__episodes=100).memory(1)
+    assert 0.9 < found / 2**20 / measured < 1.5
 
 
 def test_processes_hold_one_state_each_and_threads_all(monkeypatch) -> None:
