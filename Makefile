@@ -17,8 +17,11 @@ VENV := PATH="$$PWD/.venv/bin:$$PATH"
 PIP := .venv/bin/python -m pip --disable-pip-version-check install -qq
 TEST := $(VENV) PYTEST_ADDOPTS="$$ARGS" python -m pytest -n "$$TEST_WORKERS" --dist worksteal
 
-# What the user says reaches commands as variables of their environment: the shell splits it into
-# words and reads nothing else out of it.
+# What the user says reaches commands as variables of their environment: neither make nor the shell
+# reads more out of it than words.
+override ARGS := $(value ARGS)
+override CELL := $(value CELL)
+override FILE := $(value FILE)
 export ARGS CELL FILE PORT PYTHON TEST_WORKERS
 # A shell reads these in the path of a script's interpreter, and a colon splits PATH.
 ifneq ($(strip $(foreach each,: " $$ ` \,$(findstring $(each),$(CURDIR)))),)

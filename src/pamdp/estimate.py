@@ -90,7 +90,9 @@ class Estimate:
         working = min(num_workers, tasks)
         processes = self._engine == "processes"
         # Threads take turns at the tasks, so that all of them are under way.
-        states = working * COPIES + (working if processes else tasks)
+        states = working if processes else tasks
+        if not self._hosted:  # which keeps one, in which each step writes
+            states += working * COPIES
         learner = self.cell.learner
         row = 2 * self.features + self.q_function.spec.num_parameters + 4
         hidden = learner.batch_size * self._hidden * COPIES_OF_HIDDEN

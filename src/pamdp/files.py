@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
+import re
 import shlex
+import shutil
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -36,6 +39,8 @@ FAULTS = (
     zipfile.BadZipFile,
     zlib.error,
 )
+# These are the machine's: the file may be whole.
+NOT_NOW = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EINTR)
 
 
 @contextmanager
@@ -56,6 +61,9 @@ def reading(path: Path) -> Iterator[None]:
             else f"{path}: expected a file, found none"
         ) from None
     except FAULTS as error:
+        if isinstance(error, OSError) and error.errno in NOT_NOW:
+            error.filename = str(path)
+            raise
         raise damaged(path, error) from error
 
 
@@ -82,12 +90,14 @@ def damaged(path: Path, wrong: Exception | str) -> Damaged:
 
 def _stage_of(path: Path) -> str | None:
     """The stage of dvc.yaml that writes a file; None if it lies where none does."""
-    for index, part in reversed([*enumerate(path.parts)]):
-        if part == "models":
-            return "export"
-        if part == "metrics":
-            stage, cell = (*path.parts[index + 1 :], "", "")[:2]
-            return f"{stage}@{cell}" if stage in ("tune", "train") else stage
+    for root in path.absolute().parents:
+        if (root / "params.yaml").is_file():
+            kind, stage, cell, *_ = (*path.absolute().relative_to(root).parts, "", "", "")
+            if kind == "models":
+                return "export"
+            if kind == "metrics":
+                return f"{stage}@{cell}" if stage in ("tune", "train") else stage
+            return None
     return None
 
 
@@ -117,16 +127,32 @@ def replacing(path: Path) -> Iterator[Path]:
             yield scratch
             with scratch.open("rb") as file:
                 os.fsync(file.fileno())
-            scratch.replace(path)
+            _move(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def _move(scratch: Path, path: Path) -> None:
+    """Puts a file in the place of another, all at once."""
+    try:
+        scratch.replace(path)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # A folder of its own among the mounted ones, though on the same disk.
+        beside = path.with_name(scratch.name)
+        try:
+            shutil.copyfile(scratch, beside)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
 
 
 def forget_scratch(root: Path) -> None:
     """Removes the scratch files of a checkout that killed processes have left."""
     for path in (root / ".work" / "scratch").glob(".*"):
-        number = path.name.rpartition(".")[2].partition("-")[0]
-        if not psutil.pid_exists(int(number)):
+        match = re.fullmatch(r"\..*\.(\d+)-\d+", path.name)
+        if match and not psutil.pid_exists(int(match[1])):
             path.unlink(missing_ok=True)
 
 

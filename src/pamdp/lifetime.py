@@ -9,8 +9,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import IO
 
@@ -56,13 +57,17 @@ def end_with_starters() -> None:
     """Ends this process, as SIGTERM does, once a program that runs it for its own work has ended.
 
     Such a program may be killed alone, and what it has started would go on unseen. A terminal, or
-    a shell in which somebody types, is no such program: the work goes on without it.
+    a shell in which somebody types, is no such program: the work goes on without it, and so it does
+    in a session of its own.
     """
-    if watched := _starters(psutil.Process().parents()):
+    here = os.getsid(0)
+    parents = takewhile(lambda parent: _session(parent) == here, psutil.Process().parents())
+    if watched := _starters([*parents]):
 
         def wait() -> None:
             while all(map(_alive, watched)):
                 time.sleep(1.0)
+            os.write(2, b"ended: what has started it is gone\n")
 
         _end_after(wait)
 
@@ -75,9 +80,22 @@ def end_with_parent() -> None:
 
 def end_children() -> None:
     """Asks all processes that this one has started, directly or not, to end."""
-    for child in psutil.Process().children(recursive=True):
+    end_all(children_of(os.getpid()))
+
+
+def end_all(processes: Iterable[psutil.Process]) -> None:
+    """Asks processes to end."""
+    for process in processes:
         with suppress(psutil.Error):
-            child.terminate()
+            process.terminate()
+
+
+def children_of(number: int | None) -> list[psutil.Process]:
+    """All processes that one has started, directly or not; none if it is gone."""
+    try:
+        return psutil.Process(number).children(recursive=True)
+    except psutil.Error:
+        return []
 
 
 def _end_after(wait: Callable[[], object]) -> None:
@@ -106,10 +124,21 @@ def _starters(parents: list[psutil.Process]) -> list[psutil.Process]:
 def _names(process: psutil.Process) -> set[str]:
     """The name of a program, or of the script or module that an interpreter runs."""
     try:
-        names = [os.path.basename(word) for word in process.cmdline()[:3]]
-    except psutil.Error:
+        program, *rest = [os.path.basename(word) for word in process.cmdline()]
+    except (psutil.Error, ValueError):
         return set()
-    return {*(names[1:] if names and names[0].startswith("python") else names[:1])}
+    if not program.startswith("python"):
+        return {program}
+    if "-m" in rest:
+        return {*rest[rest.index("-m") + 1 :][:1]}
+    return {*rest[:1]}
+
+
+def _session(process: psutil.Process) -> int | None:
+    try:
+        return os.getsid(process.pid)
+    except OSError:
+        return None
 
 
 def _alive(process: psutil.Process) -> bool:

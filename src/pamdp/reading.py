@@ -115,9 +115,10 @@ def _check_kind(node: Any) -> None:
 
 
 def _check_key(node: Any) -> None:
-    if not isinstance(node, ScalarNode) or node.tag not in (f"{_TAG}str", f"{_TAG}merge"):
+    kinds = [f"{_TAG}{kind}" for kind in ("str", "int", "merge")]  # actions have numbers
+    if not isinstance(node, ScalarNode) or node.tag not in kinds:
         shown = repr(node.value) if isinstance(node, ScalarNode) else "a list or a mapping"
-        raise _NotPlain(f"expected a text as key, received {shown[:80]}{_where(node)}")
+        raise _NotPlain(f"expected a name or a number as key, received {shown[:80]}{_where(node)}")
     if len(node.value) > KEY_LENGTH or not node.value.isprintable():
         raise _NotPlain(
             f"expected a key of at most {KEY_LENGTH} characters that can be printed, received "

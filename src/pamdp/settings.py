@@ -23,7 +23,7 @@ from pamdp.tuning.settings import Dimension, Seeds, Tuning
 
 # Names become parts of shell commands, file names and keys; three make the name of a cell, and file
 # systems allow 255 characters.
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=36)]
 Names = Annotated[ListOf[Name], Field(min_length=1)]
 
 

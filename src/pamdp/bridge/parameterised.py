@@ -91,9 +91,10 @@ class Parameterised(gymnasium.Wrapper[np.ndarray, ActionTuple, Any, Any]):
             taken: Any = self.env.step(self.actions.own(index, parameters))
             observation, reward, terminated, truncated, info = taken
             info = _dictionary(info)
-            success = info.get("success", info.get("is_success"))
-            if success is not None:
-                info = {**info, "success": _flag("info['success']", success)}
+            told = [info[name] for name in ("success", "is_success") if info.get(name) is not None]
+            info = {name: value for name, value in info.items() if name != "success"}
+            if told:
+                info["success"] = _flag("info['success']", told[0])
             return (
                 self.observations.flat(observation),
                 self._finite(reward),

@@ -11,14 +11,14 @@ import threading
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
 from typing import Any
 
 from pamdp.base.errors import Interrupted, PamdpError
 from pamdp.engines.base import Engine, News, Task, as_error, named, steps
-from pamdp.lifetime import end_with_parent
+from pamdp.lifetime import children_of, end_all, end_with_parent
 
 PATIENCE = 3.0  # seconds for a worker to end by itself
 PRELOADED = ["pamdp.engines.preloaded", "pamdp.learning.loops"]
@@ -95,6 +95,10 @@ class Processes(Engine):
                 if not sent:
                     connection.send_bytes(content)
                     sent = True
+                # A helper that the task has started keeps the connection open after its end.
+                wait([connection, process.sentinel])
+                if not connection.poll():
+                    raise EOFError
                 news = News(*connection.recv())
             except (EOFError, OSError):
                 process.join()
@@ -107,11 +111,13 @@ class Processes(Engine):
         """Ends what is under way; an environment has some time to be closed."""
         with self._lock:
             self._stopped = True
+            helpers = [each for process in self._running for each in children_of(process.pid)]
             for process in self._running:
                 process.terminate()
         for process in self._running:
             process.join(PATIENCE)
             process.kill()
+        end_all(helpers)
         for _ in self._threads:
             self._waiting.put(None)
         for thread in self._threads:

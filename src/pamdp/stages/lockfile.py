@@ -21,6 +21,8 @@ from pamdp.base.errors import PamdpError
 from pamdp.checkout import Checkout
 from pamdp.files import replacing
 
+PATIENCE = 2.0  # seconds that DVC may take to write a file
+
 
 @contextmanager
 def guarded(checkout: Checkout, tell: Callable[[str], object]) -> Iterator[None]:
@@ -53,10 +55,15 @@ def keep(checkout: Checkout) -> None:
 def mend(checkout: Checkout, tell: Callable[[str], object]) -> None:
     """Gives back what an interruption has taken from DVC's files; arguments as of `guarded`."""
     _mend_rwlock(checkout.root / ".dvc" / "tmp" / "rwlock", tell)
-    text, kept = _text(checkout.lock), _text(checkout.kept_lock)
+    kept, text = _text(checkout.kept_lock), _text(checkout.lock)
+    if checkout.lock.exists() and not _is_whole(text):
+        time.sleep(PATIENCE)  # a DVC that somebody runs by hand may be writing it just now
+        text = _text(checkout.lock)
     if lost := _lost(text, kept):
-        head, entries = _entries(text if _is_whole(text) else kept)
-        _write(checkout.lock, "".join([head, *entries, *(lost if _is_whole(text) else ())]))
+        names = {_name(entry) for entry in lost}
+        head, entries = _entries(text) if _is_whole(text) else (_entries(kept)[0], [])
+        entries = [entry for entry in entries if _name(entry) not in names]
+        _write(checkout.lock, "".join([head, *entries, *lost]))
         tell("dvc.lock: an interrupted run has left a part of it; the rest is back")
     elif checkout.lock.exists() and not _is_whole(text):
         committed = _committed(checkout)
@@ -94,9 +101,16 @@ def _entries(text: str) -> tuple[str, list[str]]:
 
 
 def _lost(text: str, kept: str) -> list[str]:
-    """The entries of the copy, if there is one, that the lock file has no more."""
-    known = {_name(entry) for entry in _entries(text)[1]} if _is_whole(text) else set()
-    return [entry for entry in _entries(kept)[1] if _name(entry) not in known]
+    """The entries of the copy, if there is one, that the lock file has no more, or has in part."""
+    found = _entries(text)[1] if _is_whole(text) else []
+    lines = {_name(entry): len(entry.splitlines()) for entry in found}
+    last = _name(found[-1]) if found else None  # the only one that may have been cut
+
+    def is_lost(entry: str) -> bool:
+        name = _name(entry)
+        return name not in lines or (name == last and lines[name] < len(entry.splitlines()))
+
+    return [entry for entry in _entries(kept)[1] if is_lost(entry)]
 
 
 def _name(entry: str) -> str:
@@ -140,4 +154,4 @@ def _mend_rwlock(path: Path, tell: Callable[[str], object]) -> None:
             path.unlink()
             tell(f"{path.name}: DVC was killed while it wrote it; it is removed")
         else:
-            time.sleep(2.0)  # another DVC may be writing it just now
+            time.sleep(PATIENCE)  # another DVC may be writing it just now

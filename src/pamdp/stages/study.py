@@ -8,6 +8,7 @@ repository's lock is held between the commands of stages only. The rest is a pla
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -89,9 +90,7 @@ def _run_lanes(checkout: Checkout, names: Sequence[str]) -> None:
 
     root = checkout.root
     create_database(root)
-    available = min(psutil.virtual_memory().available, memory_limit())
-    memory = int(available // _cell_memory(checkout, names))
-    lanes = max(1, min(workers(), len(_cores()), len(names), memory))
+    lanes, most = _fitting(checkout, names)
     failed: list[str] = []
     tqdm.write(f"study: {len(names)} to do, {lanes} at a time", file=sys.stderr)
     with (
@@ -102,7 +101,7 @@ def _run_lanes(checkout: Checkout, names: Sequence[str]) -> None:
 
         def done(name: str, share: Share) -> bool:
             _keep_to(share.cores)
-            own = variables | {"PAMDP_WORKERS": str(share.workers)}
+            own = variables | {"PAMDP_WORKERS": str(min(share.workers, most))}
             return _run(root, stages_of(name), _environment() | own) == 0
 
         # The cells left after full rounds have the cores for themselves.
@@ -124,13 +123,18 @@ def _run_lanes(checkout: Checkout, names: Sequence[str]) -> None:
         )
 
 
-def _cell_memory(checkout: Checkout, names: Sequence[str]) -> float:
-    """Bytes that the largest of some cells takes with one worker."""
-    needed = []
+def _fitting(checkout: Checkout, names: Sequence[str]) -> tuple[int, int]:
+    """How many cells at a time, with how many workers each at most, memory can hold."""
+    estimates = []
     for cell in map(checkout.settings.cell, names):
         facts = read_json(checkout.setup / "environments" / f"{cell.name.environment}.json")
-        needed.append(Estimate(checkout.settings, cell, facts).memory(1))
-    return max(needed)
+        estimates.append(Estimate(checkout.settings, cell, facts))
+    available = min(psutil.virtual_memory().available, memory_limit())
+    for lanes in range(min(workers(), len(_cores()), len(names)), 0, -1):
+        for most in range(math.ceil(workers() / lanes), 0, -1):
+            if lanes * max(each.memory(most) for each in estimates) <= available:
+                return lanes, most
+    return 1, 1
 
 
 def side_by_side(
@@ -186,11 +190,18 @@ def _environment() -> dict[str, str]:
 
 def _dvc(root: Path, *arguments: str, stdout: int | None = None) -> str:
     command = [*DVC, *arguments]
-    done = subprocess.run(command, cwd=root, env=_environment(), stdout=stdout, text=True)
-    if done.returncode:
+    with subprocess.Popen(
+        command, cwd=root, env=_environment(), stdout=stdout, text=True
+    ) as process:
+        try:
+            said, _ = process.communicate()
+        except KeyboardInterrupt:  # which may have come to this process alone
+            lifetime.end_children()
+            raise
+    if process.returncode:
         tried = " ".join(["dvc", *(each for each in arguments if each != "--quiet")])
-        raise PamdpError(f"`{tried}` failed, with exit code {done.returncode}")
-    return done.stdout
+        raise PamdpError(f"`{tried}` failed, with exit code {process.returncode}")
+    return said
 
 
 def _run(root: Path, stages: Sequence[str], environment: dict[str, str]) -> int:

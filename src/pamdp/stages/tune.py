@@ -35,11 +35,11 @@ def tune_cell(checkout: Checkout, name: str) -> None:
     parent = record(cell, "tune", mark, tuning=tuning, training=training)
     # The database outlives changes of code and versions; its studies must not.
     study = CellStudy(cell, tuning, training, mark, checkout.root)
+    trials: list[Trial] = []
+    missing, loop = study.missing, loop_of(cell)
     folder = checkout.tune(name)
     # DVC has not removed it: success is what is written from here on, and not how the process ends.
     shutil.rmtree(folder, ignore_errors=True)
-    trials: list[Trial] = []
-    missing, loop = study.missing, loop_of(cell)
     if missing:
         loop.prepare(training.evaluation_episodes)
     with (

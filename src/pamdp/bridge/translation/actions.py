@@ -128,7 +128,7 @@ def _inferred(space: gymnasium.Space, choice: Part, boxes: list[Part]) -> list[l
         parent: Any = space
         for key in parents.pop():
             parent = parent[key]
-        if isinstance(parent, spaces.Tuple):
+        if isinstance(parent, spaces.Tuple) and parent is not space:  # of nothing but boxes
             return [[box] for box in boxes]
         numbered = {}
         for box in boxes:
