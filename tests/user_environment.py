@@ -64,7 +64,7 @@ class Reach(gymnasium.Env):
 UNIT = Box(-1, 1, (2,))
 ACTIONS = {
     "each in a tuple": Tuple((Discrete(3), Tuple((UNIT, Box(0, 1, (0,)), Box(2, 8, (1,)))))),
-    "each beside": Tuple((Discrete(2), UNIT, Box(0, 1, (2, 2), np.float64))),
+    "each its own": Tuple((Discrete(2), Tuple((UNIT, Box(0, 1, (2, 2), np.float64))))),
     "one for all": Tuple((Discrete(3, start=5), Box(0, 10, ()))),
     "one action": Tuple((Discrete(1), UNIT)),
     "dict with one for all": Dict(kind=Discrete(2), size=UNIT),
@@ -92,7 +92,7 @@ OBSERVATIONS = {
 class Spaces(gymnasium.Env):
     """Draws observations from a space and remembers the action that it was sent."""
 
-    def __init__(self, actions: str = "each beside", observations: str = "box") -> None:
+    def __init__(self, actions: str = "each its own", observations: str = "box") -> None:
         self.action_space = ACTIONS[actions]
         self.observation_space = OBSERVATIONS[observations]
 
@@ -173,7 +173,7 @@ class Broken(gymnasium.Env):
         self.where, self.render_mode = where, render_mode
         self._fail("make")
         if where != "spaces":
-            self.action_space = ACTIONS["each beside"]
+            self.action_space = ACTIONS["each its own"]
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=None if self.where == "unseeded" else seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -44,6 +45,39 @@ def test_a_kill_between_writing_and_renaming_leaves_nothing_in_an_output(output,
     assert len([*scratch.iterdir()]) == 1
     forget_scratch(tmp_path)
     assert not [*scratch.iterdir()]
+
+
+def test_what_others_leave_among_scratch_files_is_theirs(output, tmp_path):
+    left = [tmp_path / ".work" / "scratch" / name for name in (".DS_Store", ".nfs00012", ".a.b-c")]
+    for path in left:
+        path.touch()
+    forget_scratch(tmp_path)
+    assert all(path.exists() for path in left)
+
+
+def test_a_folder_that_is_mounted_by_itself_is_written_into(output, monkeypatch):
+    replace = Path.replace
+
+    def refuse(path: Path, target: Path) -> Path:
+        if path.parent != target.parent:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    write_json(output, {"new": 1})
+    assert read_json(output) == {"new": 1}
+    assert [path.name for path in output.parent.iterdir()] == ["best.json"]
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOMEM, errno.EIO])
+def test_what_the_machine_lacks_does_not_make_a_file_a_damaged_one(output, monkeypatch, number):
+    def fail(*arguments: object, **keywords: object) -> str:
+        raise OSError(number, "cannot be done now")
+
+    monkeypatch.setattr(Path, "read_text", fail)
+    with pytest.raises(OSError, match="cannot be done now") as caught:
+        read_json(output)
+    assert caught.value.filename == str(output)
 
 
 def test_scratch_files_of_living_processes_stay(output, tmp_path):

@@ -16,12 +16,13 @@ from pydantic import ValidationError
 from pamdp.base.component import floats, structure, with_floats
 from pamdp.base.errors import EnvironmentFailure, SettingsError
 from pamdp.bridge.gymnasium import Gymnasium
+from pamdp.bridge.translation import Actions
 from pamdp.envs.platform import Platform
 from pamdp.explain import explained
 from pamdp.provenance import digest, follow
-from pamdp.settings import Settings
+from pamdp.settings import Settings, load
 from tests import user_environment
-from tests.helpers import changed, params
+from tests.helpers import ROOT, changed, params
 
 MODULE = "tests.user_environment"
 
@@ -38,6 +39,28 @@ def test_arguments_reach_the_constructor() -> None:
     assert subject.make().unwrapped.width == 0.1
     assert subject.actions.high.tolist() == [0.5]
     assert task("Reach").actions.high.tolist() == [1.0]
+
+
+def test_the_lines_that_are_asked_for_are_read_from_the_file(tmp_path) -> None:
+    """What the error about an action space says is put into params.yaml as it stands."""
+    space = gymnasium.spaces.Dict(
+        {
+            "type": gymnasium.spaces.Discrete(2),
+            "run": user_environment.UNIT,
+            "a b": user_environment.UNIT,
+        }
+    )
+    with pytest.raises(SettingsError) as caught:
+        Actions.of(space)
+    lines = [line for line in str(caught.value).splitlines() if line.startswith("  parameters: ")]
+    expected = [{0: ["a b"], 1: ["run"]}, "all"]
+    for line, drives in zip(lines, expected, strict=True):
+        text = (ROOT / "params.yaml").read_text()
+        block = f"task: {{kind: gymnasium, id: X-v0, {line.strip()}}}"
+        (tmp_path / "params.yaml").write_text(
+            text.replace("task: {kind: platform, noise: 1.0}", block, 1)
+        )
+        assert load(tmp_path / "params.yaml").environments["platform"].task._drives == drives
 
 
 def test_arguments_are_structure() -> None:

@@ -48,6 +48,15 @@ def test_a_lock_file_that_was_cut_is_whole_again(checkout, share):
     assert not checkout.kept_lock.exists()
 
 
+@pytest.mark.parametrize("lines", range(1, 5))
+def test_an_entry_that_was_cut_between_its_lines_is_whole_again(checkout, lines):
+    """DVC would read it, and take the stage for one that has changed."""
+    last = len(entry(NAMES[-1]).splitlines()) - lines
+    cut = WHOLE.splitlines(keepends=True)[:-last]
+    assert interrupted(checkout, "".join(cut))
+    assert checkout.lock.read_text() == WHOLE
+
+
 def test_a_lock_file_that_was_cut_between_entries_is_whole_again(checkout):
     assert interrupted(checkout, HEAD + entry("setup", "2"))
     assert checkout.lock.read_text() == HEAD + entry("setup", "2") + "".join(map(entry, NAMES[1:]))

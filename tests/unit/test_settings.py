@@ -152,7 +152,7 @@ MISTAKES: list[tuple[str, str, Any, str]] = [
     (f"{LEARNER}.q.tau", f"{LEARNER}.q.tau", 1e-300, "size 1e-12 to 1e"),
     (f"{PLATFORM}.return_threshold", f"{PLATFORM}.return_threshold", -1e13, "size 1e-12 to 1e"),
     (f"{PLATFORM}.task.noise", f"{PLATFORM}.task.noise", 10**400, r"a valid number, .*000\.\.\.$"),
-    ("study.name", "study.name", "n" * 65, "a text of at most 64 characters"),
+    ("study.name", "study.name", "n" * 37, "a text of at most 36 characters"),
     ("study.seeds", "study.seeds", list(range(1001)), "a list of at most 1000"),
     (f"{LEARNER}.q.hidden", f"{LEARNER}.q.hidden", [1] * 33, "a list of at most 32"),
     (CHAIN, CHAIN, [{"kind": "plain"}] * 17, "a list of at most 16"),

@@ -51,11 +51,11 @@ SENT = {
         (2, [5.5, 9.0]),
         (2, ([-1, -1], [], [5.5])),
     ),
-    "each beside": (
+    "each its own": (
         ["action_0", "action_1"],
         (2, 4),
         (1, [0.25, 0.5, 0.75, 1.0]),
-        (1, [-1, -1], [[0.25, 0.5], [0.75, 1.0]]),
+        (1, ([-1, -1], [[0.25, 0.5], [0.75, 1.0]])),
     ),
     "one for all": (["action_0", "action_1", "action_2"], (1, 1, 1), (1, [2.5]), (6, 2.5)),
     "one action": (["action_0"], (2,), (0, [0.5, -0.5]), (0, [0.5, -0.5])),
@@ -184,11 +184,11 @@ def test_elements_are_new_every_time() -> None:
             "expected a parameter of at least one action, received none",
         ),
         (
-            Tuple((Discrete(2), UNIT, Box(0, 3, (1,), np.int64))),
+            Tuple((Discrete(2), Tuple((UNIT, Box(0, 3, (1,), np.int64))))),
             r"expected real numbers as the parameters of action_1, received Box\(0, 3, .*int64\)",
         ),
         (
-            Tuple((Discrete(2), UNIT, Box(-np.inf, 1, (1,)))),
+            Tuple((Discrete(2), Tuple((UNIT, Box(-np.inf, 1, (1,)))))),
             "finite bounds .* received low -inf and high 1.0 of parameter 0 of action_1; wrap",
         ),
         (
@@ -227,7 +227,6 @@ def prefixed(numbers: Any, prefix: str = "param_") -> dict[str, Box]:
     ("space", "expected"),
     [
         (Tuple((Discrete(2), Tuple((UNIT, PULL)))), [["1.0"], ["1.1"]]),
-        (Tuple((Discrete(2), UNIT, PULL)), [["1"], ["2"]]),
         (Dict(kind=Discrete(2), size=Tuple((UNIT, PULL))), [["size.0"], ["size.1"]]),
         (Tuple((Discrete(3, start=5), UNIT)), [["1"], ["1"], ["1"]]),
         (Dict(kind=Discrete(2), size=UNIT), [["size"], ["size"]]),
@@ -262,6 +261,7 @@ def test_what_cannot_be_mistaken_is_inferred(space, expected) -> None:
             "steer, throttle",
             "{0: [steer], 1: [throttle]}",
         ),
+        (Tuple((Discrete(2), UNIT, PULL)), "1, 2", "{0: [1], 1: [2]}"),
         (Tuple((Discrete(3), UNIT, PULL)), "1, 2", "{0: [1], 1: [2], 2: []}"),
         (Tuple((Discrete(3), Tuple((UNIT,)))), '"1.0"', '{0: ["1.0"], 1: [], 2: []}'),
         (

@@ -122,13 +122,14 @@ def _inferred(space: gymnasium.Space, choice: Part, boxes: list[Part]) -> list[l
     """What each action drives, where it cannot be mistaken."""
     first, number = int(choice.space.start), int(choice.space.n)
     parents = {box.keys[:-1] for box in boxes}
-    if len(boxes) == 1 and (number == 1 or parents == {choice.keys[:-1]}):
+    beside = parents == {choice.keys[:-1]}
+    if len(boxes) == 1 and (number == 1 or beside):
         return [boxes] * number
     if len(boxes) == number and len(parents) == 1:
         parent: Any = space
         for key in parents.pop():
             parent = parent[key]
-        if isinstance(parent, spaces.Tuple) and parent is not space:  # of nothing but boxes
+        if isinstance(parent, spaces.Tuple) and not beside:  # what is beside may be shared
             return [[box] for box in boxes]
         numbered = {}
         for box in boxes:
