@@ -142,3 +142,13 @@ def test_the_paths_for_the_search_are_accepted() -> None:
     values["study"]["strategies"] = ["reversal_inverting"]
     values["tuning"]["space"] = [space, space | {"path": "strategy.members.0.factor"}]
     assert len(Settings.model_validate(values).tuning.space) == 2
+
+
+def test_each_promise_names_tests_that_exist() -> None:
+    text = (DOCS / "trust.md").read_text()
+    rows = re.findall(r"(?m)^\| [A-Z].*\| (.*) \|$", text)
+    assert len(rows) > 20
+    for row in rows:
+        names = re.findall(r"`(tests/[\w/]+\.py)`", row)
+        assert names or row == "the study below", row
+        assert all((ROOT / name).is_file() for name in names), row
