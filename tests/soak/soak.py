@@ -145,8 +145,8 @@ def hit(study: subprocess.Popen, stage: str, target: str, name: str) -> Kill | N
             study.poll()
             if time.monotonic() - since > LEFT:
                 left = [" ".join(words(p)) for p in processes(study.pid)]
-                if target == "stage" or study.poll() is None:
-                    break  # one lane has ended; the study ends when the other one has
+                if target in ("stage", "dvc"):
+                    break  # of one cell; the study ends when the other one has
                 raise SystemExit(f"{stage}, {target}, {name}: still running: {left}")
             time.sleep(0.05)
         ended = time.monotonic() - since
@@ -213,6 +213,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup has it ignored, and so would the study
     rng, since = random.Random(options.seed), time.monotonic()
     kinds = [(t, s) for t in TARGETS for s in SIGNALS]
     with tempfile.TemporaryDirectory() as scratch:
