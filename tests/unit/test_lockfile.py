@@ -17,7 +17,10 @@ NAMES = ["setup", "tune@a", "tune@b", "train@a", "train@b"]
 
 
 def entry(name: str, md5: str = "1") -> str:
-    return f"  {name}:\n    cmd: python x.py\n    deps:\n    - path: a\n      md5: '{md5}'\n"
+    return (
+        f"  {name}:\n    cmd: python x.py\n    params:\n      params.yaml:\n        list:\n"
+        f"        - a\n        - b\n    outs:\n    - path: a\n      md5: '{md5}'\n      size: 1\n"
+    )
 
 
 WHOLE = HEAD + "".join(map(entry, NAMES))
@@ -48,7 +51,7 @@ def test_a_lock_file_that_was_cut_is_whole_again(checkout, share):
     assert not checkout.kept_lock.exists()
 
 
-@pytest.mark.parametrize("lines", range(1, 5))
+@pytest.mark.parametrize("lines", range(1, 10))
 def test_an_entry_that_was_cut_between_its_lines_is_whole_again(checkout, lines):
     """DVC would read it, and take the stage for one that has changed."""
     last = len(entry(NAMES[-1]).splitlines()) - lines
@@ -60,6 +63,15 @@ def test_an_entry_that_was_cut_between_its_lines_is_whole_again(checkout, lines)
 def test_a_lock_file_that_was_cut_between_entries_is_whole_again(checkout):
     assert interrupted(checkout, HEAD + entry("setup", "2"))
     assert checkout.lock.read_text() == HEAD + entry("setup", "2") + "".join(map(entry, NAMES[1:]))
+
+
+def test_an_entry_with_fewer_values_is_a_newer_one(checkout):
+    """Such as that of a study with fewer strategies."""
+    newer = WHOLE.removesuffix(entry("train@b")) + entry("train@b", "2").replace(
+        "        - b\n", ""
+    )
+    assert interrupted(checkout, newer) == []
+    assert checkout.lock.read_text() == newer
 
 
 def test_newer_entries_stay(checkout):

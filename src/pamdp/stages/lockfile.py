@@ -103,14 +103,22 @@ def _entries(text: str) -> tuple[str, list[str]]:
 def _lost(text: str, kept: str) -> list[str]:
     """The entries of the copy, if there is one, that the lock file has no more, or has in part."""
     found = _entries(text)[1] if _is_whole(text) else []
-    lines = {_name(entry): len(entry.splitlines()) for entry in found}
-    last = _name(found[-1]) if found else None  # the only one that may have been cut
+    names = {_name(entry) for entry in found}
+    last = found[-1] if found else ""  # the only one that may have been cut
 
     def is_lost(entry: str) -> bool:
-        name = _name(entry)
-        return name not in lines or (name == last and lines[name] < len(entry.splitlines()))
+        if _name(entry) not in names:
+            return True
+        return bool(last) and _name(entry) == _name(last) and not _parts(entry) <= _parts(last)
 
     return [entry for entry in _entries(kept)[1] if is_lost(entry)]
+
+
+def _parts(entry: str) -> set[tuple[str, ...]]:
+    """What an entry consists of, whatever its values: its keys, and those of its outputs."""
+    content = next(iter(YAML(typ="safe").load(entry).values())) or {}
+    outputs = {(out["path"], key) for out in content.get("outs") or () for key in out}
+    return {(key,) for key in content} | outputs
 
 
 def _name(entry: str) -> str:

@@ -119,7 +119,7 @@ def _run_lanes(checkout: Checkout, names: Sequence[str]) -> None:
         raise PamdpError(
             f"{', '.join(failed)} failed; its own words stand above, and {told} tells more. "
             "If it was killed, memory may be too small for several cells: PAMDP_WORKERS=1 runs one "
-            "at a time. The next run goes on from the last checkpoint"
+            "at a time. The next run goes on from what is done"
         )
 
 
