@@ -90,14 +90,15 @@ def damaged(path: Path, wrong: Exception | str) -> Damaged:
 
 def _stage_of(path: Path) -> str | None:
     """The stage of dvc.yaml that writes a file; None if it lies where none does."""
-    for root in path.absolute().parents:
-        if (root / "params.yaml").is_file():
-            kind, stage, cell, *_ = (*path.absolute().relative_to(root).parts, "", "", "")
-            if kind == "models":
-                return "export"
-            if kind == "metrics":
-                return f"{stage}@{cell}" if stage in ("tune", "train") else stage
-            return None
+    parts = path.absolute().parts
+    roots = [each for each in path.absolute().parents if (each / "params.yaml").is_file()]
+    inside = parts[len(roots[0].parts) :] if roots else parts
+    for index, part in reversed([*enumerate(inside)]):
+        if part == "models":
+            return "export"
+        if part == "metrics":
+            stage, cell = (*inside[index + 1 :], "", "")[:2]
+            return f"{stage}@{cell}" if stage in ("tune", "train") else stage
     return None
 
 

@@ -53,7 +53,7 @@ try:
 except Begun:
     pass
 for name, programs in names.items():
-    (traced,) = getattr(programs, name)._list_all_concrete_functions()
+    (traced,) = getattr(programs, name)._traced._list_all_concrete_functions()
     print(traced.name.decode())
 """
 

@@ -302,7 +302,7 @@ def test_the_model_acts_in_the_environment_without_the_package(study, bin_folder
 
 
 def test_an_edit_of_a_module_that_it_imports_reruns_its_cells(study, bin_folder) -> None:
-    stale = {"setup", *CELL_STAGES, "evaluate", "report"}
+    stale = {"setup", *CELL_STAGES, "evaluate", "export", "report"}
     assert would_run(study, bin_folder, UNITS.replace("100", "50")) == stale
     assert would_run(study, bin_folder, f"# A comment.\n{UNITS}") == {"setup"}
 

@@ -79,8 +79,16 @@ def test_the_thread_looks_by_itself(monkeypatch) -> None:
 # -- Whose error it is -----------------------------------------------------------------------------
 
 
+@pytest.fixture
+def keyboard():
+    """Python's own handler, which is not there if tests run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("error", [PamdpError("ours"), Interrupted(15), KeyboardInterrupt()])
-def test_what_is_not_the_environments_passes(error) -> None:
+def test_what_is_not_the_environments_passes(error, keyboard) -> None:
     with pytest.raises(type(error)) as caught, theirs("mine", "reset"):
         raise error
     assert caught.value is error

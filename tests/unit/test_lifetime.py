@@ -35,7 +35,9 @@ def started(program: str, *arguments: object, **options) -> subprocess.Popen:
     """Python, with a program of a few lines."""
     command = [sys.executable, "-c", program, *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, env=ENVIRONMENT, **pipes, **options)
+    # A shell has what it starts in the background ignore SIGINT.
+    given = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)} | pipes | options
+    return subprocess.Popen(command, env=ENVIRONMENT, **given)
 
 
 def gone(path: Path) -> bool:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.helpers import ROOT
 
-ATTACK = "x; touch pwned; $(touch pwned) `touch pwned` \" ' "
+ATTACK = "x; touch pwned; $(shell touch pwned) $x `touch pwned` \" ' "
 TOOLS = ("pamdp", "python", "mlflow", "ruff")
 # In the place of each tool: notes its arguments, one in a line.
 TOOL = '#!/bin/sh\nprintf "%s\\n" "$0" "$@" >> "$NOTES"\n'
@@ -39,8 +39,7 @@ def make(folder: Path, *arguments: str) -> tuple[list[str], subprocess.Completed
     """What a tool was given, and how make ended."""
     notes = folder / "notes"
     environment = {"PATH": os.environ["PATH"], "NOTES": str(notes)}
-    # Make's own language has a dollar for itself.
-    command = ["make", *(each.replace("$", "$$") for each in arguments)]
+    command = ["make", *arguments]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     return notes.read_text().splitlines() if notes.exists() else [], done
 

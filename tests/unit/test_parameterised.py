@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import numpy as np
@@ -150,5 +151,10 @@ def test_what_no_environment_may_give(where, expected) -> None:
 
 
 def test_an_interruption_is_no_failure() -> None:
-    with pytest.raises(KeyboardInterrupt):
-        play("interrupt")
+    # Python's own handler is not there if tests run in the background of a shell.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            play("interrupt")
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -53,7 +53,7 @@ def root(tmp_path, monkeypatch):
     (tmp_path / "dvc.py").write_text(DVC)
     (tmp_path / "dvc.lock").write_text("schema: '2.0'\nstages:\n")
     monkeypatch.setattr(study, "DVC", (sys.executable, str(tmp_path / "dvc.py")))
-    monkeypatch.setattr(study, "_cell_memory", lambda *_: 1.0)
+    monkeypatch.setattr(study, "_needed", lambda *_: lambda num_workers: 1.0)
     monkeypatch.setattr(study, "_cores", lambda: range(2))
     monkeypatch.setenv("PAMDP_TRACKING", "off")
     monkeypatch.setenv("PAMDP_WORKERS", "2")
@@ -137,7 +137,7 @@ def test_setup_comes_first(root):
         ("7", 7, 1e9, ["1", "2", "2", "2"]),
         ("3", 3, 1e9, ["1", "1", "1", "3"]),  # the last cell has the cores for itself
         ("8", 8, 2.5, ["4", "4", "4", "4"]),  # memory for two
-        ("8", 8, 0.5, ["8", "8", "8", "8"]),  # one at a time, whatever there is
+        ("8", 8, 0.5, ["1", "1", "1", "1"]),  # one at a time, whatever there is
     ],
 )
 def test_cores_and_workers_are_shared(root, monkeypatch, workers, cores, memory, expected):

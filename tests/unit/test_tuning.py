@@ -58,7 +58,7 @@ class Stub:
             self.most = max(self.most, self.running)
         try:
             if number == self.broken_after:
-                raise KeyboardInterrupt
+                raise Stopped
             if number in self.diverging:
                 raise TrainingError("diverged")
             time.sleep(self.seconds * (number * 7 % 5))
@@ -68,6 +68,10 @@ class Stub:
         yield Checkpoint([], [])
         for step, offset in ((1, -100.0), (2, -0.25), (3, 0.25)):
             yield Point(step, {"eval/return": worth(values, seed) + offset})
+
+
+class Stopped(Exception):
+    """Ends a run at once."""
 
 
 class OneByOne(Engine):
@@ -176,7 +180,7 @@ def test_an_interruption_within_a_trial_loses_only_what_was_running(
     stub.broken_after = 5
     seen: list[Trial] = []
     engine = Threads(num_workers) if num_workers else OneByOne()
-    with pytest.raises(KeyboardInterrupt), engine:
+    with pytest.raises(Stopped), engine:
         seen.extend(study(subject, tmp_path).run(engine))
     stub.broken_after = None
     # Of those that take turns, as many as the lag are running.

@@ -125,16 +125,22 @@ def _run_lanes(checkout: Checkout, names: Sequence[str]) -> None:
 
 def _fitting(checkout: Checkout, names: Sequence[str]) -> tuple[int, int]:
     """How many cells at a time, with how many workers each at most, memory can hold."""
+    needed = _needed(checkout, names)
+    available = min(psutil.virtual_memory().available, memory_limit())
+    for lanes in range(min(workers(), len(_cores()), len(names)), 0, -1):
+        for most in range(math.ceil(workers() / lanes), 0, -1):
+            if lanes * needed(most) <= available:
+                return lanes, most
+    return 1, 1
+
+
+def _needed(checkout: Checkout, names: Sequence[str]) -> Callable[[int], float]:
+    """What tells the bytes that the largest of some cells takes with so many workers."""
     estimates = []
     for cell in map(checkout.settings.cell, names):
         facts = read_json(checkout.setup / "environments" / f"{cell.name.environment}.json")
         estimates.append(Estimate(checkout.settings, cell, facts))
-    available = min(psutil.virtual_memory().available, memory_limit())
-    for lanes in range(min(workers(), len(_cores()), len(names)), 0, -1):
-        for most in range(math.ceil(workers() / lanes), 0, -1):
-            if lanes * max(each.memory(most) for each in estimates) <= available:
-                return lanes, most
-    return 1, 1
+    return lambda num_workers: max(each.memory(num_workers) for each in estimates)
 
 
 def side_by_side(
