@@ -22,6 +22,9 @@ TEST := $(VENV) PYTEST_ADDOPTS="$$ARGS" python -m pytest -n "$$TEST_WORKERS" --d
 override ARGS := $(value ARGS)
 override CELL := $(value CELL)
 override FILE := $(value FILE)
+override PORT := $(value PORT)
+override PYTHON := $(value PYTHON)
+override TEST_WORKERS := $(value TEST_WORKERS)
 export ARGS CELL FILE PORT PYTHON TEST_WORKERS
 # A shell reads these in the path of a script's interpreter, and a colon splits PATH.
 ifneq ($(strip $(foreach each,: " $$ ` \,$(findstring $(each),$(CURDIR)))),)

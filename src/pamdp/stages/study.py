@@ -8,7 +8,6 @@ repository's lock is held between the commands of stages only. The rest is a pla
 from __future__ import annotations
 
 import json
-import math
 import os
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
@@ -90,7 +90,10 @@ def _run_lanes(checkout: Checkout, names: Sequence[str]) -> None:
 
     root = checkout.root
     create_database(root)
-    lanes, most = _fitting(checkout, names)
+    needed = _needed(checkout, names)
+    available = min(psutil.virtual_memory().available, memory_limit())
+    numbers = range(min(workers(), len(_cores()), len(names)), 0, -1)
+    lanes = next((number for number in numbers if _fitting(needed, available, number)), 1)
     failed: list[str] = []
     tqdm.write(f"study: {len(names)} to do, {lanes} at a time", file=sys.stderr)
     with (
@@ -99,7 +102,7 @@ def _run_lanes(checkout: Checkout, names: Sequence[str]) -> None:
         Progress("study", len(names), "cell") as progress,
     ):
 
-        def done(name: str, share: Share) -> bool:
+        def done(most: int, name: str, share: Share) -> bool:
             _keep_to(share.cores)
             own = variables | {"PAMDP_WORKERS": str(min(share.workers, most))}
             return _run(root, stages_of(name), _environment() | own) == 0
@@ -108,7 +111,8 @@ def _run_lanes(checkout: Checkout, names: Sequence[str]) -> None:
         full = len(names) - len(names) % lanes
         for batch in (names[:full], names[full:]):
             if batch and not failed:
-                for name, well in side_by_side(batch, lanes, done):
+                most = max(1, _fitting(needed, available, min(lanes, len(batch))))
+                for name, well in side_by_side(batch, lanes, partial(done, most)):
                     if well:
                         progress.update(1)
                         lockfile.keep(checkout)
@@ -123,15 +127,10 @@ def _run_lanes(checkout: Checkout, names: Sequence[str]) -> None:
         )
 
 
-def _fitting(checkout: Checkout, names: Sequence[str]) -> tuple[int, int]:
-    """How many cells at a time, with how many workers each at most, memory can hold."""
-    needed = _needed(checkout, names)
-    available = min(psutil.virtual_memory().available, memory_limit())
-    for lanes in range(min(workers(), len(_cores()), len(names)), 0, -1):
-        for most in range(math.ceil(workers() / lanes), 0, -1):
-            if lanes * needed(most) <= available:
-                return lanes, most
-    return 1, 1
+def _fitting(needed: Callable[[int], float], available: float, lanes: int) -> int:
+    """How many workers each of some cells may have, that memory holds all; 0 if it does not."""
+    numbers = range(workers(), 0, -1)
+    return next((most for most in numbers if lanes * needed(most) <= available), 0)
 
 
 def _needed(checkout: Checkout, names: Sequence[str]) -> Callable[[int], float]:
