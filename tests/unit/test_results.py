@@ -242,7 +242,7 @@ def test_stages_know_what_setup_has_measured(tmp_path):
     with pytest.raises(PamdpError, match=r"platform\.json: expected what `setup` writes"):
         results.cells(checkout)
     path = tmp_path / "metrics" / "setup" / "environments" / "platform.json"
-    write_json(path, {"seen": SEEN})
+    write_json(path, {"random_policy": {}, "seen": SEEN})
     cells = [*results.cells(checkout), results.cell_of(checkout, PLAIN)]
     assert [str(each.name) for each in cells] == [PLAIN, INVERTING, PLAIN]
     for each in cells:
