@@ -129,7 +129,7 @@ def test_an_algorithm_is_one_file_and_entries_in_two_lists_and_its_floats_are_in
     stages = [[stage, cell] for cell in cells for stage in ("tune", "train")]
     # Two values of the factor, trained in one process, take one program.
     printed = pipeline(copy, ["setup"], *stages, then=PROGRAMS)
-    assert json.loads(printed) == [True, {"start": 1, "run": 1}, {"evaluate": 1}]
+    assert json.loads(printed.splitlines()[-1]) == [True, {"start": 1, "run": 1}, {"evaluate": 1}]
     assert differ(*(weights(copy, cell) for cell in cells))
     words = read_json(copy / "metrics/setup/descriptions.json")["algorithms"]
     assert [words[name]["kind"] for name in ("mpdqn", "scaled", "scaled_weak")] == [
