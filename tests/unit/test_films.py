@@ -223,6 +223,7 @@ def test_another_file_is_refused(tmp_path, name):
 @pytest.fixture
 def headless(monkeypatch):
     plt.switch_backend("agg")
+    plt.close("all")  # of other tests in this process
     yield monkeypatch
     plt.close("all")
 
