@@ -188,7 +188,7 @@ def _prepare() -> None:
 def _alone(options: Namespace) -> AbstractContextManager[None]:
     """Keeps other processes from doing the same in the same checkout.
 
-    A stage waits for one that has lost what started it, and is about to end; so is a study not.
+    A stage waits for one that has lost what started it, and is about to end; a study does not wait.
     """
     if not (VERBS[options.verb].sole and Path("params.yaml").is_file()):
         return nullcontext()

@@ -111,7 +111,9 @@ class Processes(Engine):
         """Ends what is under way; an environment has some time to be closed."""
         with self._lock:
             self._stopped = True
-            helpers = [each for process in self._running for each in children_of(process.pid)]
+            # Of those that live: the number of another may be a stranger's by now.
+            alive = [process for process in self._running if process.is_alive()]
+            helpers = [each for process in alive for each in children_of(process.pid)]
             for process in self._running:
                 process.terminate()
         for process in self._running:
