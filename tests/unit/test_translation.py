@@ -645,3 +645,9 @@ def test_bounds_move_with_the_offset() -> None:
 )
 def test_what_float32_can_tell_apart_is_left_alone(space, low, high) -> None:
     assert Observations.of(space, seen=seen([low], [high])).offset is None
+
+
+@pytest.mark.parametrize("numbers", [["1", "2"], np.array([1, 2j]), np.array([1, 2], object)])
+def test_what_only_looks_like_numbers_is_refused(numbers) -> None:
+    with pytest.raises(ValueError, match="received an array of"):
+        Observations.of(Box(0, 9, (2,))).flat(numbers)

@@ -130,10 +130,14 @@ class Observations:
             found = "no array"
         if found == shape:
             if box:
-                return np.ravel(numbers)
-            if (numbers := np.asarray(numbers)) in part.space:
+                row = np.ravel(numbers)
+                if row.dtype.kind in "biuf":  # a text may look like a number
+                    return row
+                found = f"an array of {row.dtype}"
+            elif (numbers := np.asarray(numbers)) in part.space:
                 return np.asarray(flatten(part.space, numbers))
-            found = numbers
+            else:
+                found = numbers
         raise ValueError(
             f"expected an observation of {self.space}, received {found} as {_where(part)}: "
             f"{observation}"
