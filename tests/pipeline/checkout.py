@@ -60,6 +60,7 @@ def settings(folder: Path) -> dict[str, Any]:
 
 def change(folder: Path, changes: Mapping[str, Any]) -> None:
     """Changes values of params.yaml, by dotted path."""
+    refuse_shared(folder / "params.yaml")
     values = changed(settings(folder), dict(changes))
     with (folder / "params.yaml").open("w") as file:
         YAML(typ="safe", pure=True).dump(values, file)
@@ -68,12 +69,24 @@ def change(folder: Path, changes: Mapping[str, Any]) -> None:
 @contextmanager
 def edited(path: Path, content: str | None = None) -> Iterator[None]:
     """Other content in a file, by default one more line, for a while."""
+    refuse_shared(path)
     before = path.read_bytes()
     path.write_bytes(content.encode() if content is not None else before + b"\n# edited\n")
     try:
         yield
     finally:
         path.write_bytes(before)
+
+
+def refuse_shared(path: Path) -> None:
+    """Another process may be looking at what was built once for all of them."""
+    if any(marker(folder).exists() for folder in path.parents):
+        raise AssertionError(f"{path} is shared by all tests: change a copy of it")
+
+
+def marker(folder: Path) -> Path:
+    """The file that says that a shared folder is complete."""
+    return folder.with_name(f"{folder.name}.done")
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -140,7 +153,7 @@ def once(
       meanwhile: what to do if another process is building it just now, before waiting for that.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    done = folder.with_name(f"{folder.name}.done")
+    done = marker(folder)
     with folder.with_name(f"{folder.name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
