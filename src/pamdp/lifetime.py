@@ -151,7 +151,7 @@ def _alive(process: psutil.Process) -> bool:
 
 
 def _caught(process: psutil.Process) -> str:
-    """The signals that make catches: no longer those that have told it to end, where Linux tells."""
+    """The signals that make catches, where Linux tells; no longer one that told it to end."""
     if not _names(process) & {"gmake", "make"}:
         return ""
     try:
