@@ -147,8 +147,10 @@ def hit(study: subprocess.Popen, stage: str, target: str, name: str) -> Kill | N
             study.poll()
             if time.monotonic() - since > LEFT:
                 left = [" ".join(words(p)) for p in processes(study.pid)]
-                if target in ("stage", "dvc"):
-                    break  # of one cell; the study ends when the other one has
+                if target in ("stage", "dvc") or (target, name) == ("shell", "INT"):
+                    # The other cell goes on after one cell's signal. DVC and a shell that get
+                    # SIGINT alone wait for what they run: a terminal sends it to that, too.
+                    break
                 raise SystemExit(f"{stage}, {target}, {name}: still running: {left}")
             time.sleep(0.05)
         ended = time.monotonic() - since
