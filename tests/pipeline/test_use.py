@@ -9,6 +9,7 @@ import pytest
 
 from pamdp.files import read_json
 from pamdp.records import Run
+from pamdp.settings import load
 from tests.pipeline import checkout
 from tests.pipeline.small import CELL, OTHER, STARTED
 
@@ -91,6 +92,25 @@ def test_an_experiment_reruns_what_its_setting_changes(copy):
     assert record.fingerprint != before.fingerprint
     listed = checkout.succeed(copy, "dvc", "exp", "list", "--name-only")
     assert listed.stdout.split() == ["kinder"]
+
+
+def test_an_experiment_changes_its_line_of_params_yaml_and_nothing_of_what_is_inherited(tmp_path):
+    folder = checkout.make(tmp_path / "checkout")
+    whole = load(folder / "params.yaml").environments
+    # Setup alone: what it writes is what the other stages see.
+    command = ["dvc", "exp", "run", "-S", "evaluation.episodes=50", "setup"]
+    checkout.succeed(folder, *command, PAMDP_TRACKING="off")
+    numbers = checkout.git(folder, "diff", "--numstat", "params.yaml").split()
+    assert numbers == ["1", "1", "params.yaml"]
+    assert load(folder / "params.yaml").environments == whole
+    inherited = ["-S", "environments.goal.learner.gamma=0.5"]
+    added = ["-S", "+environments.hard_goal.training.steps=5000"]
+    checkout.succeed(folder, "dvc", "exp", "run", *inherited, *added, "setup", PAMDP_TRACKING="off")
+    found = load(folder / "params.yaml").environments
+    heirs = {name for name, each in found.items() if each.learner.gamma == 0.5}
+    assert heirs > {"goal", "goal_v1", "hard_goal_v1", "sparse_goal"}
+    assert found["hard_goal_v1"].training.steps == 5000
+    assert found["goal_v1"].training == whole["goal_v1"].training
 
 
 def test_an_experiment_that_is_refused_says_what_it_has_left_behind(copy):
