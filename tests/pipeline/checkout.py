@@ -16,7 +16,11 @@ from ruamel.yaml import YAML
 
 from tests.helpers import ROOT, changed
 
+PLOTS = tuple(
+    f".dvc/plots/{name}" for name in ("learning_curves.json", "page.html", "returns.json")
+)
 FILES = (
+    *PLOTS,
     ".dvc/.gitignore",
     ".dvc/config",
     ".dvcignore",

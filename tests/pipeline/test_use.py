@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import pytest
@@ -11,7 +12,7 @@ from pamdp.files import read_json
 from pamdp.records import Run
 from pamdp.settings import load
 from tests.pipeline import checkout
-from tests.pipeline.small import CELL, OTHER, STARTED
+from tests.pipeline.small import CELL, CELLS, OTHER, POINTS, STARTED
 
 WRONG = {
     "evaluation.episodes": (-1, "evaluation.episodes: expected greater than or equal to 1"),
@@ -75,8 +76,20 @@ def test_metrics_are_compared(copy):
 def test_plots_are_shown(copy, tmp_path):
     checkout.succeed(copy, "dvc", "plots", "show", "-o", str(tmp_path / "plots"))
     page = (tmp_path / "plots" / "index.html").read_text()
-    for text in ("Mean greedy return", "Greedy return while training", "reversal"):
-        assert text in page
+    # What draws it is in it, so that it needs no network.
+    assert "<script src" not in page
+    assert all(f"{name}=" in page for name in ("vega", "vegaLite", "vegaEmbed"))
+    returns, curves = (json.loads(spec) for spec in re.findall(r"var spec = (.*);\n", page))
+    assert returns["title"]["text"] == "Mean greedy return"
+    assert returns["encoding"]["color"]["field"] == returns["encoding"]["yOffset"]["field"] == "rev"
+    # A panel for each cell, in which colours tell revisions apart.
+    assert curves["title"]["text"] == "Greedy return while training"
+    assert {part["field"] for part in curves["facet"].values()} == {"row", "column"}
+    assert curves["spec"]["encoding"]["color"]["field"] == "rev"
+    for spec, number in ((returns, 1), (curves, len(POINTS))):
+        shown = [row["cell"] for row in spec["data"]["values"]]
+        assert shown == [cell for cell in CELLS for _ in range(number)]
+    assert "<DVC_METRIC" not in json.dumps([returns, curves])
 
 
 def test_an_experiment_reruns_what_its_setting_changes(copy):
