@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, NoReturn
 from pamdp import lifetime
 from pamdp.base.errors import PamdpError, SettingsError
 from pamdp.base.lazy import prepare_process
+from pamdp.extras import require_study
 
 GUIDE = """\
 A study is a folder with params.yaml. `pamdp study` runs all of it; most other verbs are its stages,
@@ -35,12 +36,14 @@ class Verb(NamedTuple):
       examples: of how it is used.
       arguments: keywords of `ArgumentParser.add_argument`, by name.
       sole: whether one process of a checkout does it at a time, of a cell if it is about one.
+      study: whether it needs what the extra `study` installs.
     """
 
     summary: str
     examples: str
     arguments: Mapping[str, Mapping[str, Any]] = {}
     sole: bool = True
+    study: bool = True
 
 
 CELL = {
@@ -57,6 +60,7 @@ VERBS = {
         "pamdp init my_study     in another, which is made if need be",
         {"folder": {"nargs": "?", "type": Path, "default": Path(), "help": "default: this one"}},
         sole=False,
+        study=False,
     ),
     "study": Verb(
         "run the study of params.yaml, or what of it is out of date",
@@ -130,6 +134,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser().parse_args(arguments)
     _prepare()
     try:
+        if VERBS[options.verb].study:
+            require_study(f"pamdp {options.verb}")
         with _alone(options):
             importlib.import_module(f"pamdp.stages.{options.verb}").run(options)
     except SettingsError as error:

@@ -21,6 +21,7 @@ from pamdp.learning.policy import Policy, Weights
 from pamdp.learning.rollout import Command, Episodes
 from pamdp.serving import Answer
 
+NUM_OBSERVATIONS = 1_000  # on which a model is compared with the policy
 # The model's sums run in another order.
 PARAMETER_TOLERANCE = 1e-4  # of a parameter's range
 VALUE_TOLERANCE = 1e-4  # of the largest action value: of actions as good as equal either is right
@@ -147,6 +148,17 @@ def answers_of(
     if done.returncode:
         raise ExportError(f"exported models cannot be loaded:\n{done.stderr[-2000:]}")
     return [dict(np.load(file, allow_pickle=False)) for file in files]
+
+
+def observations(cell: Cell, weights: Weights) -> np.ndarray:
+    """[1000, S] raw observations, uniform over their bounds, or over what training met with."""
+    low, high = cell.task.observation_low, cell.task.observation_high
+    if observed := weights.observed:
+        spread = 3 * np.sqrt(observed.squares / observed.count)
+        low = np.where(np.isfinite(low), low, observed.mean - spread)
+        high = np.where(np.isfinite(high), high, observed.mean + spread)
+    draws = np.random.default_rng(0).random((NUM_OBSERVATIONS, len(low)), np.float32)
+    return raw(cell.task, (low + draws * (high - low)).astype(np.float32))
 
 
 @on_cpu()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pamdp import export as model
 from pamdp.base.errors import PamdpError
 from pamdp.checkout import Checkout
 from pamdp.files import read_json, write_json
@@ -155,7 +156,7 @@ def test_the_exported_seed_is_the_best(tmp_path, monkeypatch):
 
 def test_the_observations_lie_within_the_bounds():
     trained = cell()
-    rows = export._observations(export.Job(trained, 1, Weights((), (), ()), Path(), {}))
+    rows = model.observations(trained, Weights((), (), ()))
     low, high = trained.task.observation_low, trained.task.observation_high
     assert rows.dtype == np.float32
     assert rows.shape == (1000, 9)
@@ -172,8 +173,7 @@ def test_observations_without_bounds_are_those_that_training_met_with():
     # Means 5 and spreads 2: up to 6 on both sides of the mean, or from the bound there is.
     observed = Observed(*np.array([[4.0] * 3, [5.0] * 3, [16.0] * 3], np.float32))
     subject: Any = SimpleNamespace(task=task)
-    job = export.Job(subject, 1, Weights((), (), observed), Path(), {})
-    rows = export._observations(job)
+    rows = model.observations(subject, Weights((), (), observed))
     assert (rows.dtype, rows.shape) == (np.float32, (1000, 3))
     np.testing.assert_allclose(rows.min(axis=0), [0, -1, 1], atol=0.1)
     np.testing.assert_allclose(rows.max(axis=0), [2, 11, 11], atol=0.1)

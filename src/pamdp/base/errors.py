@@ -42,6 +42,10 @@ class ExportError(PamdpError, RuntimeError):
     """An exported model does not act as the trained policy did."""
 
 
+class NotInstalled(PamdpError, ImportError):
+    """A package is missing that only some uses need; the message says how to install it."""
+
+
 class Damaged(PamdpError):
     """A file cannot be read; the message names it, what is wrong with it, and the way out."""
 

@@ -8,6 +8,7 @@ loop: transition t draws from `stream(seed, "environment", t)` and a reset after
 from __future__ import annotations
 
 import operator
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 import gymnasium
@@ -126,7 +127,6 @@ class FunctionalEnv(gymnasium.Env[np.ndarray, ActionTuple]):
         self.observation_space = gymnasium.spaces.Box(
             environment.observation_low, environment.observation_high, dtype=np.float32
         )
-        self._values = Programs.inputs(environment)
         self._programs = SinglePrograms.of(environment)
         self._seed: int | None = None
         self._count = 0  # transitions since seeding
@@ -135,6 +135,11 @@ class FunctionalEnv(gymnasium.Env[np.ndarray, ActionTuple]):
         self._taken: tuple[tf.Tensor, ...] | None = None  # what led to the state
         self._last_action: tuple[int, np.ndarray] | None = None
         self._over = True
+
+    @cached_property
+    def _values(self) -> tf.Tensor:
+        # Not before the first episode: making an environment does not load TensorFlow.
+        return Programs.inputs(self.environment)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -1,9 +1,11 @@
-"""Drawing in world coordinates, with smooth edges."""
+"""Drawing in world coordinates, with smooth edges.
+
+Pillow is imported where it draws: most who import an environment never look at it.
+"""
 
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 SUPERSAMPLING = 3  # pixels drawn for each pixel of the picture, along each axis
 
@@ -25,6 +27,8 @@ class Canvas:
         width: int,
         sky: tuple[Colour, Colour],
     ) -> None:
+        from PIL import Image, ImageDraw
+
         self._left, bottom, right, self._top = corners
         self._scale = width * SUPERSAMPLING / (right - self._left)
         # Even, as video encoders want it.
@@ -38,6 +42,8 @@ class Canvas:
 
     def copy(self) -> Canvas:
         """The same picture, to draw on independently: for backgrounds."""
+        from PIL import ImageDraw
+
         other = object.__new__(Canvas)
         other.__dict__.update(self.__dict__)
         other._image = self._image.copy()
@@ -74,11 +80,15 @@ class Canvas:
 
     def text(self, position: tuple[float, float], text: str, size: float, colour: Colour) -> None:
         """A line of text from the left end of its baseline; `size` is the height of the font."""
+        from PIL import ImageFont
+
         font = ImageFont.load_default(size * self._scale)
         self._draw.text(self._pixel(*position), text, fill=colour, font=font, anchor="ls")
 
     def array(self) -> np.ndarray:
         """[height, width, 3] uint8."""
+        from PIL import Image
+
         return np.asarray(self._image.resize(self._size, Image.Resampling.BOX))
 
     def _pixel(self, x: float, y: float) -> tuple[float, float]:

@@ -11,10 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from pamdp import export
-from pamdp.base.task import Task, raw
+from pamdp.base.task import Task
 from pamdp.checkout import Checkout
 from pamdp.engines import Processes, open_engine, workers
 from pamdp.files import read_json, write_json
@@ -27,7 +25,6 @@ from pamdp.records import Summary
 from pamdp.stages.results import cells, initial_parameters, trained, tuned
 from pamdp.tracking import open_sink
 
-NUM_OBSERVATIONS = 1_000
 CARD = Path(__file__).with_suffix(".md")  # the template of a model card
 
 
@@ -55,7 +52,7 @@ def export_study(checkout: Checkout) -> None:
     # Each in a process of its own, or its bytes would depend on what was saved before it.
     with Processes(workers(), fresh=True) as engine:
         engine.map(export.save, [(job.cell, job.weights, job.folder) for job in jobs])
-    observations = [_observations(job) for job in jobs]
+    observations = [export.observations(job.cell, job.weights) for job in jobs]
     with TemporaryDirectory() as scratch, ThreadPoolExecutor(1) as beside:
         folders = [job.folder for job in jobs]
         answers = beside.submit(export.answers_of, folders, observations, Path(scratch))
@@ -95,17 +92,6 @@ def _play(cell: Cell, seed: int, weights: Weights, folder: Path, num_episodes: i
     return episodes
 
 
-def _observations(job: Job) -> np.ndarray:
-    """[1000, S] raw observations, uniform over their bounds, or over what training met with."""
-    low, high = job.cell.task.observation_low, job.cell.task.observation_high
-    if observed := job.weights.observed:
-        spread = 3 * np.sqrt(observed.squares / observed.count)
-        low = np.where(np.isfinite(low), low, observed.mean - spread)
-        high = np.where(np.isfinite(high), high, observed.mean + spread)
-    draws = np.random.default_rng(0).random((NUM_OBSERVATIONS, len(low)), np.float32)
-    return raw(job.cell.task, (low + draws * (high - low)).astype(np.float32))
-
-
 def _describe(checkout: Checkout, job: Job, gap: float, played: Episodes) -> None:
     """Writes the signature, for machines, and the model card."""
     settings, cell, signature = checkout.settings, job.cell, export.signature(job.cell)
@@ -128,7 +114,7 @@ def _describe(checkout: Checkout, job: Job, gap: float, played: Episodes) -> Non
         num_seeds=len(settings.study.seeds),
         mean=job.evaluated["mean"],
         std=job.evaluated["std"] or 0.0,
-        observations=NUM_OBSERVATIONS,
+        observations=export.NUM_OBSERVATIONS,
         gap=gap,
         tie=export.VALUE_TOLERANCE,
         decisions=int(played.lengths.sum()),

@@ -1,0 +1,300 @@
+"""The laboratory from Python: what `pamdp` itself offers, a few functions of plain values.
+
+They call what the stages of a study call, so that equal settings and seeds give equal results here
+and there. The examples begin with `import pamdp`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gymnasium
+import numpy as np
+
+from pamdp import evaluation, export
+from pamdp.base.component import LARGEST_INTEGER
+from pamdp.base.errors import PamdpError
+from pamdp.engines import open_engine
+from pamdp.extras import require_study
+from pamdp.learning import training
+from pamdp.learning.loops import loop_of
+from pamdp.learning.policy import Weights
+from pamdp.learning.rollout import Episodes
+from pamdp.learning.training import Point
+from pamdp.recipe import Recipe, recipe
+from pamdp.serving import Model
+from pamdp.tensorboard import TensorBoard
+
+if TYPE_CHECKING:
+    from pamdp.tuning.study import Trial
+
+__all__ = ["Result", "TensorBoard", "Tuned", "cell", "evaluate", "load", "save", "train", "tune"]
+
+OnPoint = Callable[[int, Point], object]  # is given a seed and a point of its learning curve
+
+
+@dataclass(frozen=True, repr=False)
+class Result:
+    """A trained seed.
+
+    Attributes:
+      cell: what was trained.
+      seed: of all random numbers.
+      points: the learning curve; each has `step`, `metrics` by name.
+      weights: of the policy, as arrays.
+    """
+
+    cell: Recipe
+    seed: int
+    points: Sequence[Point]
+    weights: Weights
+
+    def curve(self, metric: str = "eval/return") -> tuple[np.ndarray, np.ndarray]:
+        """A metric over the steps: [N] int steps, [N] float values, where it was measured.
+
+        Example:
+          >>> cell = pamdp.cell("platform", changes={"training.steps": 2000})
+          >>> steps, returns = pamdp.train(cell, seed=1).curve("eval/return")
+          >>> steps
+          array([2000])
+        """
+        known = [(p.step, p.metrics[metric]) for p in self.points if metric in p.metrics]
+        return np.array([step for step, _ in known], int), np.array([value for _, value in known])
+
+    def __repr__(self) -> str:
+        """In a line."""
+        return f"Result({self.cell.name}, seed {self.seed}, {len(self.points)} points)"
+
+
+@dataclass(frozen=True, repr=False)
+class Tuned:
+    """What a search gave.
+
+    Attributes:
+      cell: the cell with the best values.
+      score: of these; None where every trial diverged, and the cell is as it was.
+      trials: all of them, in order: `number`, `values` by path and `score`.
+    """
+
+    cell: Recipe
+    score: float | None
+    trials: Sequence[Trial]
+
+    def __repr__(self) -> str:
+        """In a line."""
+        return f"Tuned({self.cell.name}, score {self.score}, {len(self.trials)} trials)"
+
+
+def cell(
+    environment: str | Mapping[str, Any] | gymnasium.Env = "platform",
+    algorithm: str = "mpdqn",
+    strategy: str = "inverting",
+    changes: Mapping[str, Any] | None = None,
+    *,
+    params: Path | str | None = None,
+) -> Recipe:
+    """What is to be learned, and how: an environment, an algorithm and a gradient strategy.
+
+    All settings are those of a params.yaml: the one that comes with this package, or one of yours.
+
+    Args:
+      environment: a name there (`platform`, `goal`, ...); or an environment of your own: its id in
+        Gymnasium, what `gymnasium.make` gave, or the values that stand under `task` in params.yaml.
+        Its other settings are those of the first environment of the file's study; it plays 200
+        random episodes here, which show the range of its observations.
+      algorithm: a name there.
+      strategy: a name under `gradients` there.
+      changes: other values by their paths in a cell, such as `learner.gamma`, `learner.q.hidden`,
+        `strategy.factor`, `task.noise`, `training.steps`.
+      params: the file.
+
+    Raises:
+      SettingsError: a name, a path or a value is wrong; the message names each.
+      EnvironmentFailure: your environment does not keep to Gymnasium's interface.
+
+    Example:
+      >>> cell = pamdp.cell("platform", "mpdqn", "inverting", {"learner.gamma": 0.95})
+      >>> cell
+      Recipe(platform-mpdqn-inverting, 40,000 steps)
+      >>> cell.learner.gamma
+      0.95
+      >>> cell.replace({"training.steps": 2000, "learner.q.hidden": [64, 64]})
+      Recipe(platform-mpdqn-inverting, 2,000 steps)
+    """
+    return recipe((environment, algorithm, strategy), changes or {}, params)
+
+
+def train(cell: Recipe, *, seed: int = 1, on_point: OnPoint | None = None) -> Result:
+    """Trains a seed.
+
+    Compiled programs let go of the interpreter: seeds of our own environments run side by side in
+    the threads of a `concurrent.futures.ThreadPoolExecutor`.
+
+    Args:
+      cell: what `pamdp.cell` gave.
+      seed: of all random numbers, from 0.
+      on_point: is given the seed and each point of the learning curve as soon as it is known;
+        `pamdp.TensorBoard` is one. What it raises ends the training.
+
+    Returns:
+      The learning curve and the policy; the same bytes as a study's of equal settings.
+
+    Raises:
+      TrainingError: learning diverged.
+
+    Example:
+      >>> cell = pamdp.cell("platform", changes={"training.steps": 4000})
+      >>> def show(seed, point):
+      ...     print(seed, point.step, sorted(point.metrics)[:2])
+      >>> result = pamdp.train(cell, seed=3, on_point=show)
+      3 2000 ['eval/length', 'eval/return']
+      3 4000 ['eval/length', 'eval/return']
+      >>> result
+      Result(platform-mpdqn-inverting, seed 3, 2 points)
+    """
+    if not 0 <= seed <= LARGEST_INTEGER:
+        raise PamdpError(f"seed: expected a number from 0 to {LARGEST_INTEGER}, received {seed}")
+    ended: list[training.TrainResult] = []
+
+    def events() -> Generator:
+        ended.append((yield from training.train(cell.cell, seed, cell.training)))
+
+    with closing(events()) as running:
+        for event in running:
+            if on_point is not None and isinstance(event, Point):
+                on_point(seed, event)
+    (done,) = ended
+    return Result(cell, seed, done.points, done.weights)
+
+
+def evaluate(result: Result, *, episodes: int | None = None) -> Episodes:
+    """Plays greedy episodes with a trained policy.
+
+    Args:
+      result: what `pamdp.train` gave.
+      episodes: how many; by default as many as a study plays, `evaluation.episodes`.
+
+    Returns:
+      `returns`, `lengths` and `successes` [episodes], the last ones NaN where the environment tells
+      of none, and `means` of other measures by name; those of a study of equal settings.
+
+    Example:
+      >>> result = pamdp.train(pamdp.cell("platform", changes={"training.steps": 2000}), seed=1)
+      >>> played = pamdp.evaluate(result, episodes=100)
+      >>> played.returns.shape
+      (100,)
+      >>> bool(0 < played.returns.mean() < 1)
+      True
+    """
+    number = result.cell.settings.evaluation.episodes if episodes is None else episodes
+    if number < 1:
+        raise PamdpError(f"episodes: expected at least 1, received {number}")
+    return evaluation.evaluate(result.cell.cell, result.weights, result.seed, number)
+
+
+def save(result: Result, folder: Path | str) -> None:
+    """Writes a policy as a SavedModel, and proves that it acts as it did in training.
+
+    It needs TensorFlow alone; `export.save` has its signature. The numbers in it are those of a
+    study of equal settings, its bytes are not: TensorFlow numbers what a process saves.
+
+    Args:
+      result: what `pamdp.train` gave.
+      folder: is created, or a model in it replaced.
+
+    Raises:
+      ExportError: it cannot be written, or acts otherwise.
+
+    Example:
+      >>> result = pamdp.train(pamdp.cell("platform", changes={"training.steps": 2000}), seed=1)
+      >>> pamdp.save(result, "my_policy")
+    """
+    subject, weights = result.cell.cell, result.weights
+    export.save(subject, weights, Path(folder))
+    rows = export.observations(subject, weights)
+    export.check(subject, weights, rows, Model(folder)(rows))
+
+
+def load(folder: Path | str) -> Model:
+    """The policy that `pamdp.save` or a study has written, as a function of arrays.
+
+    Args:
+      folder: such as `models/platform-mpdqn-inverting`.
+
+    Returns:
+      A function of raw observations [N, S]: `action` [N], `parameters` [N, m] of that action in the
+      environment's units, of which `num_parameters` [N] count, `all_parameters` [N, P] and
+      `q_values` [N, K], by name.
+
+    Raises:
+      Damaged: it cannot be loaded.
+
+    Example:
+      >>> import numpy as np
+      >>> result = pamdp.train(pamdp.cell("platform", changes={"training.steps": 2000}), seed=1)
+      >>> pamdp.save(result, "my_policy")
+      >>> policy = pamdp.load("my_policy")
+      >>> answer = policy(np.zeros([5, policy.features]))
+      >>> answer["action"].shape, answer["parameters"].shape
+      ((5,), (5, 1))
+    """
+    return Model(folder)
+
+
+def tune(
+    cell: Recipe,
+    *,
+    trials: int,
+    space: Sequence[Mapping[str, Any]] | None = None,
+    on_trial: Callable[[Trial], object] | None = None,
+) -> Tuned:
+    """Searches for better values of a cell's settings with Optuna; needs the extra `study`.
+
+    Args:
+      cell: what `pamdp.cell` gave; its settings are trial 0. Length, seeds and sampler of the
+        trials are `tuning.*` of its settings, which `cell.replace` changes.
+      trials: how many.
+      space: what is tried, as it stands under `tuning.space` in params.yaml; by default that.
+      on_trial: is given each trial when it has ended.
+
+    Raises:
+      SettingsError: a path or a range is wrong.
+      NotInstalled: the extra is missing.
+
+    Example:
+      >>> cell = pamdp.cell("platform", changes={"training.steps": 8000})
+      >>> space = [{"path": "learner.gamma", "low": 0.8, "high": 0.99}]
+      >>> found = pamdp.tune(cell, trials=2, space=space)
+      >>> found
+      Tuned(platform-mpdqn-inverting, score ..., 2 trials)
+      >>> found.trials[0].values
+      {'learner.gamma': 0.9}
+      >>> result = pamdp.train(found.cell, seed=1)
+    """
+    require_study("pamdp.tune")
+    from pamdp.tuning.study import CellStudy
+
+    own = {} if space is None else {"tuning.space": [*space]}
+    asked = cell.replace({"tuning.trials": trials, **own})
+    subject, tuning = asked.cell, asked.settings.tuning
+    length = tuning.training(asked.training)
+    parts = [part.model_dump(mode="json") for part in (subject, tuning, length)]
+    mark = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    ended: list[Trial] = []
+    with tempfile.TemporaryDirectory() as folder:
+        study = CellStudy(subject, tuning, length, mark, Path(folder))
+        with open_engine(loop_of(subject).engine, min(study.missing, tuning.lag)) as engine:
+            for trial in study.run(engine):
+                ended.append(trial)
+                if on_trial is not None:
+                    on_trial(trial)
+        best = study.best(ended)
+    found = cell.replace(best.values) if best else cell
+    return Tuned(found, best.score if best else None, ended)
