@@ -56,7 +56,7 @@ pull: .venv/.installed ## take the commit's results from its DVC remote instead 
 # Cells are told apart by dashes and files by slashes, which no setting has in its name: what is left
 # are the best cell of each environment, and the settings that differ.
 experiments: .venv/.installed ## compare experiments: the best cells and the settings that differ
-	$(VENV) dvc exp show --only-changed --drop '[-/]' --no-pager $$ARGS
+	$(VENV) dvc exp show --only-changed --keep 'best[.]' --drop '.*[-/]' $$ARGS
 
 watch: .venv/.installed ## watch a policy: make watch CELL=platform-mpdqn-inverting [FILE=film.mp4]
 	@test -n "$$CELL" || { echo >&2 "error: expected a cell, received none: make watch \

@@ -9,6 +9,7 @@ from pamdp.checkout import Checkout
 from pamdp.files import read_json
 from pamdp.records import Summary
 from pamdp.reporting import write_report
+from pamdp.stages import live
 from pamdp.stages.results import cells, trained, tuned
 from pamdp.tracking import collect, open_sink
 from pamdp.watching import film
@@ -17,6 +18,7 @@ from pamdp.watching import film
 def run(_: Namespace) -> None:
     """Reports the study."""
     checkout = Checkout.here()
+    live.forget(checkout)
     film_best(checkout)
     print("report: writing tables, figures and the page", flush=True)
     write_report(checkout.root)

@@ -28,6 +28,7 @@ from pamdp.foresight import foretold
 from pamdp.learning.loops import loop_for
 from pamdp.provenance import digest
 from pamdp.settings import Benchmark
+from pamdp.stages import live
 from pamdp.stages.facts import STAGES, code_of
 
 # What numbers come out of; the others show, store and check.
@@ -54,6 +55,7 @@ def set_up(checkout: Checkout) -> None:
     if lock.is_file():
         check_versions(lock)
     _forget_old_cells(checkout)
+    live.forget(checkout)
     study = checkout.settings.study
     versions = {"packages": {name: version(name) for name in RESULT_PACKAGES}}
     facts: dict[str, Any] = {"versions": versions}
