@@ -39,15 +39,24 @@ export DVC_NO_ANALYTICS = true
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = true
 
 .DEFAULT_GOAL := help
-.PHONY: help install study watch test check bench ui tables schema lock
+.PHONY: help install study pull experiments watch test check bench ui tables schema lock
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 install: .venv/.installed ## install all into .venv, which the other targets do by themselves
 
 study: .venv/.installed ## run the study of params.yaml, or what of it is out of date (ARGS="--force report")
 	$(VENV) pamdp study $$ARGS
+
+pull: .venv/.installed ## take the commit's results from its DVC remote instead of computing them
+	$(VENV) dvc pull $$ARGS
+	@echo "The report: metrics/report/index.html"
+
+# Cells are told apart by dashes and files by slashes, which no setting has in its name: what is left
+# are the best cell of each environment, and the settings that differ.
+experiments: .venv/.installed ## compare experiments: the best cells and the settings that differ
+	$(VENV) dvc exp show --only-changed --keep 'best[.]' --drop '.*[-/]' $$ARGS
 
 watch: .venv/.installed ## watch a policy: make watch CELL=platform-mpdqn-inverting [FILE=film.mp4]
 	@test -n "$$CELL" || { echo >&2 "error: expected a cell, received none: make watch \

@@ -67,6 +67,11 @@ class Checkout:
         return self.root / ".work"
 
     @property
+    def live(self) -> Path:
+        """What is shown of trainings under way; no output of any stage."""
+        return self.root / "live"
+
+    @property
     def lock(self) -> Path:
         """What DVC knows of all stages."""
         return self.root / "dvc.lock"

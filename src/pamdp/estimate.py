@@ -79,6 +79,14 @@ class Estimate:
         steps = sum(training.steps * number for training, number in runs)
         return CELL + steps * (self._update + self._step) + episodes * self._length * self._act
 
+    @property
+    def tuning_share(self) -> float:
+        """The share of tuning in the steps of tuning and training."""
+        full = self.settings.environments[self.cell.name.environment].training
+        tuning = self.settings.tuning
+        tuned = tuning.training(full).steps * tuning.trials * len(tuning.seeds)
+        return tuned / (tuned + full.steps * len(self.settings.study.seeds))
+
     def memory(self, num_workers: int) -> float:
         """Bytes at most, with so many seeds at work at a time."""
         return sum(self.parts(num_workers).values())

@@ -76,23 +76,23 @@ class Progress:
         left, work = self._total - self._done, self._done - self._earlier
         parts = [f"{self._done:,} of {self._total:,} {self._unit}s"]
         if left <= 0:
-            parts[0] += f" in {_duration(taken)}"
+            parts[0] += f" in {duration(taken)}"
         if work and taken > 0:
             parts.append(self._speed(taken / work))
             if left > 0:
-                parts.append(f"{_duration(taken / work * left)} left")
+                parts.append(f"{duration(taken / work * left)} left")
         parts += [f"{name.replace('_', ' ')} {value:.3f}" for name, value in numbers.items()]
         return ", ".join(parts)
 
     def _speed(self, seconds: float) -> str:
         """Steps a second, or the time of one, given the seconds that one takes."""
         if seconds > 1:
-            return f"{_duration(seconds)} per {self._unit}"
+            return f"{duration(seconds)} per {self._unit}"
         return f"{1 / seconds:,.{1 if seconds > 0.1 else 0}f} {self._unit}s/s"
 
 
-def _duration(seconds: float) -> str:
-    """In two units at most, such as `9.5 s`, `41 s`, `3 min 20 s`, `2 h 5 min`."""
+def duration(seconds: float) -> str:
+    """A time in words, in two units at most, such as `9.5 s`, `41 s`, `3 min 20 s`, `2 h 5 min`."""
     if seconds < 59.5:
         return f"{round(seconds, 1 if seconds < 10 else None):g} s"
     large, small, whole = "min", "s", round(seconds)

@@ -42,6 +42,7 @@ STOPS: Mapping[str, str] = {
     "pamdp.provenance": "tells what is found here, and that is in the facts",
     "pamdp.stages.facts": "likewise",
     "pamdp.progress": "shows how far the work is",
+    "pamdp.stages.live": "likewise",
     "pamdp.settings": "reads and checks values, which are parameters of the stages",
     "pamdp.tracking*": "a view of the records",
 }

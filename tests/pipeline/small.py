@@ -39,9 +39,11 @@ NOWHERE = "http://127.0.0.1:9"
 STARTED = re.compile(r"^Running stage '(.*)':$", re.MULTILINE)
 DVC_LINES = ("Generating lock file 'dvc.lock'", "Updating lock file 'dvc.lock'", "")
 PROGRESS = re.compile(
-    r"(study|tune|train|evaluate|export)( [\w-]+)?: [\d,]+ of [\d,]+ (trials|steps|cells|models)"
+    r"(tune|train|evaluate|export)( [\w-]+)?: [\d,]+ of [\d,]+ (trials|steps|cells|models)"
     r"( in \d[\w. ]*)?(, \d.*)?(, (mean return|best score) -?\d\.\d{3})?"
 )
+
+OVERVIEW = re.compile(r"study: \d of \d cells( in [\w. ]+)?(; .* under way)?; about [\w ]+ left")
 
 # Runs a script that ends like a machine without power, right after it has written its third
 # checkpoint, with one at each point.

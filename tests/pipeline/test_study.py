@@ -24,6 +24,7 @@ from tests.pipeline.small import (
     DVC_LINES,
     EPISODES,
     OTHER,
+    OVERVIEW,
     POINTS,
     PROGRESS,
     SEEDS,
@@ -215,8 +216,10 @@ def test_cells_at_a_time_give_the_same_bytes_in_the_same_order(study, shared):
     stale = json.loads(printed(lanes, "lanes again.stdout"))
     assert {*stale} == {"setup", "evaluate", "export", "report"}
     first, *lines = printed(lanes, "lanes.stderr").splitlines()
-    assert first == "study: 2 to do, 2 at a time"
-    assert [line for line in lines if not PROGRESS.fullmatch(line)] == []
+    assert first == "study: 2 cells to do, 2 at a time"
+    of_stages = [line for line in lines if not OVERVIEW.fullmatch(line)]
+    assert [line for line in of_stages if not PROGRESS.fullmatch(line)] == []
+    assert lines[0].startswith("study: 0 of 2 cells; about ")
     assert lines[-1].startswith("study: 2 of 2 cells in ")
     with sqlite3.connect(lanes / "mlflow.db") as database:
         runs = database.execute("select name, status from runs order by name").fetchall()

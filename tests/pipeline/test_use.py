@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
+import shlex
 import sys
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from pamdp.files import read_json
 from pamdp.records import Run
 from pamdp.settings import load
+from tests.helpers import ROOT
 from tests.pipeline import checkout
 from tests.pipeline.small import CELL, CELLS, OTHER, POINTS, STARTED
 
@@ -92,6 +95,29 @@ def test_plots_are_shown(copy, tmp_path):
     assert "<DVC_METRIC" not in json.dumps([returns, curves])
 
 
+def test_a_clone_takes_the_results_from_a_remote_and_computes_nothing(copy, tmp_path):
+    """The remote is a folder; what runs after it is `setup`, which always looks."""
+    checkout.succeed(copy, "dvc", "remote", "add", "--default", "shared", str(tmp_path / "remote"))
+    checkout.commit(copy)
+    checkout.succeed(copy, "dvc", "push")
+    checkout.git(tmp_path, "clone", "--quiet", str(copy), "clone")
+    clone = tmp_path / "clone"
+    checkout.succeed(clone, "dvc", "pull")
+    results = checkout.contents(copy, "metrics", "models")
+    assert "metrics/report/index.html" in results
+    assert checkout.contents(clone, "metrics", "models") == results
+    done = checkout.succeed(clone, "dvc", "repro", PAMDP_TRACKING="off")
+    assert STARTED.findall(done.stdout) == ["setup"]
+    assert checkout.git(clone, "status", "--porcelain") == ""
+    # And one model of it, by its address alone.
+    name = f"models/{CELL}"
+    checkout.succeed(tmp_path, "dvc", "get", str(clone), name, "--out", "model")
+    saved = checkout.contents(tmp_path / "model", ".")
+    assert {f"{name}/{path}": content for path, content in saved.items()} == checkout.contents(
+        clone, name
+    )
+
+
 def test_an_experiment_reruns_what_its_setting_changes(copy):
     before = Run.read(copy / "metrics" / "tune" / OTHER / "record.json")
     # One stage, and without trials, so that it takes no time.
@@ -105,6 +131,22 @@ def test_an_experiment_reruns_what_its_setting_changes(copy):
     assert record.fingerprint != before.fingerprint
     listed = checkout.succeed(copy, "dvc", "exp", "list", "--name-only")
     assert listed.stdout.split() == ["kinder"]
+
+
+def test_the_table_of_experiments_is_narrow(copy):
+    """The command of `make experiments`: the best cell, and the settings that differ."""
+    text = (ROOT / "Makefile").read_text()
+    (command,) = re.findall(r"\$\(VENV\) (dvc exp show .*) \$\$ARGS", text)
+    checkout.change(copy, {"gradients.reversal.factor": 0.2, "evaluation.episodes": 60})
+    done = checkout.succeed(copy, *shlex.split(command), "--csv")
+    rows = [*csv.DictReader(done.stdout.splitlines())]
+    best = read_json(copy / "metrics/report/best.json")["best"]["platform"]
+    names = [f"best.platform.{name}" for name in ("cell", "high", "low", "return")]
+    settings = ["evaluation.episodes", "gradients.reversal.factor"]
+    assert [*rows[0]] == ["Experiment", "rev", "typ", "Created", "parent", *names, *settings]
+    assert [[row[name] for name in settings] for row in rows] == [["60", "0.2"], ["50", "0.1"]]
+    assert rows[1]["best.platform.cell"] == best["cell"]
+    assert float(rows[1]["best.platform.return"]) == best["return"]
 
 
 def test_an_experiment_changes_its_line_of_params_yaml_and_nothing_of_what_is_inherited(tmp_path):

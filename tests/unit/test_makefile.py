@@ -12,7 +12,7 @@ import pytest
 from tests.helpers import ROOT
 
 ATTACK = "x; touch pwned; $(shell touch pwned) $x `touch pwned` \" ' "
-TOOLS = ("pamdp", "python", "mlflow", "ruff")
+TOOLS = ("dvc", "pamdp", "python", "mlflow", "ruff")
 # In the place of each tool: notes its arguments, one in a line.
 TOOL = '#!/bin/sh\nprintf "%s\\n" "$0" "$@" >> "$NOTES"\n'
 
@@ -50,7 +50,7 @@ def test_a_cell_is_one_word(folder):
     assert not (folder / "pwned").exists()
 
 
-@pytest.mark.parametrize("target", ["study", "bench", "watch"])
+@pytest.mark.parametrize("target", ["study", "bench", "watch", "pull", "experiments"])
 def test_arguments_are_split_and_not_run(folder, target):
     said, _ = make(folder, target, f"ARGS={ATTACK}", "CELL=x")
     assert said[-len(ATTACK.split()) :] == ATTACK.split()

@@ -147,7 +147,7 @@ def test_nothing_to_do_shows_nothing(clock, capsys):
     ],
 )
 def test_durations(seconds, shown):
-    assert module._duration(seconds) == shown
+    assert module.duration(seconds) == shown
 
 
 def test_a_terminal_gets_a_bar_with_the_same_text_and_no_lines(clock, monkeypatch):

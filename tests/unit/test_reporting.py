@@ -56,6 +56,7 @@ class Elements(HTMLParser):
 def test_all_files_are_written(rendered: Path) -> None:
     pictures = ("bounds", "comparisons", "curves-mpdqn", "curves-pdqn", "returns", "tuning")
     assert sorted(str(path.relative_to(rendered)) for path in rendered.rglob("*.*")) == [
+        "best.json",
         "index.html",
         "metrics.json",
         *(f"platform-{name}.svg" for name in pictures),
@@ -225,6 +226,18 @@ def test_plots_and_metrics_for_dvc(rendered: Path) -> None:
         "return_mean": entry["mean"],
         "return_iqm": entry["iqm"],
         "success": success,
+    }
+    best = max(metrics, key=lambda name: metrics[name]["return_mean"])
+    found = summary[best]["return"]
+    assert read_json(rendered / "best.json") == {
+        "best": {
+            "platform": {
+                "cell": best,
+                "return": found["mean"],
+                "low": found["mean_low"],
+                "high": found["mean_high"],
+            }
+        }
     }
     with (rendered / "plots/returns.csv").open(newline="") as file:
         rows = {row["cell"]: row for row in csv.DictReader(file)}

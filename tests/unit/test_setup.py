@@ -89,7 +89,8 @@ def test_what_is_taken_for_granted_of_an_environment_is_told(tmp_path, capsys):
     met = facts["seen"]
     assert (met["low"][1], met["high"][1]) == (0.0, 5.0)
     assert 1.7e9 - 1 <= met["low"][2] < 1.7e9 - 0.9 < 1.7e9 + 0.9 < met["high"][2] <= 1.7e9 + 1
-    *printed, estimate = capsys.readouterr().out.splitlines()
+    *printed, changed, estimate = capsys.readouterr().out.splitlines()
+    assert changed.startswith("setup: 2 cells; since it last looked, these have changed: ")
     assert estimate.startswith("setup: the whole study takes about ")
     assert printed[:3] == [
         "setup: measuring platform",
@@ -250,12 +251,21 @@ def test_unchanged_facts_are_not_written_again(tmp_path, set_up):
 
 def test_an_unchanged_environment_is_not_measured_again(tmp_path, set_up, capsys):
     assert set_up() == ["platform"]
-    assert capsys.readouterr().out == "setup: measuring platform\n"
+    measuring, changed = capsys.readouterr().out.splitlines()
+    assert measuring == "setup: measuring platform"
+    assert "these have changed: versions, code/tune" in changed
     before = facts(tmp_path)
     assert set_up() == []
     assert set_up(small(study__seeds=[3])) == []
-    assert capsys.readouterr().out == ""
+    unchanged = "setup: 2 cells; since it last looked, nothing has changed"
+    assert capsys.readouterr().out.splitlines() == [unchanged] * 2
     assert facts(tmp_path) == before
+
+
+def test_what_it_has_said_in_a_study_it_does_not_say_again(tmp_path, set_up, capsys, monkeypatch):
+    monkeypatch.setenv(setup.SAID, "1")
+    set_up()
+    assert capsys.readouterr().out == "setup: measuring platform\n"
 
 
 def test_without_anything_to_measure_tensorflow_is_not_loaded(tmp_path, set_up):

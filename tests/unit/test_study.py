@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from threading import Barrier, Event
@@ -53,7 +54,8 @@ def root(tmp_path, monkeypatch):
     (tmp_path / "dvc.py").write_text(DVC)
     (tmp_path / "dvc.lock").write_text("schema: '2.0'\nstages:\n")
     monkeypatch.setattr(study, "DVC", (sys.executable, str(tmp_path / "dvc.py")))
-    monkeypatch.setattr(study, "_needed", lambda *_: lambda num_workers: 1.0)
+    takes = SimpleNamespace(memory=lambda num_workers: 1.0, seconds=100.0, tuning_share=0.4)
+    monkeypatch.setattr(study, "_estimates", lambda _, names: dict.fromkeys(names, takes))
     monkeypatch.setattr(study, "_cores", lambda: range(2))
     monkeypatch.setenv("PAMDP_TRACKING", "off")
     monkeypatch.setenv("PAMDP_WORKERS", "2")
@@ -95,8 +97,12 @@ def test_every_cell_that_is_out_of_date_runs_once(root, capsys):
     assert sorted(call["command"] for call in worked(root)) == sorted(expected)
     shown = capsys.readouterr().err
     assert {f"working on {stages(name)[1]}" for name in CELLS} <= {*shown.splitlines()}
-    assert shown.startswith("study: 4 to do, 2 at a time\n")
-    assert "study: 4 of 4 cells in" in shown
+    first, second, *_ = shown.splitlines()
+    assert first == "study: 4 cells to do, 2 at a time"
+    # 4 times 100 seconds of two cores, and a minute for the rest.
+    assert second == "study: 0 of 4 cells; about 4 min 20 s left"
+    last = [line for line in shown.splitlines() if line.startswith("study: ")][-1]
+    assert re.fullmatch(r"study: 4 of 4 cells in [\d.]+ s; about 1 min left", last)
 
 
 def test_one_that_is_out_of_date_in_part_runs_too(root):
@@ -195,7 +201,7 @@ def test_after_an_interruption_no_other_cell_begins(root, monkeypatch):
         began.wait(10)
         raise KeyboardInterrupt
 
-    def run(root, stages, environment):
+    def run(root, stages, environment, hear):
         names.append(stages)
         began.set()
         time.sleep(0.5)  # as a stage that is about to end, and ends well

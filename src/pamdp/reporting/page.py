@@ -55,9 +55,9 @@ class Picture:
 def write_report(root: Path) -> None:
     """Writes `metrics/report/` from the outputs of the other stages.
 
-    Files: `index.html`, `results.md`, `metrics.json`, `plots/returns.csv`, `plots/curves.csv` and
-    the figures as SVG. GIFs `<environment>-best.gif` that are there already become part of the
-    page. Equal inputs give equal bytes.
+    Files: `index.html`, `results.md`, `best.json`, `metrics.json`, `plots/returns.csv`,
+    `plots/curves.csv` and the figures as SVG. GIFs `<environment>-best.gif` that are there already
+    become part of the page. Equal inputs give equal bytes.
 
     Args:
       root: the project's root, which holds `metrics/`.
@@ -73,6 +73,7 @@ def write_report(root: Path) -> None:
         (report / f"{picture.name}.svg").write_text(picture.svg, encoding="utf-8")
     write_csv(report / "plots/returns.csv", tables.returns_rows(study))
     write_csv(report / "plots/curves.csv", tables.curves_rows(study))
+    write_json(report / "best.json", tables.best_metrics(study))
     write_json(report / "metrics.json", tables.headline_metrics(study))
     (report / "results.md").write_text(render("results.md.jinja", study, {}), encoding="utf-8")
     page = render("page.html.jinja", study, pictures)

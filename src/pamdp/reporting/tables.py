@@ -192,6 +192,16 @@ def headline_metrics(study: StudyResults) -> dict[str, dict[str, float | None]]:
     }
 
 
+def best_metrics(study: StudyResults) -> dict[str, dict[str, dict[str, Scalar]]]:
+    """Per environment the cell that scores highest, its mean return and interval."""
+    found: dict[str, dict[str, Scalar]] = {}
+    for section in study.sections:
+        mean, low, high = _interval(section.best.summary["return"], "mean")
+        cell = str(section.best.name)
+        found[section.environment] = {"cell": cell, "return": mean, "low": low, "high": high}
+    return {"best": found}
+
+
 def returns_rows(study: StudyResults) -> list[tuple[Scalar, ...]]:
     """The rows of `plots/returns.csv`, its header first."""
     rows: list[tuple[Scalar, ...]] = [

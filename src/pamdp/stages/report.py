@@ -9,6 +9,7 @@ from pamdp.checkout import Checkout
 from pamdp.files import read_json
 from pamdp.records import Summary
 from pamdp.reporting import write_report
+from pamdp.stages import live
 from pamdp.stages.results import cells, trained, tuned
 from pamdp.tracking import collect, open_sink
 from pamdp.watching import film
@@ -17,11 +18,15 @@ from pamdp.watching import film
 def run(_: Namespace) -> None:
     """Reports the study."""
     checkout = Checkout.here()
+    live.forget(checkout)
     film_best(checkout)
+    print("report: writing tables, figures and the page", flush=True)
     write_report(checkout.root)
     with open_sink(checkout.settings.study.name, checkout.root) as sink:
         for record in collect(checkout.root):
             sink.put(record, final=True)
+    page = checkout.report.relative_to(checkout.root) / "index.html"
+    print(f"report: the page is {page}", flush=True)
 
 
 def film_best(checkout: Checkout) -> None:
@@ -31,6 +36,7 @@ def film_best(checkout: Checkout) -> None:
         rivals = [cell for cell in cells(checkout) if cell.name.environment == name]
         best = max(rivals, key=lambda cell: summary[str(cell.name)]["return"]["mean"])
         seed = max(summary[str(best.name)]["per_seed"], key=itemgetter("mean"))["seed"]
+        print(f"report: filming {best.name}, the best on {name}", flush=True)
         cell = tuned(checkout, best)
         path = checkout.report / f"{name}-best.gif"
         film(cell, trained(checkout, cell)[seed], seed, path)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from argparse import Namespace
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,11 +28,15 @@ from pamdp.foresight import foretold
 from pamdp.learning.loops import loop_for
 from pamdp.provenance import digest
 from pamdp.settings import Benchmark
+from pamdp.stages import live
 from pamdp.stages.facts import STAGES, code_of
 
 # What numbers come out of; the others show, store and check.
 RESULT_PACKAGES = ("gymnasium", "numpy", "optuna", "tensorflow")
 REMARKS = 10  # are printed of an environment
+NAMED = 8  # changes, by name
+# In the environment, if setup has said all this in the study under way: DVC runs it twice then.
+SAID = "PAMDP_SETUP_SAID"
 
 
 def run(_: Namespace) -> None:
@@ -50,6 +55,7 @@ def set_up(checkout: Checkout) -> None:
     if lock.is_file():
         check_versions(lock)
     _forget_old_cells(checkout)
+    live.forget(checkout)
     study = checkout.settings.study
     versions = {"packages": {name: version(name) for name in RESULT_PACKAGES}}
     facts: dict[str, Any] = {"versions": versions}
@@ -70,10 +76,13 @@ def set_up(checkout: Checkout) -> None:
     for name in study.environments:
         facts[f"environments/{name}"], marks[name] = _environment(checkout, name, versions)
     environments = {name: facts[f"environments/{name}"] for name in study.environments}
-    for line in foretold(checkout.settings, environments):
-        print(f"setup: {line}")
+    told = [*foretold(checkout.settings, environments)]
     # The marks come last: written first, they would vouch for what an interruption left undone.
-    _write(checkout.setup, facts | {"measured": marks})
+    changed = _write(checkout.setup, facts | {"measured": marks})
+    number = len(checkout.settings.cells)
+    told.insert(0, f"{number} cell{'s' * (number > 1)}; since it last looked, {_in_words(changed)}")
+    if SAID not in os.environ:
+        print(*(f"setup: {line}" for line in told), sep="\n", flush=True)
 
 
 def _settings_of(environments: Mapping[str, Benchmark]) -> dict[str, Any]:
@@ -193,8 +202,21 @@ def _words(member: Any) -> dict[str, str]:
     }
 
 
-def _write(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Writes facts by their names, and removes those of what the study no longer has."""
+def _in_words(changed: Sequence[str]) -> str:
+    """Which facts are new."""
+    if not changed:
+        return "nothing has changed"
+    names = [*changed[:NAMED], *([f"{len(changed) - NAMED} more"] if changed[NAMED:] else [])]
+    return f"these have changed: {', '.join(names)}"
+
+
+def _write(folder: Path, facts: Mapping[str, Any]) -> list[str]:
+    """Writes facts by their names, and removes those of what the study no longer has.
+
+    Returns:
+      The names of the facts that were not there, or others.
+    """
+    changed = []
     wanted = {folder / f"{name}.json": content for name, content in facts.items()}
     for path in folder.rglob("*.json"):
         if path not in wanted:
@@ -202,6 +224,8 @@ def _write(folder: Path, facts: Mapping[str, Any]) -> None:
     for path, content in wanted.items():
         if _kept(path) != content:
             write_json(path, content)
+            changed.append(path.relative_to(folder).with_suffix("").as_posix())
+    return changed
 
 
 def _forget_old_cells(checkout: Checkout) -> None:

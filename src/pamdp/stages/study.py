@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from functools import partial
@@ -30,9 +30,10 @@ from pamdp.checkout import Checkout
 from pamdp.engines import workers
 from pamdp.estimate import Estimate
 from pamdp.files import read_json
-from pamdp.foresight import memory_limit
-from pamdp.progress import Progress
+from pamdp.foresight import STUDY, memory_limit
 from pamdp.stages import lockfile
+from pamdp.stages.overview import Overview
+from pamdp.stages.setup import SAID
 from pamdp.tracking import open_sink, showing
 
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
@@ -54,10 +55,13 @@ def run(options: Namespace) -> None:
             f"expected a git repository, which DVC works in, received {checkout.root} in none; run "
             "`git init`"
         )
+    said = {}
     with lockfile.guarded(checkout, lambda line: print(line, file=sys.stderr)):
         if not options.stages and not options.force:
             run_cells(checkout)
-        _dvc(checkout.root, "repro", *(["--force"] if options.force else []), *options.stages)
+            said = {SAID: "1"}
+        force = ["--force"] if options.force else []
+        _dvc(checkout.root, "repro", *force, *options.stages, **said)
     if not options.stages:
         print(f"The report: {checkout.report.relative_to(checkout.root)}/index.html")
 
@@ -71,8 +75,9 @@ def run_cells(checkout: Checkout) -> None:
     _dvc(checkout.root, "repro", "--quiet", "setup")
     stale = {*json.loads(_dvc(checkout.root, "status", "--json", stdout=subprocess.PIPE))}
     names = [str(cell.name) for cell in checkout.settings.cells]
+    work = {name: [stage for stage in STAGES if f"{stage}@{name}" in stale] for name in names}
     try:
-        _run_lanes(checkout, [name for name in names if stale & {*stages_of(name)}])
+        _run_lanes(checkout, {name: stages for name, stages in work.items() if stages})
     finally:
         stages = [f"{stage}@{name}" for stage in STAGES for name in names]
         lockfile.order(checkout.lock, ["setup", *stages])
@@ -83,29 +88,34 @@ def stages_of(cell: str) -> list[str]:
     return [f"{stage}@{cell}" for stage in STAGES]
 
 
-def _run_lanes(checkout: Checkout, names: Sequence[str]) -> None:
-    if not names:
+def _run_lanes(checkout: Checkout, work: Mapping[str, Sequence[str]]) -> None:
+    if not work:
         return
     from pamdp.tuning.database import create_database  # slow to import
 
-    root = checkout.root
+    root, names = checkout.root, [*work]
     create_database(root)
-    needed = _needed(checkout, names)
+    estimates = _estimates(checkout, names)
+    needed = partial(_needed, [*estimates.values()])
     available = min(psutil.virtual_memory().available, memory_limit())
     numbers = range(min(workers(), len(_cores()), len(names)), 0, -1)
     lanes = next((number for number in numbers if _fitting(needed, available, number)), 1)
     failed: list[str] = []
-    tqdm.write(f"study: {len(names)} to do, {lanes} at a time", file=sys.stderr)
+    seconds = {name: _seconds(estimates[name], stages) for name, stages in work.items()}
+    print(f"study: {len(names)} cells to do, {lanes} at a time", file=sys.stderr)
     with (
         open_sink(checkout.settings.study.name, root) as sink,
         showing(sink, checkout.work / "records") as variables,
-        Progress("study", len(names), "cell") as progress,
+        Overview(seconds, workers(), STUDY) as overview,
     ):
 
         def done(most: int, name: str, share: Share) -> bool:
             _keep_to(share.cores)
             own = variables | {"PAMDP_WORKERS": str(min(share.workers, most))}
-            return _run(root, stages_of(name), _environment() | own) == 0
+            overview.begin(name)
+            well = _run(root, stages_of(name), _environment() | own, overview.hear) == 0
+            overview.end(name, well)
+            return well
 
         # The cells left after full rounds have the cores for themselves.
         full = len(names) - len(names) % lanes
@@ -114,7 +124,6 @@ def _run_lanes(checkout: Checkout, names: Sequence[str]) -> None:
                 most = max(1, _fitting(needed, available, min(lanes, len(batch))))
                 for name, well in side_by_side(batch, lanes, partial(done, most)):
                     if well:
-                        progress.update(1)
                         lockfile.keep(checkout)
                     else:
                         failed.append(name)
@@ -133,13 +142,25 @@ def _fitting(needed: Callable[[int], float], available: float, lanes: int) -> in
     return next((most for most in numbers if lanes * needed(most) <= available), 0)
 
 
-def _needed(checkout: Checkout, names: Sequence[str]) -> Callable[[int], float]:
-    """What tells the bytes that the largest of some cells takes with so many workers."""
-    estimates = []
+def _estimates(checkout: Checkout, names: Sequence[str]) -> dict[str, Estimate]:
+    """What each of some cells takes."""
+    estimates = {}
     for cell in map(checkout.settings.cell, names):
         facts = read_json(checkout.setup / "environments" / f"{cell.name.environment}.json")
-        estimates.append(Estimate(checkout.settings, cell, facts))
-    return lambda num_workers: max(each.memory(num_workers) for each in estimates)
+        estimates[str(cell.name)] = Estimate(checkout.settings, cell, facts)
+    return estimates
+
+
+def _needed(estimates: Sequence[Estimate], num_workers: int) -> float:
+    """The bytes that the largest of some cells takes with so many workers."""
+    return max(each.memory(num_workers) for each in estimates)
+
+
+def _seconds(estimate: Estimate, stages: Sequence[str]) -> dict[str, float]:
+    """What some stages of a cell take of one core."""
+    tuning = estimate.tuning_share
+    shares = dict(zip(STAGES, (tuning, 1 - tuning), strict=True))
+    return {stage: shares[stage] * estimate.seconds for stage in stages}
 
 
 def side_by_side(
@@ -193,11 +214,9 @@ def _environment() -> dict[str, str]:
     return os.environ | {"PATH": path, lifetime.STUDY: "1"}
 
 
-def _dvc(root: Path, *arguments: str, stdout: int | None = None) -> str:
-    command = [*DVC, *arguments]
-    with subprocess.Popen(
-        command, cwd=root, env=_environment(), stdout=stdout, text=True
-    ) as process:
+def _dvc(root: Path, *arguments: str, stdout: int | None = None, **variables: str) -> str:
+    command, environment = [*DVC, *arguments], _environment() | variables
+    with subprocess.Popen(command, cwd=root, env=environment, stdout=stdout, text=True) as process:
         try:
             said, _ = process.communicate()
         except KeyboardInterrupt:  # which may have come to this process alone
@@ -209,8 +228,13 @@ def _dvc(root: Path, *arguments: str, stdout: int | None = None) -> str:
     return said
 
 
-def _run(root: Path, stages: Sequence[str], environment: dict[str, str]) -> int:
-    """Runs stages; what they print appears as whole lines."""
+def _run(
+    root: Path,
+    stages: Sequence[str],
+    environment: dict[str, str],
+    hear: Callable[[str], object],
+) -> int:
+    """Runs stages; what they print appears as whole lines, which are told."""
     command = [*DVC, "repro", "--quiet", "--single-item", *stages]
     with subprocess.Popen(
         command,
@@ -223,6 +247,7 @@ def _run(root: Path, stages: Sequence[str], environment: dict[str, str]) -> int:
     ) as process:
         for line in process.stdout or ():
             tqdm.write(line.rstrip(), file=sys.stderr)
+            hear(line)
     return process.returncode
 
 

@@ -17,6 +17,7 @@ from pamdp.learning.loops import loop_of
 from pamdp.learning.training import Checkpoint, Point, train
 from pamdp.progress import Progress
 from pamdp.records import Run
+from pamdp.stages.live import Live
 from pamdp.stages.results import cell_of, child, fingerprint, record, tuned
 from pamdp.tracking import open_sink
 
@@ -37,10 +38,10 @@ def train_cell(checkout: Checkout, name: str) -> None:
         cell, "train", fingerprint(checkout, "train", cell, training), training=training
     )
     folder = checkout.checkpoints(name) / parent.fingerprint
-    curves: dict[int, list[Point]] = {seed: [] for seed in settings.study.seeds}
-    seeds = list(curves)
+    seeds = settings.study.seeds
+    curves: dict[int, list[Point]] = {seed: [] for seed in seeds}
     paths = [folder / f"seed-{seed}.npz" for seed in seeds]
-    loop = loop_of(cell)
+    live, loop = Live(checkout, name), loop_of(cell)
     loop.prepare(training.evaluation_episodes)
     with (
         open_sink(settings.study.name, checkout.root) as sink,
@@ -57,9 +58,9 @@ def train_cell(checkout: Checkout, name: str) -> None:
             curve = curves[seeds[index]]
             steps = event.step - (curve[-1].step if curve else 0)
             curve.append(event)
-            latest = [c[-1].metrics["eval/return"] for c in curves.values() if c]
-            progress.update(steps, event.earlier, mean_return=sum(latest) / len(latest))
+            progress.update(steps, event.earlier, mean_return=_latest(curves))
             sink.put(training_run(parent, curves))
+            live.show(curves)
 
         items = [
             (cell, seed, training, checkpoint.restore(path))
@@ -71,6 +72,13 @@ def train_cell(checkout: Checkout, name: str) -> None:
         finished.write(checkout.train(name) / "record.json")
         sink.put(finished, final=True)
     shutil.rmtree(checkout.checkpoints(name), ignore_errors=True)
+
+
+def _latest(curves: Curves) -> float:
+    """The mean over seeds of their newest return."""
+    return float(
+        np.mean([points[-1].metrics["eval/return"] for points in curves.values() if points])
+    )
 
 
 def training_run(parent: Run, curves: Curves) -> Run:
