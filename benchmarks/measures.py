@@ -33,9 +33,10 @@ def cell_of(environment: str, algorithm: str, **learner: Any) -> Any:
     """A cell with the settings of params.yaml and `inverting`, other hyper-parameters if given."""
     from ruamel.yaml import YAML
 
+    from pamdp.inheritance import resolved
     from pamdp.settings import Settings
 
-    values = YAML(typ="safe").load(ROOT / "params.yaml")
+    values = resolved(YAML(typ="safe").load(ROOT / "params.yaml"))
     for path, value in learner.items():
         *folders, name = path.split("__")
         place = values["environments"][environment]["learner"]

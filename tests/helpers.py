@@ -16,6 +16,7 @@ from pamdp.base import seeding
 from pamdp.base.lazy import tf
 from pamdp.base.seeding import Stream
 from pamdp.base.spaces import Action, ActionSpec
+from pamdp.inheritance import resolved
 from pamdp.learning.cell import Cell, CellName, Problem
 from pamdp.learning.compiled import CompiledLoop
 from pamdp.learning.learner import Learner, LearnerSettings
@@ -54,8 +55,9 @@ CHAIN = "selective_squashing"  # one that bounds the forward pass, which params.
 
 
 def params() -> dict[str, Any]:
-    """The values of params.yaml, free to be changed: its study on Platform, and one more chain."""
-    values = json.loads(json.dumps(YAML(typ="safe").load(PARAMS)))  # no two keys share a value
+    """The values of params.yaml, whole and free to be changed: on Platform, and one more chain."""
+    whole = resolved(YAML(typ="safe").load(PARAMS))
+    values = json.loads(json.dumps(whole))  # no two keys share a value
     values["study"] |= {"environments": ["platform"], "algorithms": ["pdqn", "mpdqn"]}
     values["gradients"][CHAIN] = [
         {"kind": "selective", "threshold": -1.0, "scope": "taken"},

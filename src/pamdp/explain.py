@@ -6,7 +6,7 @@ Pydantic's own messages name Python's types and the members of unions that were 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pamdp.base.component import LARGEST, SIZE
 from pamdp.base.errors import nearest
 
-MOST_LINES = 15  # of mistakes: one in what many environments share is one in each of them
+MOST_LINES = 15  # of mistakes
 
 _MAPPING = "keys with values"
 _EXPECTED = {  # by pydantic's type of error
@@ -33,14 +33,22 @@ _EXPECTED = {  # by pydantic's type of error
 _MISSING = ("missing", "union_tag_not_found")
 
 
-def explained(error: ValidationError, values: Any) -> list[str]:
+def explained(
+    error: ValidationError, values: Any, origin: Callable[[str], str | None] = lambda _: None
+) -> list[str]:
     """One line for each mistake, at most `MOST_LINES` and the number of the others.
 
     Args:
       error: what validation raised.
       values: what was validated, as it was read from the file.
+      origin: tells of a path where in the file its value stands, if it stands at another.
     """
-    lines = [_line(detail, values) for detail in error.errors()]
+    found = [_line(detail, values).partition(": ") for detail in error.errors()]
+    told, lines = {(path, said) for path, _, said in found}, []
+    for path, _, said in found:
+        place = origin(path)
+        if (place, said) not in told:  # a mistake in what many inherit is one mistake
+            lines.append(f"{path}: {said}" + (f" (inherited from {place})" if place else ""))
     others = len(lines) - MOST_LINES
     return [*lines[:MOST_LINES], *([f"and {others} more"] if others > 0 else [])]
 

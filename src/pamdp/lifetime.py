@@ -56,18 +56,20 @@ def _leave(number: int) -> None:
 def end_with_starters() -> None:
     """Ends this process, as SIGTERM does, once a program that runs it for its own work has ended.
 
-    Such a program may be killed alone, and what it has started would go on unseen. A terminal, or
-    a shell in which somebody types, is no such program: the work goes on without it, and so it does
-    in a session of its own.
+    Such a program may be killed alone, and what it has started would go on unseen; make, if it is
+    hung up or interrupted alone, waits for what it has started. A terminal, or a shell in which
+    somebody types, is no such program: the work goes on without it, and so it does in a session of
+    its own.
     """
     here = os.getsid(0)
     parents = takewhile(lambda parent: _session(parent) == here, psutil.Process().parents())
     if watched := _starters([*parents]):
+        caught = [_caught(process) for process in watched]
 
         def wait() -> None:
-            while all(map(_alive, watched)):
+            while all(map(_alive, watched)) and caught == [*map(_caught, watched)]:
                 time.sleep(1.0)
-            os.write(2, b"ended: what has started it is gone\n")
+            os.write(2, b"ended: what has started it is gone, or was told to end\n")
 
         _end_after(wait)
 
@@ -146,6 +148,17 @@ def _alive(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
+
+
+def _caught(process: psutil.Process) -> str:
+    """The signals that make catches, where Linux tells; no longer one that told it to end."""
+    if not _names(process) & {"gmake", "make"}:
+        return ""
+    try:
+        status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+    except OSError:
+        return ""
+    return next((line for line in status.splitlines() if line.startswith("SigCgt:")), "")
 
 
 @contextmanager

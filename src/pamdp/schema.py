@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from pamdp.inheritance import FAMILY, KEY
 from pamdp.settings import Settings
 
 FILE = "params.schema.json"
@@ -17,6 +18,7 @@ def schema() -> dict[str, Any]:
     result = Settings.model_json_schema()
     for part in (result, *result["$defs"].values()):
         _describe(part)
+    _extend(result)
     return result
 
 
@@ -32,6 +34,42 @@ def _describe(part: dict[str, Any]) -> None:
     for name, text in re.findall(r"^  (\w+): (.*(?:\n    .*)*)", attributes, re.MULTILINE):
         if name in part["properties"]:
             part["properties"][name]["description"] = " ".join(text.split())
+
+
+def _extend(result: dict[str, Any]) -> None:
+    """Allows blocks to leave out what they inherit."""
+    definitions, parts = result["$defs"], dict[str, Any]()
+
+    def partial(name: str) -> dict[str, Any]:
+        if name not in parts:
+            whole = definitions[name]
+            parts[name] = {key: value for key, value in whole.items() if key != "required"}
+            own = {key: value for key, value in whole["properties"].items() if key != "kind"}
+            parts[name]["properties"] = {key: changing(value) for key, value in own.items()}
+        return {"$ref": f"#/$defs/{name}Changes"}
+
+    def changing(value: dict[str, Any]) -> dict[str, Any]:
+        """What may be said of a value that is there already."""
+        kept = {key: value[key] for key in ("title", "description") if key in value}
+        if members := value.get("oneOf", value.get("anyOf")):
+            changes = [changing(member) for member in members]
+            return kept | {"anyOf": [each for c in changes for each in c.get("anyOf", [c])]}
+        if "$ref" not in value:
+            return value
+        name = value["$ref"].rpartition("/")[2]
+        if "kind" in definitions[name]["properties"]:  # which says all of itself
+            return kept | {"anyOf": [{"$ref": value["$ref"]}, partial(name)]}
+        return kept | partial(name)
+
+    blocks = result["properties"][FAMILY]["patternProperties"]
+    for pattern, whole in blocks.items():
+        name = whole["$ref"].rpartition("/")[2]
+        blocks[pattern] = {"if": {"required": [KEY]}, "then": partial(name), "else": whole}
+        parts[name]["properties"][KEY] = {
+            "type": "string",
+            "description": "another environment; what is left out here is as it is there.",
+        }
+    definitions |= {f"{name}Changes": part for name, part in parts.items()}
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pamdp.base.environment import Environment
 from pamdp.base.errors import SettingsError, nearest
 from pamdp.evaluation import Evaluation
 from pamdp.explain import distinct_and_known, expected, explained
+from pamdp.inheritance import origins, resolved
 from pamdp.learning.cell import Cell, CellName, Problem
 from pamdp.learning.training import Training
 from pamdp.reading import read
@@ -197,16 +198,20 @@ def load(path: Path = Path("params.yaml")) -> Settings:
 
 
 def validated(values: Any, name: object) -> Settings:
-    """Settings of the plain values that stand in a file.
+    """Settings of the plain values that stand in a file; some of its blocks may extend others.
 
     Raises:
       SettingsError: as above, with the name of the file.
     """
+    whole = values
     try:
-        return Settings.model_validate(values)
+        whole = resolved(values)
+        return Settings.model_validate(whole)
     except ValidationError as error:
-        lines = [f"  {line}" for line in explained(error, values)]
-        raise SettingsError("\n".join([f"{name} is wrong:", *lines])) from None
+        lines = explained(error, whole, origins(values))
+    except ValueError as error:
+        lines = [str(error)]
+    raise SettingsError("\n".join([f"{name} is wrong:", *(f"  {line}" for line in lines)]))
 
 
 def _check_range(cell: Cell, dimension: Dimension, where: str, used: bool) -> None:

@@ -16,7 +16,11 @@ from ruamel.yaml import YAML
 
 from tests.helpers import ROOT, changed
 
+PLOTS = tuple(
+    f".dvc/plots/{name}" for name in ("learning_curves.json", "page.html", "returns.json")
+)
 FILES = (
+    *PLOTS,
     ".dvc/.gitignore",
     ".dvc/config",
     ".dvcignore",
@@ -40,14 +44,15 @@ UNSET = (
 
 
 def make(folder: Path, changes: Mapping[str, Any] | None = None) -> Path:
-    """Copies the tracked files as they are now; changes are to params.yaml, by dotted path."""
+    """Copies the tracked files as they are now; changes, if any, are to params.yaml, by path."""
     for name in FILES:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     for name in FOLDERS:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=ignored)
-    change(folder, changes or {})
+    if changes:
+        change(folder, changes)
     git(folder, "init", "--quiet")
     commit(folder)
     return folder

@@ -62,7 +62,7 @@ def complete(tmp_path_factory) -> Path:
     names = [f"{family}/{name}" for family, name in facts_of_study()]
     for name in (*names, *(f"code/{stage}" for stage in facts.STAGES)):
         write(root / "metrics" / "setup" / f"{name}.json", name)
-    for name in ("descriptions", "measured", "versions"):
+    for name in ("descriptions", "measured", "thresholds", "versions"):
         write(root / "metrics" / "setup" / f"{name}.json", name)
     with opened(root) as repo:
         for stage in repo.index.stages:
@@ -78,6 +78,7 @@ def facts_of_study() -> Iterator[tuple[str, str]]:
     yield from (("algorithms", name) for name in ALGORITHMS)
     yield from (("strategies", name) for name in FEW)
     yield "environments", "platform"
+    yield "settings", "platform"
 
 
 def write(path: Path, content: Any) -> None:
@@ -189,6 +190,7 @@ def test_a_cell_depends_on_the_facts_about_its_three_members(stages):
         assert reads(stages[name]) >= {
             f"metrics/setup/algorithms/{algorithm}.json",
             f"metrics/setup/environments/{environment}.json",
+            f"metrics/setup/settings/{environment}.json",
             f"metrics/setup/strategies/{strategy}.json",
             "metrics/setup/versions.json",
         }
@@ -219,9 +221,6 @@ PARAMS = {
     f"gradients.{CHAIN}.0.factor": (0.2, stages_of(CHAIN)),
     "gradients.zeroing.kind": ("plain", set()),  # which this study does not have
     "algorithms.mpdqn.kind": ("pdqn", stages_of(*FEW, algorithms=["mpdqn"])),
-    "environments.platform.learner.gamma": (0.8, {"evaluate"} | CELLS),
-    "environments.platform.training.steps": (1, {"evaluate"} | CELLS),
-    "environments.platform.return_threshold": (0.5, {"evaluate"}),
     "study.seeds": ([1, 2, 3], (ONCE | TRAIN) - {"setup"}),
     "tuning.trials": (1, TUNE),
     "tuning.share": (1.0, TUNE),
@@ -244,6 +243,8 @@ FACTS = {
     f"strategies/{CHAIN}": stages_of(CHAIN),
     "algorithms/mpdqn": stages_of(*FEW, algorithms=["mpdqn"]),
     "environments/platform": {"evaluate", "export", "report"} | CELLS,
+    "settings/platform": {"evaluate"} | CELLS,  # which `setup` writes, test_edits.py
+    "thresholds": {"evaluate"},
     "code/tune": TUNE,
     "code/train": TRAIN,
     "code/evaluate": {"evaluate"},

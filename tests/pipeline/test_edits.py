@@ -23,6 +23,7 @@ from tests.pipeline import checkout
 from tests.pipeline.test_dvc import opened, pretend
 
 ENVIRONMENTS, ALGORITHMS = ("platform", "catch_point", "reach"), ("pdqn", "mpdqn")
+HEIRS = ("platform", "reach")  # `reach` extends `platform`
 STRATEGIES = ("plain", "reversal", "reversal_weak", "reversal_inverting")
 TUNE_AND_TRAIN = ("tune", "train")
 CHANGES = {
@@ -31,8 +32,10 @@ CHANGES = {
     "study.strategies": list(STRATEGIES),
     "gradients.reversal_weak": {"kind": "reversal", "factor": 0.05, "scope": "taken"},
     "tuning.trials": 0,
-    "environments.reach": checkout.settings(ROOT)["environments"]["platform"]
-    | {"task": {"kind": "gymnasium", "id": "stranger:Reach-v0"}},
+    "environments.reach": {
+        "extends": "platform",
+        "task": {"kind": "gymnasium", "id": "stranger:Reach-v0"},
+    },
 }
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
 
@@ -172,6 +175,26 @@ EDITS = {
             (P + "reporting/page.py", '"""Writes the report', '"""It writes the report'),
             ("stranger.py", "return METRE", "return METRE  # of theirs\n"),
         ],
+        set(),
+    ),
+    "a value of an environment that another extends": (
+        [("params.yaml", "gamma: 0.9\n", "gamma: 0.8\n")],
+        cells(environments=HEIRS) | {"evaluate"},
+    ),
+    "the length of the training": (
+        [("params.yaml", "steps: 40000", "steps: 50000")],
+        cells(environments=HEIRS) | {"evaluate"},
+    ),
+    "a value of one that extends": (
+        [("params.yaml", "  reach:\n", "  reach:\n    learner: {gamma: 0.8}\n")],
+        cells(environments=["reach"]) | {"evaluate"},
+    ),
+    "the return that counts as reached": (
+        [("params.yaml", "return_threshold: 0.9\n", "return_threshold: 0.8\n")],
+        {"evaluate"},
+    ),
+    "an environment that the study does not have": (
+        [("params.yaml", "reward_scale: 0.02", "reward_scale: 0.03")],
         set(),
     ),
     "what no number depends on": (

@@ -55,6 +55,7 @@ json.dump(successes / 100, sys.stderr)
 WRITTEN = {
     ".dvc/.gitignore": ".dvc/.gitignore",
     ".dvc/config": ".dvc/config",
+    **{name: name for name in checkout.PLOTS},
     ".dvcignore": ".dvcignore",
     ".gitignore": ".gitignore",
     "README.md": "src/pamdp/template/README.md",
@@ -113,7 +114,8 @@ def packed(wheel: Path) -> dict[str, bytes]:
 
 def test_both_wheels_have_the_files_of_the_package_and_no_others(wheels) -> None:
     direct, from_sdist = map(packed, wheels)
-    folders = (PACKAGE, TEMPLATE / "pipeline")  # a link, which `rglob` does not follow
+    links = (TEMPLATE / "pipeline", TEMPLATE / "dvc" / "plots")  # which `rglob` does not follow
+    folders = (PACKAGE, *links)
     files = {path for folder in folders for path in folder.rglob("*") if path.is_file()}
     expected = {f"pamdp/{path.relative_to(PACKAGE)}" for path in files if path.suffix != ".pyc"}
     assert direct.keys() == expected

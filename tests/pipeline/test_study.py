@@ -61,8 +61,8 @@ def test_stages_print_progress_and_nothing_else(study):
 
 
 def test_the_outputs_are_these(study):
-    facts = {"algorithms", "code", "environments", "strategies"}
-    facts |= {f"{name}.json" for name in ("descriptions", "measured", "versions")}
+    facts = {"algorithms", "code", "environments", "settings", "strategies"}
+    facts |= {f"{name}.json" for name in ("descriptions", "measured", "thresholds", "versions")}
     expected = {"setup": facts}
     for cell in CELLS:
         expected[f"tune/{cell}"] = {"best.json", "record.json", "trials.csv"}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import pytest
 
 from pamdp.files import read_json
 from pamdp.records import Run
+from pamdp.settings import load
 from tests.pipeline import checkout
-from tests.pipeline.small import CELL, OTHER, STARTED
+from tests.pipeline.small import CELL, CELLS, OTHER, POINTS, STARTED
 
 WRONG = {
     "evaluation.episodes": (-1, "evaluation.episodes: expected greater than or equal to 1"),
@@ -74,8 +76,20 @@ def test_metrics_are_compared(copy):
 def test_plots_are_shown(copy, tmp_path):
     checkout.succeed(copy, "dvc", "plots", "show", "-o", str(tmp_path / "plots"))
     page = (tmp_path / "plots" / "index.html").read_text()
-    for text in ("Mean greedy return", "Greedy return while training", "reversal"):
-        assert text in page
+    # What draws it is in it, so that it needs no network.
+    assert "<script src" not in page
+    assert all(f"{name}=" in page for name in ("vega", "vegaLite", "vegaEmbed"))
+    returns, curves = (json.loads(spec) for spec in re.findall(r"var spec = (.*);\n", page))
+    assert returns["title"]["text"] == "Mean greedy return"
+    assert returns["encoding"]["color"]["field"] == returns["encoding"]["yOffset"]["field"] == "rev"
+    # A panel for each cell, in which colours tell revisions apart.
+    assert curves["title"]["text"] == "Greedy return while training"
+    assert {part["field"] for part in curves["facet"].values()} == {"row", "column"}
+    assert curves["spec"]["encoding"]["color"]["field"] == "rev"
+    for spec, number in ((returns, 1), (curves, len(POINTS))):
+        shown = [row["cell"] for row in spec["data"]["values"]]
+        assert shown == [cell for cell in CELLS for _ in range(number)]
+    assert "<DVC_METRIC" not in json.dumps([returns, curves])
 
 
 def test_an_experiment_reruns_what_its_setting_changes(copy):
@@ -91,6 +105,25 @@ def test_an_experiment_reruns_what_its_setting_changes(copy):
     assert record.fingerprint != before.fingerprint
     listed = checkout.succeed(copy, "dvc", "exp", "list", "--name-only")
     assert listed.stdout.split() == ["kinder"]
+
+
+def test_an_experiment_changes_its_line_of_params_yaml_and_nothing_of_what_is_inherited(tmp_path):
+    folder = checkout.make(tmp_path / "checkout")
+    whole = load(folder / "params.yaml").environments
+    # Setup alone: what it writes is what the other stages see.
+    command = ["dvc", "exp", "run", "-S", "evaluation.episodes=50", "setup"]
+    checkout.succeed(folder, *command, PAMDP_TRACKING="off")
+    numbers = checkout.git(folder, "diff", "--numstat", "params.yaml").split()
+    assert numbers == ["1", "1", "params.yaml"]
+    assert load(folder / "params.yaml").environments == whole
+    inherited = ["-S", "environments.goal.learner.gamma=0.5"]
+    added = ["-S", "+environments.hard_goal.training.steps=5000"]
+    checkout.succeed(folder, "dvc", "exp", "run", *inherited, *added, "setup", PAMDP_TRACKING="off")
+    found = load(folder / "params.yaml").environments
+    heirs = {name for name, each in found.items() if each.learner.gamma == 0.5}
+    assert heirs > {"goal", "goal_v1", "hard_goal_v1", "sparse_goal"}
+    assert found["hard_goal_v1"].training.steps == 5000
+    assert found["goal_v1"].training == whole["goal_v1"].training
 
 
 def test_an_experiment_that_is_refused_says_what_it_has_left_behind(copy):

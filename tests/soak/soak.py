@@ -49,6 +49,7 @@ CHANGES = small.CHANGES | {
 }
 EVERY = ("CHECKPOINT_SECONDS = 10.0", "CHECKPOINT_SECONDS = 0.3")
 OUTPUTS = ("metrics", "models")
+WORKERS = {"PAMDP_WORKERS": "2"}
 LEFT = 15.0  # seconds after which nothing may run any more
 # As the project's own does it, with a shell that waits for the command.
 MAKEFILE = "study:\n\t@pamdp study; exit $$?\n"
@@ -84,13 +85,14 @@ def made(folder: Path) -> Path:
     return folder
 
 
-def begun(folder: Path) -> subprocess.Popen:
+def begun(folder: Path, **variables: str) -> subprocess.Popen:
     """The study, begun or going on, in a session of its own."""
     with (folder.parent / f"{folder.name}.log").open("ab") as log:
         return subprocess.Popen(
             ["make", "study"],
             cwd=folder,
-            env=checkout.environment(folder, PAMDP_WORKERS="2") | small.compiled(folder),
+            env=checkout.environment(folder, PAMDP_WORKERS="2", **variables)
+            | small.compiled(folder),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -145,8 +147,10 @@ def hit(study: subprocess.Popen, stage: str, target: str, name: str) -> Kill | N
             study.poll()
             if time.monotonic() - since > LEFT:
                 left = [" ".join(words(p)) for p in processes(study.pid)]
-                if target in ("stage", "dvc"):
-                    break  # of one cell; the study ends when the other one has
+                if target in ("stage", "dvc") or (target, name) == ("shell", "INT"):
+                    # The other cell goes on after one cell's signal. DVC and a shell that get
+                    # SIGINT alone wait for what they run: a terminal sends it to that, too.
+                    break
                 raise SystemExit(f"{stage}, {target}, {name}: still running: {left}")
             time.sleep(0.05)
         ended = time.monotonic() - since
@@ -175,19 +179,47 @@ def attacked(folder: Path, plan: list[tuple[str, str, str]], rng: random.Random)
     return kills
 
 
+def reference(scratch: Path) -> tuple[float, Result]:
+    """Seconds of an undisturbed study whose programs are compiled, and what it left."""
+    folder = made(scratch / "reference")
+    begun(folder).wait()  # compiles
+    clear(folder)
+    started = time.monotonic()
+    if begun(folder).wait():
+        raise SystemExit((scratch / "reference.log").read_text())
+    undisturbed = time.monotonic() - started
+    expected = result(folder)
+    print(f"undisturbed: {undisturbed:.0f} s, {len(expected.files)} files", flush=True)
+    return undisturbed, expected
+
+
 def result(folder: Path) -> Result:
     """What a finished study left, runs shown again by `pamdp track`."""
     checkout.succeed(folder, "pamdp", "track")
-    files = checkout.contents(folder, *OUTPUTS)
-    files["dvc.lock"] = (folder / "dvc.lock").read_bytes()
+    return Result(files(folder), trials(folder), runs(folder / "mlflow.db"))
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """All outputs, and dvc.lock."""
+    lock = {"dvc.lock": (folder / "dvc.lock").read_bytes()}
+    return checkout.contents(folder, *OUTPUTS) | lock
+
+
+def trials(folder: Path) -> Counter[str]:
+    """The number of trials by study."""
     with closing(sqlite3.connect(folder / "optuna.db")) as database:
         rows = database.execute("select study_name from trials natural join studies").fetchall()
-    with closing(sqlite3.connect(folder / "mlflow.db")) as database:
-        runs = database.execute(
+    return Counter(name for (name,) in rows)
+
+
+def runs(path: Path) -> Counter[tuple[str, str]]:
+    """The keys and states of the runs in a database of MLflow."""
+    with closing(sqlite3.connect(path)) as database:
+        rows = database.execute(
             "select tags.value, runs.status from runs join tags using (run_uuid) "
             "where tags.key = 'pamdp.key'"
         ).fetchall()
-    return Result(files, Counter(name for (name,) in rows), Counter(runs))
+    return Counter(rows)
 
 
 def compare(expected: Result, found: Result) -> None:
@@ -217,15 +249,8 @@ def main() -> None:
     rng, since = random.Random(options.seed), time.monotonic()
     kinds = [(t, s) for t in TARGETS for s in SIGNALS]
     with tempfile.TemporaryDirectory() as scratch:
-        reference, folder = made(Path(scratch, "reference")), made(Path(scratch, "attacked"))
-        begun(reference).wait()  # compiles
-        clear(reference)
-        started = time.monotonic()
-        if begun(reference).wait():
-            raise SystemExit(Path(scratch, "reference.log").read_text())
-        undisturbed = time.monotonic() - started
-        expected = result(reference)
-        print(f"undisturbed: {undisturbed:.0f} s, {len(expected.files)} files", flush=True)
+        undisturbed, expected = reference(Path(scratch))
+        folder = made(Path(scratch, "attacked"))
         kills: list[Kill] = []
         lost: list[float] = []
         while len(kills) < options.kills and time.monotonic() - since < 60 * options.minutes:

@@ -146,6 +146,24 @@ def test_a_stage_ends_with_what_runs_it(tree, whom, number):
     until(lambda: gone(note))
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells")
+@pytest.mark.parametrize("number", lifetime.SIGNALS)
+def test_a_stage_ends_with_make_which_would_wait_for_it(tmp_path, number):
+    (tmp_path / "stage.py").write_text(STAGE)
+    (tmp_path / "Makefile").write_text(f"study:\n\t@{sys.executable} stage.py number; exit $$?\n")
+    make = subprocess.Popen(
+        ["make", "study"],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        start_new_session=True,
+        preexec_fn=lambda: [signal.signal(each, signal.SIG_DFL) for each in lifetime.SIGNALS],
+    )
+    until((tmp_path / "number").exists)
+    make.send_signal(number)
+    assert make.wait(LONG) == -number
+    until(lambda: gone(tmp_path / "number"))
+
+
 def fake(*words: str) -> SimpleNamespace:
     return SimpleNamespace(cmdline=lambda: words)
 

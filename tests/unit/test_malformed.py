@@ -168,7 +168,7 @@ OPTIONAL |= {"weights", "factor", "scope", "threshold", "basis", "actuators"}
 NULLABLE = {"n_step", "gradient_clip", "output_std", "initial_parameters"}
 # Ranges by the last name of a key, as the settings' docstrings tell them.
 SHARES = {"gamma", "tau", "theta", "beta", "start", "end", "share"}
-POSITIVE = {"learning_rate", "gradient_clip", "reward_scale", "episodes", "share"}
+POSITIVE = {"learning_rate", "gradient_clip", "reward_scale", "episodes", "share", "tau"}
 NON_NEGATIVE = {"output_std", "noise", "sigma"}
 FROM_ZERO = {"parameter", "feature", "trials", "sampler_seed", "seeds"}
 

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from typing import Any
 
+from ruamel.yaml import YAML
+
 from pamdp.schema import schema
 from tests.helpers import PARAMS, ROOT, changed, params
 
@@ -24,6 +26,8 @@ SCHEMA = schema()
 
 def fits(value: Any, part: dict[str, Any]) -> bool:
     """Whether a value fits a part of the schema, as far as an editor has to see."""
+    if "if" in part:
+        part = part["then" if {*part["if"]["required"]} <= {*value} else "else"]
     part = SCHEMA["$defs"][part["$ref"].split("/")[-1]] if "$ref" in part else part
     for union in ("anyOf", "oneOf"):
         if union in part:
@@ -81,6 +85,33 @@ def test_the_schema_knows_right_from_wrong() -> None:
         ("tuning.share", 1.5),
     ):
         assert not fits(changed(params(), {path: value}), SCHEMA), path
+
+
+def test_a_block_that_extends_another_says_what_it_likes_of_it() -> None:
+    whole = YAML(typ="safe").load(PARAMS)
+    block = {"extends": "platform"}
+    assert fits(whole, SCHEMA)
+    for own in (
+        {},
+        {"task": {"noise": 0.5}},
+        {"task": {"kind": "platform", "noise": 0.5}},
+        {"task": {"kind": "sparse", "task": {"kind": "catch_point"}}, "learner": {"gamma": 0.5}},
+        {"learner": {"n_step": None, "q": {"hidden": [1]}, "exploration": {"kind": "uniform"}}},
+        {"learner": {"n_step": {"steps": 2}, "exploration": {"sigma": 0.1}}},
+        {"training": {"steps": 1}, "initial_parameters": {"bias": [1.0]}},
+    ):
+        assert fits(changed(whole, {"environments.mine": block | own}), SCHEMA), own
+    for own in (
+        {"extends": 1},
+        {"task": {"kind": "sparse"}},
+        {"task": {"nosie": 0.5}},
+        {"task": {"kind": "platfrom"}},
+        {"learner": {"gama": 0.5}},
+        {"learner": {"gamma": 1.5}},
+        {"training": None},
+    ):
+        assert not fits(changed(whole, {"environments.mine": block | own}), SCHEMA), own
+    assert not fits(changed(whole, {"environments.goal_v1.extends": ...}), SCHEMA)
 
 
 def test_the_schema_describes_every_setting_of_the_learner() -> None:

@@ -268,6 +268,7 @@ def test_a_wrong_strategy_that_the_study_does_not_use_is_named_too(tmp_path) -> 
 # -- The file ----------------------------------------------------------------------------------
 
 TEXT = PARAMS.read_text()
+NOISE = TEXT.partition("noise: 1.0")[0].count("\n") + 1  # its line
 
 
 @pytest.mark.parametrize(
@@ -282,7 +283,7 @@ TEXT = PARAMS.read_text()
         (TEXT + "\n---\na: 1\n", "expected valid YAML 1.2, received: expected a single document"),
         (
             TEXT.replace("noise: 1.0", "noise: !!python/name:os.system 1"),
-            "received !!python/name:os.system in line 14",
+            f"received !!python/name:os.system in line {NOISE}",
         ),
         (
             TEXT.replace("  name: platform", "  name: platform\n  name: other"),

@@ -167,14 +167,21 @@ def test_setup_writes_what_results_depend_on(tmp_path, set_up):
         "descriptions",
         "environments/platform",
         "measured",
+        "settings/platform",
         "strategies/inverting",
         "strategies/plain",
+        "thresholds",
         "versions",
     }
     packages = found["versions"]["packages"]
     assert set(packages) == {"gymnasium", "numpy", "optuna", "tensorflow"}
     assert packages["numpy"] == np.__version__
     assert found["environments/platform"]["kind"] == "platform"
+    platform = params()["environments"]["platform"]
+    assert found["thresholds"] == {"platform": platform.pop("return_threshold")}
+    assert found["settings/platform"].keys() == platform.keys()
+    assert found["settings/platform"]["task"] == {"kind": "platform", "version": "v0", "noise": 1.0}
+    assert found["settings/platform"]["training"] == platform["training"]
     for name in ("algorithms/mpdqn", "strategies/inverting", "strategies/plain"):
         assert set(found[name]) == {"kind", "source", "distributions"}
         assert (found[name]["kind"], len(found[name]["source"])) == (name.split("/")[1], 64)
@@ -246,7 +253,7 @@ def test_an_unchanged_environment_is_not_measured_again(tmp_path, set_up, capsys
     assert capsys.readouterr().out == "setup: measuring platform\n"
     before = facts(tmp_path)
     assert set_up() == []
-    assert set_up(small(study__seeds=[3], environments__platform__return_threshold=0.5)) == []
+    assert set_up(small(study__seeds=[3])) == []
     assert capsys.readouterr().out == ""
     assert facts(tmp_path) == before
 

@@ -43,6 +43,7 @@ _Sized = AfterValidator(_not_too_small)
 Positive = Annotated[float, Field(gt=0, le=LARGEST, allow_inf_nan=False), _Sized]
 NonNegative = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False), _Sized]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), _Sized]
+PositiveShare = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), _Sized]
 Finite = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False), _Sized]
 Index = Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]
 Count = Annotated[Index, Field(ge=1)]

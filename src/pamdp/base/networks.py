@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pamdp.base import seeding
-from pamdp.base.component import Component, Count, ListOf, NonNegative, Positive, Share
+from pamdp.base.component import Component, Count, ListOf, NonNegative, Positive, PositiveShare
 from pamdp.base.lazy import tf
 
 
@@ -28,7 +28,7 @@ class Network(Component):
     activation: Literal["relu", "leaky_relu", "tanh", "elu", "gelu"] = "relu"
     output_std: NonNegative | None
     learning_rate: Positive
-    tau: Share
+    tau: PositiveShare
 
     def activate(self, x: tf.Tensor) -> tf.Tensor:
         """The hidden layers' activation."""

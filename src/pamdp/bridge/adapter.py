@@ -22,6 +22,7 @@ from pamdp.base.seeding import Stream
 from pamdp.base.spaces import ActionSpec
 from pamdp.envs import ENVIRONMENTS
 
+METADATA: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}
 SEEDS = 2**31  # seeds of the streams are non-negative int32
 
 ActionTuple = tuple[int, tuple[np.ndarray, ...]]
@@ -43,7 +44,7 @@ class _Given(NamedTuple):
     parameters: Any
 
 
-class _Programs(Programs):
+class SinglePrograms(Programs):
     """The compiled functions of environments of one structure."""
 
     component: Environment
@@ -116,21 +117,17 @@ class FunctionalEnv(gymnasium.Env[np.ndarray, ActionTuple]):
       render_mode: `rgb_array` or None.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 10}
+    metadata: ClassVar[dict[str, Any]] = METADATA
 
     def __init__(self, environment: Environment, render_mode: str | None = None) -> None:
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ValueError(
-                f"render_mode: expected None or one of {self.metadata['render_modes']}, "
-                f"received {render_mode!r}"
-            )
+        check_render_mode(render_mode)
         self.environment = environment
         self.render_mode = render_mode
         self.action_space = environment.actions.space()
         self.observation_space = gymnasium.spaces.Box(
             environment.observation_low, environment.observation_high, dtype=np.float32
         )
-        self._programs = _Programs.of(environment)
+        self._programs = SinglePrograms.of(environment)
         self._seed: int | None = None
         self._count = 0  # transitions since seeding
         self._repeat = 0  # resets since the last transition
@@ -224,12 +221,7 @@ class FunctionalEnv(gymnasium.Env[np.ndarray, ActionTuple]):
         return self._picture(tf.nest.pack_sequence_as(self._programs.state, self._state))
 
     def _picture(self, state: Any) -> np.ndarray:
-        caption = ""
-        if self._last_action is not None:
-            index, parameters = self._last_action
-            name = self.environment.actions.actions[index].name
-            caption = " ".join([name, *(f"{value:.4g}" for value in parameters)])
-        return self.environment.picture(state, caption)
+        return drawn(self.environment, state, self._last_action)
 
 
 class RegisteredEnv(FunctionalEnv):
@@ -243,6 +235,22 @@ class RegisteredEnv(FunctionalEnv):
 
     def __init__(self, kind: str, render_mode: str | None = None, **settings: Any) -> None:
         super().__init__(ENVIRONMENTS[kind](kind=kind, **settings), render_mode)
+
+
+def check_render_mode(render_mode: str | None) -> None:
+    """Raises ValueError for a mode in which our environments do not draw."""
+    modes = METADATA["render_modes"]
+    if render_mode not in (None, *modes):
+        raise ValueError(f"render_mode: expected None or one of {modes}, received {render_mode!r}")
+
+
+def drawn(environment: Environment, state: Any, last: tuple[int, np.ndarray] | None) -> np.ndarray:
+    """The picture of a state, with the index and parameters of the action that led to it."""
+    caption = ""
+    if last is not None:
+        name = environment.actions.actions[last[0]].name
+        caption = " ".join([name, *(f"{value:.4g}" for value in last[1])])
+    return environment.picture(state, caption)
 
 
 def _parsed(spec: ActionSpec, action: Any) -> tuple[int, np.ndarray]:

@@ -17,13 +17,15 @@ def register() -> None:
     """Registers every variant of every environment with Gymnasium, as `pamdp/<Name>-<version>`.
 
     Settings of the environment are keyword arguments of `gymnasium.make`, for example
-    `gymnasium.make("pamdp/Platform-v0", noise=0.0)`.
+    `gymnasium.make("pamdp/Platform-v0", noise=0.0)`; so are those of the vector form and
+    `gymnasium.make_vec`.
     """
     for environment in ENVIRONMENTS.values():
         for variant in environment.variants():
             gymnasium.register(
                 variant.gymnasium_id,
                 "pamdp.bridge.adapter:RegisteredEnv",
+                vector_entry_point="pamdp.bridge.vector:RegisteredVectorEnv",
                 max_episode_steps=variant.time_limit,
                 kwargs=variant.model_dump(),
             )

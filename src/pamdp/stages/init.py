@@ -73,7 +73,7 @@ def _texts() -> dict[Path, str]:
 
 def _files() -> Iterator[tuple[Path, Path]]:
     """The files of a study by their paths in it, and where their content stands."""
-    for folder in (TEMPLATE, TEMPLATE / "dvc", TEMPLATE / "pipeline"):
+    for folder in (TEMPLATE, TEMPLATE / "dvc", TEMPLATE / "dvc" / "plots", TEMPLATE / "pipeline"):
         for path in sorted(folder.iterdir()):
             if path.is_file():
                 parts = path.relative_to(TEMPLATE).parts

@@ -26,6 +26,7 @@ from pamdp.files import forget_scratch, read_json, write_json
 from pamdp.foresight import foretold
 from pamdp.learning.loops import loop_for
 from pamdp.provenance import digest
+from pamdp.settings import Benchmark
 from pamdp.stages.facts import STAGES, code_of
 
 # What numbers come out of; the others show, store and check.
@@ -53,6 +54,7 @@ def set_up(checkout: Checkout) -> None:
     versions = {"packages": {name: version(name) for name in RESULT_PACKAGES}}
     facts: dict[str, Any] = {"versions": versions}
     facts |= {f"code/{stage}": digest(code_of(stage)) for stage in STAGES}
+    facts |= _settings_of(_chosen(checkout.settings.environments, study.environments))
     families = {
         "algorithms": _chosen(checkout.settings.algorithms, study.algorithms),
         "strategies": _chosen(checkout.settings.gradients, study.strategies),
@@ -72,6 +74,16 @@ def set_up(checkout: Checkout) -> None:
         print(f"setup: {line}")
     # The marks come last: written first, they would vouch for what an interruption left undone.
     _write(checkout.setup, facts | {"measured": marks})
+
+
+def _settings_of(environments: Mapping[str, Benchmark]) -> dict[str, Any]:
+    """The settings of environments, with what they inherit: paths in params.yaml do not have that.
+
+    The threshold stands apart, because nothing but the evaluation depends on it.
+    """
+    values = {name: each.model_dump(mode="json") for name, each in environments.items()}
+    thresholds = {name: each.pop("return_threshold") for name, each in values.items()}
+    return {f"settings/{name}": each for name, each in values.items()} | {"thresholds": thresholds}
 
 
 def check_versions(lock: Path) -> None:
