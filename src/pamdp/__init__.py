@@ -45,4 +45,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """The public names."""
-    return [*globals(), *__all__]
+    return sorted({*globals(), *__all__})

@@ -12,9 +12,9 @@ from typing import Any
 import gymnasium
 
 from pamdp.base.component import leaves
-from pamdp.base.environment import Environment
 from pamdp.base.errors import SettingsError, nearest
 from pamdp.base.task import Task
+from pamdp.bridge.gymnasium import Gymnasium
 from pamdp.learning.cell import Cell, CellName
 from pamdp.learning.learner import LearnerSettings
 from pamdp.learning.training import Training
@@ -174,7 +174,7 @@ def _measured(made: Recipe) -> Recipe:
     It is done in this process: what a notebook has registered is known nowhere else.
     """
     task = made.task
-    if isinstance(task, Environment):
+    if not isinstance(task, Gymnasium) or task.seen is not None:
         return made
     facts: dict[str, Any] = {}
 

@@ -64,6 +64,17 @@ WRITTEN = {
     "params.yaml": "src/pamdp/template/params.yaml",
     **{path: path for path in (f"pipeline/{stage}.py" for stage in ("setup", *STAGES))},
 }
+CONSUMER = """
+import pamdp
+
+cell = pamdp.cell("platform")
+reveal_type(cell)
+reveal_type(cell.learner.gamma)
+reveal_type(pamdp.train(cell, seed=1))
+reveal_type(pamdp.load("model"))
+pamdp.train(cell, seeds=1)
+pamdp.importlib
+"""
 UNITS = "START, SCALE = 300, 100  # of what is observed\n"
 DVC = """#!/bin/sh
 exec python -m dvc "$@"
@@ -161,6 +172,20 @@ def test_the_fresh_environment_has_nothing_of_the_checkout(bin_folder, tmp_path)
     path = variables(tmp_path, bin_folder)["PATH"]
     for command in ("python", "pamdp", "dvc"):
         assert shutil.which(command, path=path) == str(bin_folder / command)
+
+
+def test_a_type_checker_sees_the_types_of_an_installation(bin_folder, tmp_path) -> None:
+    (tmp_path / "mine.py").write_text(CONSUMER)
+    checker = [sys.executable, "-m", "pyright", "--pythonpath", str(bin_folder / "python")]
+    done = subprocess.run(
+        [*checker, "--outputjson", "mine.py"], cwd=tmp_path, capture_output=True, text=True
+    )
+    found = json.loads(done.stdout)["generalDiagnostics"]
+    told = [re.findall(r'is "(\w+)', each["message"]) for each in found if "rule" not in each]
+    assert told == [["Recipe"], ["float"], ["Result"], ["Model"]]
+    # What a package imports for itself is its own affair, where the package says it is typed.
+    rules = [each["rule"] for each in found if "rule" in each]
+    assert rules == ["reportCallIssue", "reportPrivateImportUsage"]
 
 
 # -- `pamdp init` ----------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ import gymnasium
 import pytest
 
 import pamdp
-from pamdp import api, checkpoint, export
+from pamdp import api, checkpoint, export, recipe
 from pamdp.base.errors import EnvironmentFailure, ExportError, PamdpError, SettingsError
 from pamdp.base.lazy import tf
 from pamdp.bridge.gymnasium import Gymnasium
+from pamdp.extras import MODULES
 from pamdp.learning.compiled import CompiledLoop
 from pamdp.learning.training import Point
 from pamdp.stages import evaluate, setup, train
@@ -152,12 +154,14 @@ def test_what_cannot_be_made_is_said() -> None:
         pamdp.cell("Nope-v0")
 
 
-def test_what_gymnasium_made_is_an_environment() -> None:
+def test_what_gymnasium_made_is_an_environment(monkeypatch) -> None:
     made = gymnasium.make("tests.user_environment:Reach-v0", width=0.5, max_episode_steps=4)
     cell = pamdp.cell(made)
     assert json.loads(cell.task.arguments) == {"width": 0.5}
     assert cell.task.time_limit == 4
     shorter = cell.replace({"task.arguments": {"width": 0.25}, "learner.gamma": 0.5})
+    monkeypatch.setattr(recipe, "measure", None)
+    assert cell.replace({"learner.gamma": 0.5}).task == cell.task  # not measured again
     assert shorter.task.make().unwrapped.width == 0.25
     assert shorter.task.time_limit == 4
 
@@ -303,3 +307,13 @@ def test_environments_training_and_saving_do_without_the_extra() -> None:
     lines, error = run(ALONE)
     assert lines == ["5 3", "action 3", f"pamdp.tune: {missing}"]
     assert error == f"error: pamdp study: {missing}"
+
+
+def test_the_extra_has_the_packages_of_what_it_is_asked_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    def modules(requirements: list[str]) -> set[str]:
+        return {re.split(r"[^\w-]", each)[0].replace("-", "_") for each in requirements}
+
+    assert {*MODULES} <= modules(project["optional-dependencies"]["study"])
+    assert {*MODULES} & modules(project["dependencies"]) == set()
