@@ -15,6 +15,7 @@ from benchmarks.measures import (
     floor,
     hosted,
     served,
+    vector,
 )
 from benchmarks.study import trained, tuned
 
@@ -75,6 +76,13 @@ CASES["training of 5 seeds, tracking off, 10 times the steps"] = Case(
     partial(trained, "off", steps=100_000), "s", 2, "study"
 )
 CASES["tuning beside its trials"] = Case(tuned, "%", 1, "study")
+
+for _id in ("Platform-v0", "Goal-v1", "CatchPoint-v0", "HardMove4-v0"):
+    for _copies, _modes in ((16, ("vector_entry_point",)), (1024, ("vector_entry_point", "sync"))):
+        for _mode in _modes:
+            CASES[f"{_id}: {_copies:,} copies, {_mode}"] = Case(
+                partial(vector, f"pamdp/{_id}", _mode, _copies), "us a step", 1, "vector"
+            )
 
 
 def _growth(axis: str, value: int, prepare: Callable[[], Measure]) -> None:

@@ -205,3 +205,28 @@ def evaluated(environment: str, episodes: int = 1000) -> Measure:
     weights = loop.weights(loop.run(loop.initial(1), 5000))
     loop.evaluate(weights, 1, 0, episodes)
     return timed(lambda: loop.evaluate(weights, 1, 1, episodes), 1, factor=1e3)
+
+
+# -- Many copies of an environment -----------------------------------------------------------------
+
+
+def vector(environment: str, mode: str, copies: int, seconds: float = 2.0) -> Measure:
+    """Steps of all copies of an environment through `gymnasium.make_vec`, with random actions."""
+    import gymnasium
+
+    import pamdp  # noqa: F401  registers them
+
+    made = gymnasium.make_vec(environment, copies, mode)
+    made.action_space.seed(1)
+    made.reset(seed=1)
+    actions = [made.action_space.sample() for _ in range(8)]
+
+    def work(calls: int) -> float:
+        start = time.perf_counter()
+        for call in range(calls):
+            made.step(actions[call % len(actions)])
+        return time.perf_counter() - start
+
+    work(1)  # compiles
+    calls = max(1, round(seconds / work(2) * 2))
+    return lambda: work(calls) / (calls * copies) * 1e6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from benchmarks.measures import ROOT
@@ -17,6 +18,8 @@ def write(results: dict[str, Any]) -> None:
     """Writes tables and figure from measured results, and leaves the rest of the page."""
     cases = results["cases"]
     parts = [_machine(results["machine"]), _loops(cases), _acting(cases), _growth(cases)]
+    if table := vector_table(cases):
+        parts.append(table)
     before, _, rest = PAGE.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
     PAGE.write_text(before + BEGIN + "\n" + "\n\n".join(parts) + "\n\n" + END + after)
@@ -66,6 +69,26 @@ def _growth(cases: dict[str, Any]) -> str:
         if case["group"] in AXES
     ]
     return "\n".join(rows)
+
+
+def vector_table(cases: dict[str, Any]) -> str:
+    """Steps of many copies through Gymnasium; nothing if they were not measured."""
+    rows = [
+        "| environment | copies | microseconds a step of one copy [quartiles] | steps a second "
+        "| times `SyncVectorEnv` | memory |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name, case in cases.items():
+        if case["group"] == "vector":
+            environment, copies, mode = re.split(r": | copies, ", name)
+            sync = cases[f"{environment}: 1,024 copies, sync"]
+            form = "`SyncVectorEnv`" if mode == "sync" else "vector form"
+            rows.append(
+                f"| {environment}, {form} | {copies} | {_spread(case)} "
+                f"| {1e6 / case['median']:,.0f} | {sync['median'] / case['median']:.1f} "
+                f"| {case['peak_mb']:,.0f} MB |"
+            )
+    return "\n".join(rows) if len(rows) > 2 else ""
 
 
 def _spread(case: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import report
 from benchmarks.baseline import Baseline, Problem
 from benchmarks.cases import CASES
-from benchmarks.measures import cell_of
+from benchmarks.measures import cell_of, vector
 from benchmarks.tensorflow_agent import TensorFlowAgent
 from pamdp.base.lazy import tf
 from pamdp.learning.cell import learner_of
@@ -70,6 +70,8 @@ def test_the_page_is_that_of_the_numbers(tmp_path, monkeypatch) -> None:
         "platform mpdqn: PyTorch": case | {"median": 4000.0, "group": "loops"},
         "SavedModel, batch 1": case | {"median": 99.0, "group": "acting", "unit": "us a call"},
         "actions 1,024": case | {"median": 5e4, "group": "actions"},
+        "A-v0: 16 copies, vector_entry_point": case | {"median": 20.0, "group": "vector"},
+        "A-v0: 1,024 copies, sync": case | {"median": 400.0, "group": "vector"},
     }
     machine = {"processor": "one", "python": "3.11", "packages": {"numpy": "2.1"}}
     report.write({"machine": machine, "cases": cases})
@@ -83,13 +85,20 @@ def test_the_page_is_that_of_the_numbers(tmp_path, monkeypatch) -> None:
         "| platform mpdqn | PyTorch | 4,000 [90, 110] | 250 | 1.0 | 512 MB |",
         "| SavedModel, batch 1 | 99 [90, 110] microseconds a call | 512 MB |",
         "| actions 1,024 | 50,000 [90, 110] | 512 MB |",
+        "| A-v0, vector form | 16 | 20 [90, 110] | 50,000 | 20.0 | 512 MB |",
+        "| A-v0, `SyncVectorEnv` | 1,024 | 400 [90, 110] | 2,500 | 1.0 | 512 MB |",
     ):
         assert row in text
     assert (tmp_path / "figure.svg").stat().st_size > 1000
+
+
+def test_copies_are_stepped_in_both_forms() -> None:
+    for mode in ("vector_entry_point", "sync"):
+        assert 0 < vector("pamdp/CatchPoint-v0", mode, 4, seconds=0.01)() < 1e6
 
 
 def test_cases_have_units_and_cores() -> None:
     assert {case.unit for case in CASES.values()} == {"us a step", "us a call", "ms", "s", "%"}
     assert all(case.cores in (1, 2) for case in CASES.values())
     groups = {case.group for case in CASES.values()}
-    assert set(report.AXES) | {"loops", "acting", "study", "tracking"} == groups
+    assert set(report.AXES) | {"loops", "acting", "study", "tracking", "vector"} == groups

@@ -276,3 +276,24 @@ def test_a_missing_output_names_its_stage(tmp_path: Path) -> None:
     (tmp_path / "metrics/tune/platform-pdqn-plain/best.json").unlink()
     with pytest.raises(PamdpError, match=r"best.json: expected what `tune@platform-pdqn-plain` wr"):
         write_report(tmp_path)
+
+
+def test_what_cannot_be_reproduced_is_named(tmp_path: Path) -> None:
+    write_inputs(tmp_path, Fake(grid()))
+    path = tmp_path / "metrics/setup/environments/platform.json"
+    write_json(path, read_json(path) | {"reproducible": False})
+    write_report(tmp_path)
+    sentence = "Not reproducible: Platform, which cannot be seeded; another run differs."
+    page, results = (
+        (tmp_path / "metrics/report" / name).read_text() for name in ("index.html", "results.md")
+    )
+    assert page.count(sentence) == 2
+    assert f"**{sentence}**" in results
+    assert "give equal results" not in page
+
+
+def test_of_what_can_be_reproduced_nothing_is_said(rendered: Path) -> None:
+    assert "eproducible" not in (rendered / "results.md").read_text()
+    assert (
+        "Equal settings and versions give equal results." in (rendered / "index.html").read_text()
+    )

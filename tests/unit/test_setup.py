@@ -374,5 +374,6 @@ def test_what_gymnasium_warns_of_is_told_by_the_name_in_the_settings(tmp_path, c
     told = capsys.readouterr().out.splitlines()
     assert told[:2] == [
         "setup: measuring platform",
-        "setup: platform: it is registered as nondeterministic: its results cannot be repeated",
+        "setup: platform: not reproducible, as it is registered as nondeterministic: another run "
+        "will give other results",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from functools import cache
 from pathlib import Path
@@ -315,6 +316,19 @@ def test_another_environment_of_the_settings(trained, show):
 def test_an_environment_of_gymnasium(trained, show):
     show.watch(wanted(environment="pamdp/SparsePlatform-v0"))
     assert (show.task.kind, show.task.id) == ("gymnasium", "pamdp/SparsePlatform-v0")
+
+
+def test_an_environment_of_which_nothing_was_measured_has_what_training_met_with(root):
+    """So float32 tells apart what it did in training."""
+    trained_in = {"kind": "gymnasium", "id": "pamdp/SparsePlatform-v0"}
+    values = settings(environments__platform__task=trained_in)
+    seen = {"low": [0.0] * 9, "high": [1.7e9, *[1.0] * 8]}
+    write_json(root / "metrics/setup/environments/platform.json", {"seen": seen})
+    task = module._task(Checkout(values, root), "pamdp/Platform-v0", "platform")
+    assert json.loads(task.seen) == seen
+    # Another number of features, or a policy from elsewhere, tells nothing.
+    for name, origin in (("pamdp/CatchPoint-v0", "platform"), ("pamdp/Platform-v0", "elsewhere")):
+        assert module._task(Checkout(values, root), name, origin).seen is None
 
 
 @pytest.mark.parametrize("name", ["platfrom", "nowhere:Platfrom-v0"])

@@ -11,8 +11,9 @@ import gymnasium
 import numpy as np
 from gymnasium.utils.env_checker import check_env
 
+from pamdp.base.errors import EnvironmentFailure
 from pamdp.bridge.failures import theirs
-from pamdp.bridge.parameterised import Parameterised
+from pamdp.bridge.parameterised import Parameterised, Unseeded
 
 # Of Gymnasium's warnings these are not passed on.
 STYLE = (
@@ -22,6 +23,13 @@ STYLE = (
     "recommend using a symmetric and normalized space",  # parameters are scaled to [-1, 1] here
 )
 
+# In what the checker says of seeds; what does not even take one is not helped by the setting.
+OF_SEEDS = r"(?i)^(?!.*unexpected keyword).*(seed|determinis|np_random|random number generat)"
+WAY_OUT = (
+    "if it cannot be seeded, write seeded: false beside its id; then the study runs, and says that "
+    "it is not reproducible"
+)
+
 
 def checked(made: Parameterised) -> list[str]:
     """Has Gymnasium check an environment; gives what it warns of.
@@ -29,18 +37,32 @@ def checked(made: Parameterised) -> list[str]:
     Raises:
       EnvironmentFailure: it does not keep to the interface.
     """
-    # One step first: the checker takes a number that is not finite for chance.
-    made.reset(seed=0)
-    made.action_space.seed(0)
-    made.step(made.action_space.sample())
-    with warnings.catch_warnings(record=True) as caught, theirs(made.name, "check_env"):
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        check_env(_Plain(made), skip_render_check=True)
+        try:
+            _check(made)
+        except EnvironmentFailure as error:
+            if made.reproducible and re.search(OF_SEEDS, str(error).rpartition("\n")[2]):
+                raise EnvironmentFailure(f"{error}\n{WAY_OUT}") from error.__cause__
+            raise
     found = [re.sub(r"\x1b\[\d+m|WARN: ", "", str(warning.message)) for warning in caught]
     kept = [text for text in dict.fromkeys(found) if not any(part in text for part in STYLE)]
-    if made.unwrapped.spec.nondeterministic:  # pyright: ignore[reportOptionalMemberAccess]
-        kept.append("it is registered as nondeterministic: its results cannot be repeated")
+    if not made.reproducible:
+        seeded = not isinstance(made.env, Unseeded)
+        why = "it is registered as nondeterministic" if seeded else "seeded is false"
+        kept.append(f"not reproducible, as {why}: another run will give other results")
     return kept
+
+
+def _check(made: Parameterised) -> None:
+    # One step first: the checker takes a number that is not finite for chance.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made.reset(seed=0)
+        made.action_space.seed(0)
+        made.step(made.action_space.sample())
+    with theirs(made.name, "check_env"):
+        check_env(_Plain(made), skip_render_check=True)
 
 
 class _Plain(gymnasium.Wrapper):
@@ -59,7 +81,10 @@ class _Plain(gymnasium.Wrapper):
         def reset(**arguments: Any) -> tuple[np.ndarray, dict]:
             with warnings.catch_warnings():  # what the environment warns of, or sets, is its own
                 warnings.simplefilter("ignore")
-                return made.reset(**arguments)[0], {}
+                observation, _ = made.reset(**arguments)
+            if isinstance(made.env, Unseeded):  # the checker looks for what a seed would have done
+                gymnasium.Env.reset(made.unwrapped, seed=arguments.get("seed"))
+            return observation, {}
 
         self.reset = reset
 

@@ -13,7 +13,11 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
 
+from pamdp.base.errors import nearest
+from pamdp.bridge.named import OWN, WRAPPERS
+
 RESERVED = ("disable_env_checker", "id", "max_episode_steps", "render_mode")
+_TEXT = {"type": "string"}
 NAMES = {"type": "array", "items": {"type": ["string", "integer"]}}
 
 
@@ -22,21 +26,62 @@ def _read(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
 
-def _arguments(value: Any) -> str:
+def _faithful(values: Any) -> dict[str, Any]:
+    """A mapping that JSON keeps as it is."""
     try:
-        values = _read(value)
-        text = json.dumps(values, sort_keys=True)
-        faithful = isinstance(values, dict) and json.loads(text) == values
+        faithful = isinstance(values, dict) and json.loads(json.dumps(values)) == values
     except (TypeError, ValueError):
         faithful = False
     if not faithful:
         raise ValueError(
             "expected names with numbers, texts, booleans, null, or lists and mappings of them, "
-            f"received {value!r}"
+            f"received {values!r}"
         )
+    return values
+
+
+def _arguments(value: Any) -> str:
+    try:
+        values = _read(value)
+    except json.JSONDecodeError:
+        values = value
+    text = json.dumps(_faithful(values), sort_keys=True)
     if taken := [name for name in RESERVED if name in values]:
         raise ValueError(f"expected what the environment's constructor takes, received {taken[0]}")
     return text
+
+
+def _wrappers(value: Any) -> str:
+    listed = value
+    if isinstance(value, str):
+        try:
+            listed = json.loads(value)
+        except json.JSONDecodeError:
+            listed = None
+    if not isinstance(listed, list | tuple):
+        raise ValueError(
+            "expected a list of wrappers, the innermost first, such as [{name: TimeLimit, "
+            f"max_episode_steps: 100}}], received {value!r}"
+        )
+    return json.dumps([*map(_wrapper, listed)], sort_keys=True)
+
+
+def _wrapper(value: Any) -> dict[str, Any]:
+    """Its name and its arguments, in one mapping."""
+    values = {"name": value} if isinstance(value, str) else value
+    name = values.get("name") if isinstance(values, dict) else None
+    if not isinstance(name, str):
+        raise ValueError(
+            "expected a wrapper's name, or a mapping of its name and its arguments, such as "
+            f"{{name: TimeLimit, max_episode_steps: 100}}, received {value!r}"
+        )
+    if name not in WRAPPERS and not OWN.fullmatch(name):
+        raise ValueError(
+            "expected the name of a wrapper of Gymnasium, or module:name of your own, received "
+            f"{name}{nearest(name, WRAPPERS)}"
+        )
+    arguments = {key: given for key, given in values.items() if key != "name"}
+    return {"name": name, **_faithful(arguments)}
 
 
 def _name(value: Any) -> str:
@@ -88,6 +133,21 @@ def _finite(value: Any) -> float:
 
 
 Arguments = Annotated[str, BeforeValidator(_arguments), WithJsonSchema({"type": "object"})]
+Wrappers = Annotated[
+    str,
+    BeforeValidator(_wrappers),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {
+                "anyOf": [
+                    {"type": "string"},
+                    {"type": "object", "required": ["name"], "properties": {"name": _TEXT}},
+                ]
+            },
+        }
+    ),
+]
 PartName = Annotated[str, BeforeValidator(_name), WithJsonSchema({"type": ["string", "integer"]})]
 Drives = Annotated[
     str | None,

@@ -1,4 +1,4 @@
-"""Any Gymnasium environment with a parameterised action space, by its id."""
+"""Any Gymnasium environment with a parameterised action space, by its id or its class."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 import json
 from collections.abc import Mapping
 from contextlib import closing
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import gymnasium
@@ -20,8 +20,9 @@ from pamdp.base.spaces import ActionSpec
 from pamdp.base.task import Task, ends
 from pamdp.bridge.checking import checked
 from pamdp.bridge.failures import theirs
-from pamdp.bridge.fields import Arguments, Drives, PartName, Ranges
-from pamdp.bridge.parameterised import Parameterised
+from pamdp.bridge.fields import Arguments, Drives, PartName, Ranges, Wrappers
+from pamdp.bridge.named import check_arguments, environment_of, module_of, wrapped, wrapper_of
+from pamdp.bridge.parameterised import Parameterised, Unseeded
 from pamdp.bridge.translation import Actions, Observations, Seen
 from pamdp.envs import LISTS
 
@@ -35,6 +36,7 @@ class _Facts(NamedTuple):
     observation_space: gymnasium.Space
     time_limit: int
     render_modes: tuple[str, ...]
+    reproducible: bool
 
 
 _known: dict[str, _Facts] = {}
@@ -47,11 +49,16 @@ class Gymnasium(Task):
 
     Attributes:
       id: what `gymnasium.make` takes; `package:Name-v0` imports the package, which registers it.
+        Or `module:name` of a class or function that makes it, where nothing is registered.
       arguments: of the environment's constructor, by name.
       copies: how many of it play side by side in evaluations, with one decision for all. A matter
         of speed: each episode has its own seed, and no more than the last bit of what the networks
         answer may depend on how many they are asked for.
       max_episode_steps: a time limit in actions; null for the registered one.
+      wrappers: Gymnasium's by name, or a user's own as `module:name`, the innermost first; each a
+        name, or a mapping of its name and its arguments.
+      seeded: false for what cannot be seeded. It is reset without seeds, nothing is demanded to
+        repeat itself, and results say that they are not reproducible.
       parameters: what each action drives: for each action, by the number that the environment gives
         it, a list of boxes; `all` if each action drives all boxes; null where the action space
         tells it.
@@ -65,6 +72,8 @@ class Gymnasium(Task):
     arguments: Arguments = Field(default="{}", json_schema_extra={"default": {}})
     copies: Count = 1
     max_episode_steps: Count | None = None
+    wrappers: Wrappers = Field(default="[]", json_schema_extra={"default": []})
+    seeded: bool = True
     parameters: Drives = None
     omit: ListOf[PartName] = ()
     seen: Ranges = None
@@ -76,18 +85,28 @@ class Gymnasium(Task):
           EnvironmentFailure: it cannot be made.
           SettingsError: its spaces cannot be translated, or its episodes might never end.
         """
-        arguments = json.loads(self.arguments)
+        try:
+            made = self._made(render_mode)
+            for wrapper in json.loads(self.wrappers):
+                made = wrapped(made, wrapper.pop("name"), wrapper, self.id)
+            if not self.seeded:
+                made = Unseeded(made)
+            return Parameterised(made, self.id, self._drives, self.omit, self._seen)
+        except SettingsError as error:
+            raise SettingsError(f"{self.id}: {error}") from None
+
+    def _made(self, render_mode: str | None) -> gymnasium.Env:
+        """What `gymnasium.make` makes."""
+        arguments, spec = json.loads(self.arguments), environment_of(self.id)
+        if spec is not None:
+            check_arguments("arguments", spec.entry_point, **arguments)  # pyright: ignore[reportArgumentType]
         if render_mode is not None:  # not every constructor knows it
             arguments["render_mode"] = render_mode
         with theirs(self.id, "make"):
             # The checker gives advice on the first steps; what is wrong is raised without it.
-            made = gymnasium.make(
-                self.id, self.max_episode_steps, disable_env_checker=True, **arguments
+            return gymnasium.make(
+                spec or self.id, self.max_episode_steps, disable_env_checker=True, **arguments
             )
-        try:
-            return Parameterised(made, self.id, self._drives, self.omit, self._seen)
-        except SettingsError as error:
-            raise SettingsError(f"{self.id}: {error}") from None
 
     def check(self) -> list[str]:
         """Has Gymnasium check that the environment keeps to the interface.
@@ -154,6 +173,8 @@ class Gymnasium(Task):
             described["actions"], self._facts.actions.described(), strict=True
         ):
             action |= driven
+        if not self._facts.reproducible:
+            described["reproducible"] = False
         return described | {"seen": self.seen and json.loads(self.seen)}
 
     @property
@@ -166,9 +187,13 @@ class Gymnasium(Task):
         with theirs(self.id, "make"):
             if package:
                 importlib.import_module(package)
-            spec = self._registered(name)
-        wrapped = [wrapper.entry_point for wrapper in spec.additional_wrappers]
-        made = {_module(point) for point in (spec.entry_point, *wrapped) if point}
+            spec = environment_of(self.id) or self._registered(name)
+        points = [spec.entry_point, *(wrapper.entry_point for wrapper in spec.additional_wrappers)]
+        wrappers = [wrapper["name"] for wrapper in json.loads(self.wrappers)]
+        # Where a wrapper is named and where it is written may be two modules.
+        points += [name for name in wrappers if ":" in name]
+        points += [wrapper_of(name, self.id) for name in wrappers]
+        made = {module_of(point) for point in points if point}
         # Which of ours an environment of ours is, its entry point does not tell.
         ours = LISTS if any(module.startswith("pamdp.") for module in made) else ()
         return made | {*([package] if package else []), *ours, __name__, *TRANSLATION}
@@ -208,12 +233,5 @@ class Gymnasium(Task):
                 space = made.env.observation_space
                 with theirs(self.id, "make"):
                     modes = tuple(made.metadata.get("render_modes", ()))
-                _known[key] = _Facts(made.actions, space, made.time_limit, modes)
+                _known[key] = _Facts(made.actions, space, made.time_limit, modes, made.reproducible)
         return _known[key]
-
-
-def _module(entry_point: Any) -> str:
-    """The module of what is named `module:name`, or of a class or function."""
-    while isinstance(entry_point, partial):
-        entry_point = entry_point.func
-    return entry_point.partition(":")[0] if isinstance(entry_point, str) else entry_point.__module__

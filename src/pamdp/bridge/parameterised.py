@@ -64,13 +64,19 @@ class Parameterised(gymnasium.Wrapper[np.ndarray, ActionTuple, Any, Any]):
         self.observation_space = gymnasium.spaces.Box(
             self.observations.low, self.observations.high, dtype=np.float32
         )
-        limit = environment.spec and environment.spec.max_episode_steps
-        if not limit:
+        limit = _time_limit(environment)
+        if limit is None:
             raise SettingsError(
                 "expected a time limit, as an evaluation might never end without one, received "
                 "none; set max_episode_steps beside the id, or register the environment with it"
             )
         self.time_limit = limit
+
+    @property
+    def reproducible(self) -> bool:
+        """Whether its episodes follow from their seeds."""
+        spec = self.unwrapped.spec
+        return spec is None or not spec.nondeterministic
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -127,6 +133,22 @@ class Parameterised(gymnasium.Wrapper[np.ndarray, ActionTuple, Any, Any]):
         return reward
 
 
+class Unseeded(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Resets an environment without seeds, and calls it nondeterministic as Gymnasium does."""
+
+    def __init__(self, environment: gymnasium.Env) -> None:
+        super().__init__(environment)
+        if self.unwrapped.spec is not None:
+            self.unwrapped.spec.nondeterministic = True
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Starts an episode."""
+        del seed
+        return self.env.reset(options=options)
+
+
 class Recording(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Notes the range of each feature of what an environment observes.
 
@@ -161,6 +183,15 @@ class Recording(gymnasium.Wrapper[Any, Any, Any, Any]):
     def _note(self, observation: Any) -> None:
         row = self.observations.row(observation).astype(np.float64)
         self.seen = Seen(np.minimum(self.seen.low, row), np.maximum(self.seen.high, row))
+
+
+def _time_limit(environment: gymnasium.Env) -> int | None:
+    """The shortest of all layers in actions; None without one."""
+    limits, layer = [], environment
+    while isinstance(layer, gymnasium.Wrapper):
+        limits.append(layer.spec and layer.spec.max_episode_steps)
+        layer = layer.env
+    return min(filter(None, limits), default=None)
 
 
 def _number(given: Any) -> float | None:

@@ -13,6 +13,7 @@ from pamdp.base.calls import on_cpu
 from pamdp.base.errors import EnvironmentFailure
 from pamdp.base.spaces import ActionSpec
 from pamdp.base.task import Task
+from pamdp.bridge.checking import WAY_OUT
 from pamdp.bridge.parameterised import Recording
 from pamdp.learning.loop import Decide
 from pamdp.learning.rollout import NOTHING, Command, Episodes, Measures, Step
@@ -113,8 +114,7 @@ def random_episodes(task: Any, number: int) -> tuple[Episodes, Task]:
     with closing(task.make()) as environment:
         environment.env = recording = Recording(environment.env, environment.observations)
         played = [episode(environment, index) for index in range(number)]
-        spec = environment.unwrapped.spec
-    again = [] if spec and spec.nondeterministic else range(0, number, 10)
+        again = range(0, number, 10) if environment.reproducible else []
     with closing(task.make()) as environment:
         for index in reversed(again):
             _compare(task, seeds[index], played[index], episode(environment, index))
@@ -135,7 +135,7 @@ def _compare(task: Any, seed: int, first: Episodes, again: Episodes) -> None:
             f"reset(seed=...) and the actions, received with seed {seed} and the same actions "
             f"first the return {one[0]:.9g} after {one[1]} steps, then {two[0]:.9g} after "
             f"{two[1]}; draw all random numbers from self.np_random, and let reset leave nothing "
-            "of the episode before, or register it with nondeterministic=True"
+            f"of the episode before; {WAY_OUT}"
         )
 
 

@@ -149,6 +149,14 @@ def caveats(section: Section) -> list[str]:
     ]
 
 
+def unrepeatable(study: StudyResults) -> str:
+    """Which environments give other figures each time, in a sentence; empty if none does."""
+    labels = [section.label for section in study.sections if not _is_reproducible(section)]
+    if not labels:
+        return ""
+    return f"Not reproducible: {listed(labels)}, which cannot be seeded; another run differs."
+
+
 def settings_line(study: StudyResults) -> str:
     """How much was run, in one sentence."""
     cells = study.cells
@@ -190,6 +198,10 @@ def describe(cell: CellResults) -> str:
 def listed(names: Sequence[str]) -> str:
     """Names as in a sentence, with `and` before the last."""
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _is_reproducible(section: Section) -> bool:
+    return section.facts.get("reproducible", True)
 
 
 def _fewest_seeds(section: Section) -> int:

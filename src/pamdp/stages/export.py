@@ -121,6 +121,7 @@ def _describe(checkout: Checkout, job: Job, gap: float, played: Episodes) -> Non
         earned=float(played.returns.mean()),
         bounds=bounds,
         drives=_drives(cell.task),
+        caution=_caution(cell.task),
         dtype=export.dtype_of(cell.task),
         tensors=tensors,
         values="\n".join(f"- `{path}`: {value}" for path, value in cell.flattened().items()),
@@ -139,3 +140,13 @@ def _drives(task: Task) -> str:
         return ""
     head = "| action | its number in the environment | boxes that it drives there |\n|---|---|---|"
     return "\n\n" + "\n".join([head, *rows])
+
+
+def _caution(task: Task) -> str:
+    """What to know of an environment that cannot be seeded; nothing for others."""
+    if task.describe().get("reproducible", True):
+        return ""
+    return (
+        f"\n\n**Not reproducible:** `{task.gymnasium_id}` cannot be seeded, so training it again "
+        "gives another policy and other figures."
+    )

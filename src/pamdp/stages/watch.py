@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from argparse import Namespace
 from collections.abc import Callable
 from contextlib import suppress
@@ -78,7 +79,7 @@ def watch(checkout: Checkout, wanted: Wanted, tell: Callable[[str], object]) -> 
     if wanted.episodes < 1:
         raise PamdpError(f"episodes: expected at least 1, received {wanted.episodes}")
     found = _found(checkout, wanted)
-    task = _task(checkout, wanted.environment or found.environment)
+    task = _task(checkout, wanted.environment or found.environment, found.environment)
     show = films.output(wanted.file, f"pamdp: {wanted.source}")
     tell(found.label)
     if found.note:
@@ -96,12 +97,12 @@ def watch(checkout: Checkout, wanted: Wanted, tell: Callable[[str], object]) -> 
         tell(f"{wanted.file} ({wanted.file.stat().st_size / 1000:,.0f} kB)")
 
 
-def _task(checkout: Checkout, name: str) -> Task:
+def _task(checkout: Checkout, name: str, trained_in: str) -> Task:
     settings = checkout.settings
     if name in settings.study.environments:
         return task_of(checkout, name)
-    if name in settings.environments:  # `setup` has measured nothing of it
-        return settings.environments[name].task
+    if name in settings.environments:
+        return _informed(checkout, settings.environments[name].task, trained_in)
     task = Gymnasium(kind="gymnasium", id=name)
     try:
         shape_of(task)
@@ -111,7 +112,20 @@ def _task(checkout: Checkout, name: str) -> Task:
             f"environment: expected one of {', '.join(known)} or an id of Gymnasium such as "
             f"pamdp/Platform-v0, received {name!r}{nearest(name, known)} ({error})"
         ) from None
-    return task
+    return _informed(checkout, task, trained_in)
+
+
+def _informed(checkout: Checkout, task: Task, trained_in: str) -> Task:
+    """A task of which `setup` has measured nothing, with what it has of the one trained in.
+
+    So float32 tells apart what it did in training. What does not fit is no fault here.
+    """
+    if trained_in not in checkout.settings.study.environments:
+        return task
+    seen = getattr(task_of(checkout, trained_in), "seen", None)
+    if seen is None or len(json.loads(seen)["low"]) != len(task.observation_low):
+        return task
+    return task.with_facts({"seen": seen})
 
 
 def _found(checkout: Checkout, wanted: Wanted) -> Found:

@@ -26,7 +26,14 @@ from gymnasium import spaces
 
 from pamdp.base.errors import SettingsError, nearest
 from pamdp.base.spaces import Action, ActionSpec
-from pamdp.bridge.translation.nests import Part, as_float32, has_range, nested, parts_of
+from pamdp.bridge.translation.nests import (
+    Part,
+    as_float32,
+    check_names,
+    has_range,
+    nested,
+    parts_of,
+)
 
 # The boxes that an action drives, by the number that the environment gives it, or all of them.
 Drives = Mapping[int, Sequence[str]] | Literal["all"]
@@ -72,6 +79,8 @@ class Actions:
                 "environment"
             )
         first, number = int(choices[0].space.start), int(choices[0].space.n)
+        if drives != "all":
+            check_names(boxes, "parameters")
         if drives is None:
             driven = _inferred(space, choices[0], boxes)
         elif drives == "all":
@@ -152,7 +161,9 @@ def _unknown(numbers: range, boxes: list[Part]) -> str:
     return (
         f"expected to be told which of the boxes {', '.join(names)} each of the {len(numbers)} "
         "actions drives, as neither their order nor their names tell it, received none; write one "
-        "of these beside the id, and put the boxes where they belong:\n"
+        "of these beside the id, and put each box where it belongs: here they stand in the order "
+        "of the space, whose keys Gymnasium may have sorted by the alphabet, so do not copy it "
+        "blindly:\n"
         f"  parameters: {{{', '.join(lines)}}}\n"
         "  parameters: all"
     )
@@ -211,6 +222,11 @@ def _named(driven: list[list[Part]]) -> list[tuple[str | None, list[Part]]]:
 def _action(number: int, named: tuple[str | None, list[Part]]) -> Action:
     name = named[0] or f"action_{number}"
     low, high = [np.zeros(0, np.float32)], [np.zeros(0, np.float32)]
+    exact = [
+        ends
+        for *_, box in named[1]
+        for ends in zip(np.ravel(box.low), np.ravel(box.high), strict=True)
+    ]
     for _, _, box in named[1]:
         if not np.issubdtype(box.dtype, np.floating):
             # Rounding for it would hide that the Q-function's gradient means nothing there.
@@ -223,10 +239,18 @@ def _action(number: int, named: tuple[str | None, list[Part]]) -> Action:
     lows, highs = np.concatenate(low), np.concatenate(high)
     for index in np.flatnonzero(~has_range(lows, highs)):
         raise SettingsError(
-            f"expected finite bounds with low < high of each parameter, received low {lows[index]} "
-            f"and high {highs[index]} of parameter {index} of {name}; wrap the environment"
+            f"expected finite bounds with low < high of each parameter, received "
+            f"{_ends(*exact[index])} of parameter {index} of {name}; wrap the environment"
         )
     return Action(name, tuple(map(float, lows)), tuple(map(float, highs)))
+
+
+def _ends(low: Any, high: Any) -> str:
+    """Bounds in all their digits, and what float32 makes of them if that is the fault."""
+    rounded, why = as_float32([low, high]), ""
+    if low < high and np.isfinite([low, high]).all():
+        why = ", one number in float32," if rounded[0] == rounded[1] else ", beyond float32,"
+    return f"low {low!s} and high {high!s}{why}"
 
 
 def _inward(bound: np.ndarray, inside: float) -> np.ndarray:

@@ -9,6 +9,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from pamdp.base.errors import SettingsError
+
 
 class Part(NamedTuple):
     """A space in a nest of Tuples and Dicts that is neither itself.
@@ -41,6 +43,24 @@ def _found(space: gymnasium.Space, *keys: Any) -> Iterator[tuple[tuple, gymnasiu
             yield from _found(member, *keys, key)
     else:
         yield keys, space
+
+
+def check_names(parts: list[Part], setting: str) -> None:
+    """Checks that settings can name the parts of a space, and nests of them.
+
+    Raises:
+      SettingsError: two have the same name, as `{"a.b": ...}` beside `{"a": {"b": ...}}`.
+    """
+    named: dict[str, tuple[Any, ...]] = {}
+    for part in parts:
+        for depth in range(1, len(part.keys) + 1):
+            keys = part.keys[:depth]
+            name = ".".join(map(str, keys))
+            if named.setdefault(name, keys) != keys:
+                raise SettingsError(
+                    f"{setting}: expected keys that tell the parts of the space apart, received "
+                    f"two parts with the name {name}; give one another key, in a wrapper"
+                )
 
 
 def nested(space: gymnasium.Space, values: Iterator[Any]) -> Any:

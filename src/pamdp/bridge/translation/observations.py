@@ -13,11 +13,13 @@ from gymnasium import spaces
 from gymnasium.spaces.utils import flatdim, flatten, flatten_space
 
 from pamdp.base.errors import SettingsError, nearest
-from pamdp.bridge.translation.nests import Part, as_float32, has_range, parts_of
+from pamdp.bridge.translation.nests import Part, as_float32, check_names, has_range, parts_of
 
 FLAT = (spaces.Box, spaces.Discrete, spaces.MultiBinary, spaces.MultiDiscrete)
 WIDEST = 100  # bounds that are more than so many times as wide as what was met say nothing about it
 RESOLVED = 1e-4  # a share of what was met that float32 has to tell apart
+UNIT = 1.0  # float32 has to tell apart around a number that was the only one to be met
+MANY = 10  # values of a discrete part that are worth a remark
 ROUNDING = 1e-6  # by such a share a number may exceed its bounds
 
 
@@ -67,6 +69,8 @@ class Observations:
             names; `seen` is of another number of features.
         """
         parts = parts_of(space)
+        if omit:
+            check_names(parts, "omit")
         for name in omit:
             if not any(_within(part, name) for part in parts):
                 names = [part.name for part in parts if part.keys]
@@ -164,7 +168,8 @@ class Observations:
         for part, features in self._features:
             finer[features] |= not np.can_cast(part.space.dtype, np.float32)
         spacing = np.spacing(np.maximum(np.abs(low), np.abs(high)))
-        coarse = finer & (spacing > RESOLVED * self._met)
+        constant = self.seen.low == self.seen.high
+        coarse = finer & (spacing > np.where(constant, UNIT, RESOLVED * self._met))
         return np.where(coarse, self.seen.low / 2 + self.seen.high / 2, 0) if coarse.any() else None
 
     @property
@@ -179,20 +184,29 @@ class Observations:
 
     @cached_property
     def remarks(self) -> list[str]:
-        """A line for each feature whose bounds are not used, and for each that has an offset."""
+        """Lines about large one-hot parts, bounds that are not used, and offsets."""
+        lines = [
+            f"{_where(part)} is {part.space} and becomes {flatdim(part.space)} features, one for "
+            "each value"
+            for part in self.parts
+            if isinstance(part.space, spaces.Discrete | spaces.MultiDiscrete)
+            and flatdim(part.space) > MANY
+        ]
         if self.seen is None:
-            return []
+            return lines
         outside, wide = self._unfit
         ways = {"lies outside of": outside, f"fills less than 1/{WIDEST} of": wide}
-        lines = [
+        lines += [
             f"{self._met_with(index)} and {way} its bounds, {_range(self.declared, index)}; it is "
             "scaled by running moments"
             for way, features in ways.items()
             for index in np.flatnonzero(features).tolist()
         ]
         offset = np.zeros(0) if self.offset is None else self.offset
+        constant = self.seen.low == self.seen.high
         return lines + [
-            f"{self._met_with(index)}, which float32 cannot tell apart; {offset[index]:.17g} is "
+            f"{self._met_with(index)}, which float32 cannot tell "
+            f"{'from its neighbours' if constant[index] else 'apart'}; {offset[index]:.17g} is "
             "subtracted"
             for index in np.flatnonzero(offset).tolist()
         ]
