@@ -22,6 +22,7 @@ def run(_: Namespace) -> None:
     with open_sink(checkout.settings.study.name, checkout.root) as sink:
         for record in collect(checkout.root):
             sink.put(record, final=True)
+        sink.show_study()
 
 
 def film_best(checkout: Checkout) -> None:
