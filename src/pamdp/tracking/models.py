@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mlflow.types.schema import Schema
 
 CHAMPION = "champion"
+MODEL = "pamdp.model"  # the logged model of a version
+LINKS = "mlflow.modelVersions"  # of a logged model
 LOADER = "pamdp_policy"  # the name of the copied module
 
 
@@ -53,9 +55,7 @@ def log_model(view: View, cell: str, signature: Signature) -> None:
     view.client.log_model_artifacts(model.model_id, folder, policy.FOLDER)
     view.client.finalize_logged_model(model.model_id, "READY")
     view.client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
-    # The location itself: "models:/<id>" would be looked up at the process-wide address.
-    made = _register(view, cell, model.artifact_location, run_id, tags, model.model_id)
-    _describe(view, made, about, cell)
+    _describe(view, _register(view, cell, model, tags), about, cell)
 
 
 def crown(view: View) -> None:
@@ -70,12 +70,12 @@ def crown(view: View) -> None:
     wanted: dict[str, str] = {}
     for environment, cell in best.items():
         content = _content(view, cell)
-        if not (own := _version(view, cell, content)):
+        own, made = _version(view, cell, content), _version(view, name, content)
+        if own is None:
             continue  # not exported yet
-        made = _version(view, name, content)
         if made is None:
-            tags = {**own.tags, "cell": cell}
-            made = _register(view, name, own.source, own.run_id, tags, own.model_id)
+            model = view.client.get_logged_model(own.tags[MODEL])
+            made = _register(view, name, model, own.tags | {"cell": cell})
         about = f"The best cell of the study `{name}`: the alias `{CHAMPION}` moves to it."
         _describe(view, made, about, cell)
         alias = CHAMPION if len(best) == 1 else f"{CHAMPION}-{environment}"
@@ -92,11 +92,13 @@ def crown(view: View) -> None:
 
 
 def _content(view: View, cell: str) -> str:
-    """A hash of a model's files."""
+    """A hash of a model's files, and of what calls them."""
     folder = f"models/{cell}"
     # TensorFlow's fingerprint is random, and the model loads without it.
     random = f"{folder}/fingerprint.pb"
-    return digest(view.root, [path for path in files_below(view.root, folder) if path != random])
+    files = [path for path in files_below(view.root, folder) if path != random]
+    loader = Path(str(policy.__file__)).read_text(encoding="utf-8")
+    return digest(view.root, files, {LOADER: loader})
 
 
 def _version(view: View, name: str, content: str) -> "ModelVersion | None":
@@ -105,20 +107,16 @@ def _version(view: View, name: str, content: str) -> "ModelVersion | None":
     return found[0] if found else None
 
 
-def _register(
-    view: View,
-    name: str,
-    source: str,
-    run_id: str | None,
-    tags: dict[str, str],
-    model_id: str | None,
-) -> "ModelVersion":
+def _register(view: View, name: str, model: "LoggedModel", tags: dict[str, str]) -> "ModelVersion":
     if not view.client.search_registered_models(f"name = '{name}'"):
         view.client.create_registered_model(name)
+    # The location itself: "models:/<id>" would be looked up at the process-wide address.
+    source, run_id, model_id = model.artifact_location, model.source_run_id, model.model_id
+    tags = tags | {MODEL: model_id}  # which a database does not keep
     made = view.client.create_model_version(name, source, run_id, tags, model_id=model_id)
-    if model_id:
-        link = json.dumps([{"name": name, "version": made.version}])
-        view.client.set_logged_model_tags(model_id, {"mlflow.modelVersions": link})
+    links = json.loads(model.tags.get(LINKS, "[]"))
+    links.append({"name": name, "version": made.version})
+    view.client.set_logged_model_tags(model_id, {LINKS: json.dumps(links)})
     return made
 
 

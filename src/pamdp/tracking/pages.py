@@ -68,7 +68,7 @@ class Results:
         The evaluation is of no step of the training, so that its numbers are at step 0: MLflow
         draws those as bars, one for each run, and no longer as lines of one dot.
         """
-        page = Page.read(path)
+        page = Page(**dict(Run.read(path)))
         page.texts[CONFIGURATION] = configuration(page.parameters)
         environment, algorithm = page.tags.get("environment"), page.tags.get("algorithm")
         cell = page.key.partition("/")[2]

@@ -55,12 +55,14 @@ class Policy:
 
 def _observations(data: Any) -> Any:
     """What stands under the name of the observation, or the data itself."""
-    if isinstance(data, list) and data and isinstance(data[0], dict):
-        return [row[OBSERVATION] for row in data]
+    import pandas as pd
+
     if isinstance(data, dict):
         return data[OBSERVATION]
-    if hasattr(data, "columns"):  # a table
-        return [*(data[OBSERVATION] if OBSERVATION in data.columns else data.to_numpy())]
+    if isinstance(data, pd.DataFrame):
+        return [*data[OBSERVATION]] if OBSERVATION in data else data.to_numpy()
+    if isinstance(data, list):
+        return [row[OBSERVATION] if isinstance(row, dict) else row for row in data]
     return data
 
 
