@@ -77,10 +77,8 @@ check: .venv/.installed ## what CI runs: style, types, import contracts, tests
 bench: .venv/.installed ## measure speed and memory (PyTorch's too, with the extra `bench`)
 	$(VENV) python -m benchmarks.run $$ARGS
 
-ui: .venv/.installed ## browse the runs in MLflow (PORT=5000)
-	@echo "The runs: http://127.0.0.1:$$PORT/#/experiments?workflowType=machine_learning"
-	$(VENV) mlflow ui --host 127.0.0.1 --port "$$PORT" --workers 1 \
-		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+ui: .venv/.installed ## browse the runs in MLflow, the best cell first (PORT=5000)
+	$(VENV) pamdp ui --port "$$PORT"
 
 tables: .venv/.installed ## write the tables of docs/strategies.md and docs/algorithms.md
 	$(VENV) python docs/tables.py

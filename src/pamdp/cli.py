@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, NoReturn
 from pamdp import lifetime
 from pamdp.base.errors import PamdpError, SettingsError
 from pamdp.base.lazy import prepare_process
+from pamdp.base.places import workspace
 from pamdp.extras import require_study
 
 GUIDE = """\
@@ -121,6 +122,12 @@ VERBS = {
         "pamdp track",
         sole=False,
     ),
+    "ui": Verb(
+        "browse the runs in MLflow; print the address of the cells, best first",
+        "pamdp ui\npamdp ui --port 5001",
+        {"--port": {"type": int, "default": 5000, "help": "on 127.0.0.1 (default: 5000)"}},
+        sole=False,
+    ),
 }
 
 
@@ -181,7 +188,7 @@ def _prepare() -> None:
     """Sets up the process for what it does."""
     prepare_process()
     # In quotes, because the path may have spaces; which has both kinds has to do without.
-    cache = str(Path.cwd() / ".work" / "xla")
+    cache = str(workspace(Path.cwd()) / ".work" / "xla")
     if quotes := {"'", '"'} - {*cache}:
         quote = max(quotes)
         flag = f"--tf_xla_persistent_cache_directory={quote}{cache}{quote}"

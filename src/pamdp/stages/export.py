@@ -65,6 +65,7 @@ def export_study(checkout: Checkout) -> None:
     with open_sink(settings.study.name, checkout.root) as sink:
         for job in jobs:
             sink.log_model(str(job.cell.name), export.signature(job.cell))
+        sink.show_study()
 
 
 def _job(checkout: Checkout, cell: Cell, summary: dict[str, Any]) -> Job:

@@ -25,6 +25,7 @@ def run(_: Namespace) -> None:
     with open_sink(checkout.settings.study.name, checkout.root) as sink:
         for record in collect(checkout.root):
             sink.put(record, final=True)
+        sink.show_study()
     page = checkout.report.relative_to(checkout.root) / "index.html"
     print(f"report: the page is {page}", flush=True)
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from pamdp.tracking.connection import enabled
 from pamdp.tracking.folder import VARIABLE, Folder, showing
 from pamdp.tracking.live import Live
-from pamdp.tracking.rebuild import collect, rebuild
+from pamdp.tracking.rebuild import collect, open_pages, rebuild
 from pamdp.tracking.sink import Sink
 
-__all__ = ["Sink", "collect", "open_sink", "rebuild", "showing"]
+__all__ = ["Sink", "collect", "open_pages", "open_sink", "rebuild", "showing"]
 
 
 def open_sink(experiment: str, root: Path) -> Sink:

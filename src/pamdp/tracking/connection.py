@@ -49,6 +49,11 @@ def address(path: Path) -> str:
     return f"sqlite+pysqlite:///{quoted}"
 
 
+def artifacts(root: Path) -> str:
+    """The address of the artifacts of a project's default database."""
+    return (root.resolve() / "mlartifacts").as_uri()
+
+
 def told(text: object) -> str:
     """Text about an address as one line, without the name and password that it may hold."""
     return re.sub(r"//[^/@\s]*@", "//", " ".join(str(text).split()))[:300]
@@ -82,7 +87,7 @@ def connect(experiment: str, root: Path, uri: str) -> tuple["MlflowClient", str]
         return client, found.experiment_id
     # A server decides itself where artifacts go; for a database the client has to.
     served = uri.startswith(("http:", "https:"))
-    location = None if served else (root.resolve() / "mlartifacts").as_uri()
+    location = None if served else artifacts(root)
     try:
         return client, client.create_experiment(experiment, location)
     except MlflowException:

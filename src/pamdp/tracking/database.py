@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from pamdp.base.errors import PamdpError
 from pamdp.tracking.connection import DATABASE, address
+from pamdp.tracking.moved import follow
 
 try:
     import fcntl
@@ -36,7 +37,7 @@ _log = logging.getLogger("pamdp.tracking")
 
 
 def ensure(root: Path, fill: Callable[[str], object]) -> None:
-    """Sees to it that `root/mlflow.db` is there and whole.
+    """Sees to it that `root/mlflow.db` is there and whole, and speaks of the artifacts beside it.
 
     One that is damaged is set aside, with a line that says so. A process that is killed leaves what
     was there before, or the complete new one; of several at once one makes it.
@@ -55,6 +56,7 @@ def ensure(root: Path, fill: Callable[[str], object]) -> None:
             shutil.rmtree(left, ignore_errors=True)
         damage = damage_of(path) if path.exists() else None
         if path.exists() and not damage:
+            follow(root, path, LOCK_SECONDS)
             return
         with TemporaryDirectory(prefix=SCRATCH, dir=work, ignore_cleanup_errors=True) as scratch:
             made = Path(scratch) / DATABASE

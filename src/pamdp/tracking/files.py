@@ -1,8 +1,10 @@
 """The files of a checkout: their content and the commit they belong to."""
 
+import getpass
 import hashlib
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from pamdp.records import Run
@@ -17,13 +19,19 @@ def files_below(root: Path, folder: str) -> list[str]:
     return sorted(path.relative_to(root).as_posix() for path in found if path.is_file())
 
 
-def digest(root: Path, paths: Iterable[str]) -> str:
-    """A hash of the names and the content of files given relative to `root`."""
-    total = hashlib.sha256()
-    for path in sorted(paths):
-        content = hashlib.sha256((root / path).read_bytes()).hexdigest()
-        total.update(f"{content} {path}\n".encode())
-    return total.hexdigest()
+def digest(root: Path, paths: Iterable[str], texts: Mapping[str, str] | None = None) -> str:
+    """A hash of names and contents.
+
+    Args:
+      root: the project's root.
+      paths: of files, relative to the root.
+      texts: contents by name.
+    """
+    found = {path: hashlib.sha256((root / path).read_bytes()).hexdigest() for path in paths}
+    for name, text in (texts or {}).items():
+        found[name] = hashlib.sha256(text.encode()).hexdigest()
+    lines = (f"{found[name]} {name}\n" for name in sorted(found))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def require_artifacts(root: Path, run: Run) -> None:
@@ -49,6 +57,14 @@ def git_tags(root: Path) -> dict[str, str]:
     if commit is None or changes is None:
         return {}
     return {"mlflow.source.git.commit": commit, "git.dirty": "true" if changes else "false"}
+
+
+def user_tags(command: str) -> dict[str, str]:
+    """Who ran which command, as MLflow shows it."""
+    tags = {"mlflow.source.name": command, "mlflow.source.type": "LOCAL"}
+    with suppress(OSError, KeyError, ImportError):  # a user without a name
+        tags["mlflow.user"] = getpass.getuser()
+    return tags
 
 
 def _git(root: Path, *arguments: str) -> str | None:

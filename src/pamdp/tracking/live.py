@@ -13,7 +13,7 @@ from pamdp.records import Run
 from pamdp.tracking import failures
 from pamdp.tracking.connection import chosen, configure, load
 from pamdp.tracking.models import log_model
-from pamdp.tracking.rebuild import open_view
+from pamdp.tracking.rebuild import open_view, show_study
 from pamdp.tracking.sink import Signature, Sink
 from pamdp.tracking.view import View
 
@@ -63,6 +63,10 @@ class Live(Sink):
     def log_model(self, cell: str, signature: Signature) -> None:
         """Takes `models/<cell>`, to be logged and registered, and returns at once."""
         self._submit(f"models/{cell}", lambda view: log_model(view, cell, signature))
+
+    def show_study(self) -> None:
+        """Has the study as a whole shown, and returns at once."""
+        self._submit("study", show_study)
 
     def close(self) -> None:
         """Waits for what is under way, as long as its patience lasts."""

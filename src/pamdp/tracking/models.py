@@ -1,6 +1,7 @@
 """Exported models in MLflow: on the run that trained them and in the registry."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -9,15 +10,21 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from pamdp.records import Run
+from pamdp.tracking import policy
 from pamdp.tracking.files import digest, files_below
+from pamdp.tracking.pages import Results, sentence
 from pamdp.tracking.sink import Signature
 from pamdp.tracking.view import DIGEST, FINGERPRINT, View
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
+    from mlflow.entities.model_registry import ModelVersion
     from mlflow.types.schema import Schema
 
-FOLDER = "saved_model"
+CHAMPION = "champion"
+MODEL = "pamdp.model"  # the logged model of a version
+LINKS = "mlflow.modelVersions"  # of a logged model
+LOADER = "pamdp_policy"  # the name of the copied module
 
 
 def log_model(view: View, cell: str, signature: Signature) -> None:
@@ -35,58 +42,125 @@ def log_model(view: View, cell: str, signature: Signature) -> None:
 
     record = Run.read(view.root / "metrics" / "train" / cell / "record.json")
     run_id = view.sync(record, final=True)
+    tags = {DIGEST: _content(view, cell), FINGERPRINT: record.fingerprint}
+    about = f"The best seed of the cell `{cell}`, a version for each export."
+    if found := _version(view, cell, tags[DIGEST]):
+        _describe(view, found, about, cell)
+        return
+    model = view.client.create_logged_model(view.experiment_id, cell, run_id, tags)
+    with TemporaryDirectory() as scratch:
+        _write(Path(scratch), model, signature)
+        view.client.log_model_artifacts(model.model_id, scratch)
+    folder = str(view.root / "models" / cell)
+    view.client.log_model_artifacts(model.model_id, folder, policy.FOLDER)
+    view.client.finalize_logged_model(model.model_id, "READY")
+    view.client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+    _describe(view, _register(view, cell, model, tags), about, cell)
+
+
+def crown(view: View) -> None:
+    """Gives the alias `champion` of the study's registered model to the best cell's.
+
+    That model has a version for each cell that was the best. A study of several environments has an
+    alias for each, `champion-<environment>`. An experiment of DVC that runs beside the workspace
+    crowns nobody.
+    """
+    best = {} if view.beside else Results(view.root).best()
+    name = view.client.get_experiment(view.experiment_id).name
+    wanted: dict[str, str] = {}
+    for environment, cell in best.items():
+        content = _content(view, cell)
+        own, made = _version(view, cell, content), _version(view, name, content)
+        if own is None:
+            continue  # not exported yet
+        if made is None:
+            model = view.client.get_logged_model(own.tags[MODEL])
+            made = _register(view, name, model, own.tags | {"cell": cell})
+        about = f"The best cell of the study `{name}`: the alias `{CHAMPION}` moves to it."
+        _describe(view, made, about, cell)
+        alias = CHAMPION if len(best) == 1 else f"{CHAMPION}-{environment}"
+        wanted[alias] = str(made.version)
+    if not wanted:
+        return
+    shown = view.client.get_registered_model(name).aliases
+    for alias in shown.keys() - wanted.keys():
+        if alias.partition("-")[0] == CHAMPION:
+            view.client.delete_registered_model_alias(name, alias)
+    for alias, number in wanted.items():
+        if str(shown.get(alias)) != number:
+            view.client.set_registered_model_alias(name, alias, number)
+
+
+def _content(view: View, cell: str) -> str:
+    """A hash of a model's files, and of what calls them."""
     folder = f"models/{cell}"
     # TensorFlow's fingerprint is random, and the model loads without it.
     random = f"{folder}/fingerprint.pb"
-    content = digest(view.root, [path for path in files_below(view.root, folder) if path != random])
-    if view.client.search_model_versions(f"name = '{cell}' and tags.`{DIGEST}` = '{content}'"):
-        return
-    tags = {DIGEST: content, FINGERPRINT: record.fingerprint}
-    model = view.client.create_logged_model(view.experiment_id, cell, run_id, tags)
-    with TemporaryDirectory() as scratch:
-        _describe(Path(scratch), model, signature)
-        view.client.log_model_artifacts(model.model_id, scratch)
-    view.client.log_model_artifacts(model.model_id, str(view.root / folder), FOLDER)
-    view.client.finalize_logged_model(model.model_id, "READY")
-    view.client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
-    _register(view, model, tags)
+    files = [path for path in files_below(view.root, folder) if path != random]
+    loader = Path(str(policy.__file__)).read_text(encoding="utf-8")
+    return digest(view.root, files, {LOADER: loader})
 
 
-def _register(view: View, model: "LoggedModel", tags: dict[str, str]) -> None:
-    name = model.name
+def _version(view: View, name: str, content: str) -> "ModelVersion | None":
+    """The version of a registered model that has these files."""
+    found = view.client.search_model_versions(f"name = '{name}' and tags.`{DIGEST}` = '{content}'")
+    return found[0] if found else None
+
+
+def _register(view: View, name: str, model: "LoggedModel", tags: dict[str, str]) -> "ModelVersion":
     if not view.client.search_registered_models(f"name = '{name}'"):
         view.client.create_registered_model(name)
     # The location itself: "models:/<id>" would be looked up at the process-wide address.
     source, run_id, model_id = model.artifact_location, model.source_run_id, model.model_id
+    tags = tags | {MODEL: model_id}  # which a database does not keep
     made = view.client.create_model_version(name, source, run_id, tags, model_id=model_id)
-    link = json.dumps([{"name": name, "version": made.version}])
-    view.client.set_logged_model_tags(model_id, {"mlflow.modelVersions": link})
+    links = json.loads(model.tags.get(LINKS, "[]"))
+    links.append({"name": name, "version": made.version})
+    view.client.set_logged_model_tags(model_id, {LINKS: json.dumps(links)})
+    return made
 
 
-def _describe(folder: Path, model: "LoggedModel", signature: Signature) -> None:
+def _describe(view: View, version: "ModelVersion", about: str, cell: str) -> None:
+    """Says in the registry what a version is, and how it did."""
+    if view.client.get_registered_model(version.name).description != about:
+        view.client.update_registered_model(version.name, about)
+    record = Run.read(view.root / "metrics" / "train" / cell / "record.json")
+    if found := Results(view.root).summary.get(cell):
+        text = f"`{cell}`: {sentence(record, found)}"
+        if version.description != text:
+            view.client.update_model_version(version.name, version.version, text)
+
+
+def _write(folder: Path, model: "LoggedModel", signature: Signature) -> None:
     """Writes what makes a SavedModel an MLflow model into `folder`."""
     from mlflow import pyfunc
     from mlflow.models import Model, ModelSignature
 
+    # Said to be of type hints, which means that the model itself looks at what it is given: MLflow
+    # would refuse float64, NumPy's default.
+    tensors = ModelSignature(_schema(signature["inputs"]), _schema(signature["outputs"]))
+    tensors._is_signature_from_type_hint = True
     description = Model(
-        artifact_path=model.artifact_location,
+        artifact_path=model.name,
         model_uuid=model.model_id,
         model_id=model.model_id,
         run_id=model.source_run_id,
-        signature=ModelSignature(_schema(signature["inputs"]), _schema(signature["outputs"])),
+        signature=tensors,
     )
     # MLflow's name for "a SavedModel, called by one of its signatures": it takes and gives named
     # tensors. Its "tf2-module" takes a single unnamed array and calls the object itself.
     description.add_flavor(
         "tensorflow",
         model_type="tf1-estimator",
-        saved_model_dir=FOLDER,
+        saved_model_dir=policy.FOLDER,
         meta_graph_tags=["serve"],
         signature_def_key="serving_default",
     )
-    environment = "python_env.yaml"
-    pyfunc.add_to_model(description, loader_module="mlflow.tensorflow", python_env=environment)
+    environment, code = "python_env.yaml", "code"
+    pyfunc.add_to_model(description, LOADER, code=code, python_env=environment)
     description.save(str(folder / "MLmodel"))
+    (folder / code).mkdir()
+    shutil.copyfile(str(policy.__file__), folder / code / f"{LOADER}.py")
     pins = [f"{package}=={version(package)}\n" for package in ("mlflow", "numpy", "tensorflow")]
     (folder / "requirements.txt").write_text("".join(pins))
     (folder / environment).write_text(

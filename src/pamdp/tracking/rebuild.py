@@ -1,24 +1,27 @@
 """What a checkout holds, shown in MLflow."""
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache, partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from pamdp.base.errors import PamdpError
+from pamdp.base.places import workspace
 from pamdp.files import read_json
 from pamdp.records import Run
 from pamdp.tracking import database, failures
 from pamdp.tracking.connection import DATABASE, address, chosen, enabled, load, told, within
-from pamdp.tracking.files import digest, files_below
-from pamdp.tracking.models import log_model
-from pamdp.tracking.view import View
+from pamdp.tracking.models import crown, log_model
+from pamdp.tracking.overview import route, show_overview, trainings
+from pamdp.tracking.pages import Results
+from pamdp.tracking.view import KEY, View
 
 
 def collect(root: Path) -> list[Run]:
     """The finished records of a checkout, with the results that came after training.
 
-    The evaluation's numbers become metrics `evaluate/...` of the training runs, at their last
-    step; the report's files become the artifacts of a run `report`.
+    The evaluation's numbers become metrics `evaluate/...` of the training runs; the report's files
+    become the artifacts of a run `report`.
 
     Raises:
       Damaged: one of the files cannot be read.
@@ -44,10 +47,48 @@ def rebuild(experiment: str, root: Path, patience: float = 60.0) -> list[str]:
     """
     if not enabled():
         return []
+    with _explained(root):
+        shown, failed = show(_opened(experiment, root, patience))
+    failures.forget(root)
+    if failed:
+        raise PamdpError(f"{len(shown)} shown in MLflow, {len(failed)} not: {failed[0]}")
+    return shown
+
+
+def open_pages(experiment: str, root: Path, patience: float = 60.0) -> tuple[str, str]:
+    """Sees to it that MLflow has the page of a study, with all trainings that the checkout holds.
+
+    Args:
+      experiment: the experiment's name.
+      root: the project's root.
+      patience: the longest wait for the first answer of a server, in seconds.
+
+    Returns:
+      The address of MLflow's data, and that of the page, below a server's own.
+
+    Raises:
+      PamdpError: MLflow cannot be reached.
+    """
+    with _explained(root):
+        view = _opened(experiment, root, patience)
+        shown = {run.data.tags.get(KEY) for run in view.current()}
+        if trainings(root) <= shown:
+            show_study(view)
+        else:
+            show(view)
+        return view.uri, route(view.experiment_id)
+
+
+def _opened(experiment: str, root: Path, patience: float) -> View:
+    load()
+    return within(patience if chosen() else None, lambda: open_view(experiment, root))
+
+
+@contextmanager
+def _explained(root: Path) -> Iterator[None]:
+    """Makes one message of what goes wrong with MLflow."""
     try:
-        load()
-        view = within(patience if chosen() else None, lambda: open_view(experiment, root))
-        shown, failed = show(view)
+        yield
     except PamdpError:
         raise
     except Exception as error:  # whatever MLflow and a server may raise
@@ -56,21 +97,20 @@ def rebuild(experiment: str, root: Path, patience: float = 60.0) -> list[str]:
             told(f"MLflow at {where}: {type(error).__name__}: {error}")
             + "; the records are safe, and `pamdp track` shows them once it can be reached"
         ) from error
-    failures.forget(root)
-    if failed:
-        raise PamdpError(f"{len(shown)} shown in MLflow, {len(failed)} not: {failed[0]}")
-    return shown
 
 
 def open_view(experiment: str, root: Path) -> View:
     """A view of the address that the user has chosen, or of `mlflow.db` in the project's root.
 
+    What DVC runs beside the workspace is shown in the workspace's.
+
     Where there is none, or none that can be read, it is made from the records.
     """
     if uri := chosen():
         return View(experiment, root, uri)
-    database.ensure(root, lambda uri: show(View(experiment, root, uri)))
-    return View(experiment, root, address(root / DATABASE))
+    home = workspace(root)
+    database.ensure(home, lambda uri: show(View(experiment, home, uri)))
+    return View(experiment, root, address(home / DATABASE))
 
 
 def show(view: View) -> tuple[list[str], list[Exception]]:
@@ -87,7 +127,14 @@ def show(view: View) -> tuple[list[str], list[Exception]]:
             shown.append(job(view))
         except (PamdpError, FileNotFoundError) as error:
             failed.append(error)
+    show_study(view)
     return shown, failed
+
+
+def show_study(view: View) -> None:
+    """Makes MLflow show the study as a whole: its headline, its table of cells, its best model."""
+    show_overview(view)
+    crown(view)
 
 
 def _sync(record: Callable[[], Run]) -> Callable[[View], str]:
@@ -109,39 +156,11 @@ def _log(path: Path) -> Callable[[View], str]:
 
 def _records(root: Path) -> list[Callable[[], Run]]:
     """Reads the finished records, one with each call."""
-    summary = root / "metrics" / "evaluate" / "summary.json"
-    results = cache(lambda: read_json(summary, dict) if summary.is_file() else {})
-
-    def trained(path: Path) -> Run:
-        run = Run.read(path)
-        if found := results().get(run.key.partition("/")[2]):
-            step = max(_last_step(each) for each in (run, *run.children))
-            for name, value in _numbers("", found):
-                run.metrics[f"evaluate/{name}"] = [(step, value)]
-        return run
-
-    def report() -> Run:
-        files = files_below(root, "metrics/report")
-        content = digest(root, files)
-        return Run(key="report", fingerprint=content, tags={"stage": "report"}, artifacts=files)
-
-    readers = {"tune": Run.read, "train": trained}
+    results = Results(root)
+    readers = {"tune": Run.read, "train": results.trained}
     found = [
         partial(read, path)
         for stage, read in readers.items()
         for path in sorted((root / "metrics" / stage).glob("*/record.json"))
     ]
-    return [*found, report] if files_below(root, "metrics/report") else found
-
-
-def _last_step(run: Run) -> int:
-    return max((points[-1][0] for points in run.metrics.values() if points), default=0)
-
-
-def _numbers(name: str, value: object) -> Iterator[tuple[str, float]]:
-    """The numbers of nested mappings, their path joined by underscores; lists are left out."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _numbers(f"{name}_{key}" if name else key, inner)
-    elif isinstance(value, int | float):
-        yield name, float(value)
+    return [*found, results.report] if results.figures else found

@@ -37,6 +37,9 @@ class Sink:
     def log_model(self, cell: str, signature: Signature) -> None:
         """Takes `models/<cell>`, to be logged and registered, and returns at once."""
 
+    def show_study(self) -> None:
+        """Has the study as a whole shown: its headline, its table, its best model."""
+
     def close(self) -> None:
         """Ends the work that is left."""
 

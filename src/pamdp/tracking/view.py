@@ -1,18 +1,26 @@
 """MLflow, made to show records."""
 
 import math
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from pamdp.base.places import workspace
 from pamdp.records import Run
 from pamdp.tracking.connection import connect
-from pamdp.tracking.files import digest, git_tags, require_artifacts
+from pamdp.tracking.files import digest, git_tags, require_artifacts, user_tags
+from pamdp.tracking.pages import Page, searched
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as MlflowRun
 
 KEY, FINGERPRINT, DIGEST = "pamdp.key", "pamdp.fingerprint", "pamdp.digest"
+CURRENT = "pamdp.current"  # the runs of trainings that the workspace holds, and not earlier ones
+EXPERIMENT = "dvc.experiment"  # the name of what DVC runs beside the workspace
 PARENT = "mlflow.parentRunId"
 METRICS_PER_CALL, OTHERS_PER_CALL = 1000, 100  # what MLflow takes in one log_batch
 
@@ -33,6 +41,13 @@ class _Shown:
 class View:
     """One experiment of MLflow, made to show records; for use by one thread.
 
+    What DVC runs beside the workspace has runs of its own, with the experiment's name as a tag.
+
+    Attributes:
+      root: the project's root.
+      uri: the address of MLflow's data.
+      beside: the name of the experiment that DVC runs there, beside the workspace.
+
     Args:
       experiment: the experiment's name; it is created if need be.
       root: the project's root, to which the records' artifacts are relative.
@@ -40,8 +55,11 @@ class View:
     """
 
     def __init__(self, experiment: str, root: Path, uri: str) -> None:
-        self.root = root.resolve()
-        self.client, self.experiment_id = connect(experiment, self.root, uri)
+        self.root, self.uri = root.resolve(), uri
+        home = workspace(self.root)
+        name = os.environ.get("DVC_EXP_NAME") or self.root.name
+        self.beside = None if home == self.root else name
+        self.client, self.experiment_id = connect(experiment, home, uri)
         self._known: dict[tuple[str, str, str | None], _Shown] = {}
 
     def sync(self, run: Run, final: bool) -> str:
@@ -62,7 +80,25 @@ class View:
         """
         if final:
             require_artifacts(self.root, run)
-        return self._sync(run, final, None)
+        run_id = self._sync(searched(run) if run.key.startswith("tune/") else run, final, None)
+        if run.key.startswith("train/") and not self.beside:
+            self._set_current(run)
+        return run_id
+
+    def current(self) -> "list[MlflowRun]":
+        """The runs of trainings that the workspace holds."""
+        return list(self.client.search_runs([self.experiment_id], f"tags.`{CURRENT}` = 'true'"))
+
+    def _set_current(self, run: Run) -> None:
+        """Makes a run the current one of its key."""
+        shown = self._known[run.key, run.fingerprint, None]
+        if CURRENT in shown.tags:
+            return
+        for other in self.current():
+            if other.data.tags.get(KEY) == run.key:
+                self.client.delete_tag(other.info.run_id, CURRENT)
+        self.client.set_tag(shown.run_id, CURRENT, "true")
+        shown.tags[CURRENT] = "true"
 
     def _sync(self, run: Run, final: bool, parent_id: str | None) -> str:
         identity = (run.key, run.fingerprint, parent_id)
@@ -81,9 +117,10 @@ class View:
 
     def _find(self, run: Run, parent_id: str | None) -> _Shown | None:
         query = " and ".join(f"tags.`{k}` = '{v}'" for k, v in _identity(run, parent_id).items())
-        found = self.client.search_runs(
-            [self.experiment_id], query, max_results=1, order_by=["attributes.start_time ASC"]
+        candidates = self.client.search_runs(
+            [self.experiment_id], query, order_by=["attributes.start_time ASC"]
         )
+        found = [run for run in candidates if run.data.tags.get(EXPERIMENT) == self.beside]
         if not found:
             return None
         run_id, data = found[0].info.run_id, found[0].data
@@ -95,9 +132,12 @@ class View:
         return _Shown(run_id, dict(data.tags), set(data.params), points, finished)
 
     def _create(self, run: Run, parent_id: str | None) -> _Shown:
-        tags = run.tags | _identity(run, parent_id) | git_tags(self.root)
         # "train platform-mpdqn-inverting" for a parent, "seed-1" below it.
         name = run.key.rpartition("/")[2] if parent_id else run.key.replace("/", " ")
+        command = "pamdp " + " ".join(run.key.split("/")[:2])
+        tags = run.tags | _identity(run, parent_id) | git_tags(self.root) | user_tags(command)
+        if self.beside:
+            tags[EXPERIMENT] = self.beside
         made = self.client.create_run(self.experiment_id, tags=tags, run_name=name)
         return _Shown(made.info.run_id, tags)
 
@@ -129,9 +169,12 @@ class View:
                 shown.points.setdefault(point.key, {})[point.step] = _comparable(point.value)
 
     def _add_artifacts(self, run: Run, shown: _Shown) -> None:
-        content = digest(self.root, run.artifacts)
-        if not run.artifacts or shown.tags.get(DIGEST) == content:
+        texts = run.texts if isinstance(run, Page) else {}
+        content = digest(self.root, run.artifacts, texts)
+        if not (run.artifacts or texts) or shown.tags.get(DIGEST) == content:
             return
+        for name, text in texts.items():
+            self.client.log_text(shown.run_id, text, name)
         for path in run.artifacts:
             folder = Path(path).parent.as_posix()
             self.client.log_artifact(

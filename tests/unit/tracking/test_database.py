@@ -314,7 +314,8 @@ def test_it_lies_in_its_checkout_whatever_that_is_called(tmp_path, template, mon
     assert [path.name for path in tmp_path.iterdir()] == [name]
     wanted = {".work", "figure.svg", "metrics", "mlartifacts", "mlflow.db"}
     assert {path.name for path in root.iterdir()} == wanted
-    assert [path.name for path in root.glob("mlartifacts/*/artifacts/*")] == ["figure.svg"]
+    found = {path.name for path in root.glob("mlartifacts/*/artifacts/*")}
+    assert found == {"configuration.yaml", "figure.svg"}
 
 
 def test_one_is_made_in_a_folder_of_an_odd_name(tmp_path, monkeypatch):

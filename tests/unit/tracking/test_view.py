@@ -167,7 +167,7 @@ def test_a_checkout_is_rebuilt(fresh, tmp_path, request):
         "evaluate/steps_to_return_threshold": 0.9,
         "evaluate/clipped_share": 0.25,
     }
-    assert series(view, parent.info.run_id, "evaluate/return_mean") == [(3000, 0.98)]
+    assert series(view, parent.info.run_id, "evaluate/return_mean") == [(0, 0.98)]  # a bar
     (report,) = shown(view, pamdp_key="report")
     (figure,) = view.client.list_artifacts(report.info.run_id, "metrics/report")
     assert figure.path == "metrics/report/curves.svg"
