@@ -37,9 +37,10 @@ export DO_NOT_TRACK = 1
 export MLFLOW_DISABLE_TELEMETRY = true
 export DVC_NO_ANALYTICS = true
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = true
+export NO_MKDOCS_2_WARNING = true
 
 .DEFAULT_GOAL := help
-.PHONY: help install study watch test check bench ui tables schema lock
+.PHONY: help install study watch test check bench ui docs tables schema lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -73,6 +74,10 @@ ui: .venv/.installed ## browse the runs in MLflow (PORT=5000)
 	$(VENV) mlflow ui --host 127.0.0.1 --port "$$PORT" --workers 1 \
 		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
+docs: .venv/.installed ## write the documentation site to site/
+	$(VENV) mkdocs build # --quiet would let everything pass
+	@echo "The site: $$PWD/site/index.html (with its search: python -m http.server -d site)"
+
 tables: .venv/.installed ## write the tables of docs/strategies.md and docs/algorithms.md
 	$(VENV) python docs/tables.py
 
@@ -83,7 +88,8 @@ lock: ## pin the dependencies of pyproject.toml in requirements.lock (ARGS=--upg
 	tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && "$$PYTHON" -m venv "$$tools" && \
 	"$$tools/bin/python" -m pip --disable-pip-version-check install -qq uv && \
 	"$$tools/bin/uv" pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
-		--generate-hashes --no-header --group dev --output-file requirements.lock $$ARGS pyproject.toml
+		--generate-hashes --no-header --group dev --extra deploy \
+		--output-file requirements.lock $$ARGS pyproject.toml
 
 # setuptools comes first, from the same lock, so that source distributions are built with that
 # version of it (--no-build-isolation) and not with whatever is newest that day.
