@@ -74,8 +74,9 @@ ui: .venv/.installed ## browse the runs in MLflow (PORT=5000)
 	$(VENV) mlflow ui --host 127.0.0.1 --port "$$PORT" --workers 1 \
 		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
+# Not with --quiet, which lets broken links pass.
 docs: .venv/.installed ## write the documentation site to site/
-	$(VENV) mkdocs build # --quiet would let everything pass
+	$(VENV) mkdocs build
 	@echo "The site: $$PWD/site/index.html (with its search: python -m http.server -d site)"
 
 tables: .venv/.installed ## write the tables of docs/strategies.md and docs/algorithms.md
