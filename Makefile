@@ -39,7 +39,7 @@ export DVC_NO_ANALYTICS = true
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = true
 
 .DEFAULT_GOAL := help
-.PHONY: help install study watch test check bench ui tables schema lock
+.PHONY: help install study watch test check bench ui dashboard tables schema lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -72,6 +72,10 @@ ui: .venv/.installed ## browse the runs in MLflow (PORT=5000)
 	@echo "The runs: http://127.0.0.1:$$PORT/#/experiments?workflowType=machine_learning"
 	$(VENV) mlflow ui --host 127.0.0.1 --port "$$PORT" --workers 1 \
 		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+
+dashboard: .venv/.installed ## browse the searches in Optuna's dashboard (PORT=8080)
+	$(VENV) optuna-dashboard --host 127.0.0.1 --port "$${PORT:-8080}" \
+		"$${PAMDP_OPTUNA_STORAGE:-sqlite:///optuna.db}"
 
 tables: .venv/.installed ## write the tables of docs/strategies.md and docs/algorithms.md
 	$(VENV) python docs/tables.py
