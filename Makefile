@@ -73,8 +73,10 @@ ui: .venv/.installed ## browse the runs in MLflow (PORT=5000)
 	$(VENV) mlflow ui --host 127.0.0.1 --port "$$PORT" --workers 1 \
 		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
-dashboard: .venv/.installed ## browse the searches in Optuna's dashboard (PORT=8080)
-	$(VENV) optuna-dashboard --host 127.0.0.1 --port "$${PORT:-8080}" \
+dashboard: .venv/.installed ## browse the searches in Optuna's dashboard (PORT=5000)
+	@test -n "$$PAMDP_OPTUNA_STORAGE" || test -f optuna.db || { echo >&2 "error: expected \
+	optuna.db, which a search writes, found none; run \`make study\`"; exit 1; }
+	$(VENV) optuna-dashboard --host 127.0.0.1 --port "$$PORT" \
 		"$${PAMDP_OPTUNA_STORAGE:-sqlite:///optuna.db}"
 
 tables: .venv/.installed ## write the tables of docs/strategies.md and docs/algorithms.md

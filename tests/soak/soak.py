@@ -181,7 +181,10 @@ def result(folder: Path) -> Result:
     files = checkout.contents(folder, *OUTPUTS)
     files["dvc.lock"] = (folder / "dvc.lock").read_bytes()
     with closing(sqlite3.connect(folder / "optuna.db")) as database:
-        rows = database.execute("select study_name from trials natural join studies").fetchall()
+        rows = database.execute(
+            "select study_name from trials natural join studies where trial_id not in "
+            "(select trial_id from trial_user_attributes where key = 'interrupted')"
+        ).fetchall()
     with closing(sqlite3.connect(folder / "mlflow.db")) as database:
         runs = database.execute(
             "select tags.value, runs.status from runs join tags using (run_uuid) "

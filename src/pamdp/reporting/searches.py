@@ -147,6 +147,9 @@ class Scale:
             axes.set_xlim(-0.5, len(self.words) - 0.5)
         elif self.log:
             axes.set_xscale("log")
+            ends = [self.low, math.sqrt(self.low * self.high), self.high]
+            axes.set_xticks(ends, [f"{end:.2g}" for end in ends])
+            axes.minorticks_off()
 
 
 def _paths(section: Section) -> list[str]:
