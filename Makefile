@@ -40,7 +40,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS = true
 export NO_MKDOCS_2_WARNING = true
 
 .DEFAULT_GOAL := help
-.PHONY: help install study pull experiments watch test check bench ui docs tables schema lock
+.PHONY: help install study pull experiments watch test check bench ui dashboard docs tables schema lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -85,6 +85,12 @@ ui: .venv/.installed ## browse the runs in MLflow, the best cell first (PORT=500
 docs: .venv/.installed ## write the documentation site to site/
 	$(VENV) mkdocs build
 	@echo "The site: $$PWD/site/index.html (with its search: python -m http.server -d site)"
+
+dashboard: .venv/.installed ## browse the searches in Optuna's dashboard (PORT=5000)
+	@test -n "$$PAMDP_OPTUNA_STORAGE" || test -f optuna.db || { echo >&2 "error: expected \
+	optuna.db, which a search writes, found none; run \`make study\`"; exit 1; }
+	$(VENV) optuna-dashboard --host 127.0.0.1 --port "$$PORT" \
+		"$${PAMDP_OPTUNA_STORAGE:-sqlite:///optuna.db}"
 
 tables: .venv/.installed ## write the tables of docs/strategies.md and docs/algorithms.md
 	$(VENV) python docs/tables.py
