@@ -30,6 +30,7 @@ from pamdp.provenance import digest
 from pamdp.settings import Benchmark, Settings
 from pamdp.stages import live
 from pamdp.stages.facts import STAGES, code_of
+from pamdp.stages.vega import write_scripts
 
 # What numbers come out of; the others show, store and check.
 RESULT_PACKAGES = ("gymnasium", "numpy", "optuna", "tensorflow")
@@ -56,6 +57,7 @@ def set_up(checkout: Checkout) -> None:
         check_versions(lock)
     _forget_old_cells(checkout)
     live.forget(checkout)
+    write_scripts(checkout)
     study = checkout.settings.study
     versions = {"packages": _versions(checkout.settings)}
     facts: dict[str, Any] = {"versions": versions}
