@@ -93,7 +93,7 @@ class Tuned:
 
 
 def cell(
-    environment: str | Mapping[str, Any] | gymnasium.Env = "platform",
+    environment: str | Mapping[str, Any] | gymnasium.Env | type[gymnasium.Env] = "platform",
     algorithm: str = "mpdqn",
     strategy: str = "inverting",
     changes: Mapping[str, Any] | None = None,
@@ -106,9 +106,9 @@ def cell(
 
     Args:
       environment: a name there (`platform`, `goal`, ...); or an environment of your own: its id in
-        Gymnasium, what `gymnasium.make` gave, or the values that stand under `task` in params.yaml.
-        Its other settings are those of the first environment of the file's study; it plays 200
-        random episodes here, which show the range of its observations.
+        Gymnasium, its class (which needs `task.max_episode_steps`), what `gymnasium.make` gave, or
+        what stands under `task` in params.yaml. Its other settings are those of the first
+        environment of the file's study. It plays 200 random episodes here, for their range.
       algorithm: a name there.
       strategy: a name under `gradients` there.
       changes: other values by their paths in a cell, such as `learner.gamma`, `learner.q.hidden`,

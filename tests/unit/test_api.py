@@ -166,6 +166,19 @@ def test_what_gymnasium_made_is_an_environment(monkeypatch) -> None:
     assert shorter.task.time_limit == 4
 
 
+def test_its_wrappers_are_taken_over() -> None:
+    made = gymnasium.wrappers.FlattenObservation(gymnasium.make("tests.user_environment:Dice-v0"))
+    (wrapper,) = json.loads(pamdp.cell(made).task.wrappers)
+    assert wrapper["name"].endswith(":FlattenObservation")
+    assert pamdp.cell(made).task.time_limit == 8
+
+
+def test_a_class_is_an_environment() -> None:
+    cell = pamdp.cell(user_environment.Reach, changes={"task.max_episode_steps": 5})
+    assert (cell.task.id, cell.task.time_limit) == ("tests.user_environment:Reach", 5)
+    assert str(cell.name) == "reach-mpdqn-inverting"
+
+
 def test_one_of_ours_is_trained_in_its_compiled_form() -> None:
     made = gymnasium.make("pamdp/Platform-v0", noise=0.5, render_mode="rgb_array")
     assert pamdp.cell(made).task == pamdp.cell("platform", changes={"task.noise": 0.5}).task
