@@ -37,9 +37,10 @@ export DO_NOT_TRACK = 1
 export MLFLOW_DISABLE_TELEMETRY = true
 export DVC_NO_ANALYTICS = true
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = true
+export NO_MKDOCS_2_WARNING = true
 
 .DEFAULT_GOAL := help
-.PHONY: help install study pull experiments watch test check bench ui tables schema lock
+.PHONY: help install study pull experiments watch test check bench ui dashboard docs tables schema lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -80,6 +81,17 @@ bench: .venv/.installed ## measure speed and memory (PyTorch's too, with the ext
 ui: .venv/.installed ## browse the runs in MLflow, the best cell first (PORT=5000)
 	$(VENV) pamdp ui --port "$$PORT"
 
+# Not with --quiet, which lets broken links pass.
+docs: .venv/.installed ## write the documentation site to site/
+	$(VENV) mkdocs build
+	@echo "The site: $$PWD/site/index.html (with its search: python -m http.server -d site)"
+
+dashboard: .venv/.installed ## browse the searches in Optuna's dashboard (PORT=5000)
+	@test -n "$$PAMDP_OPTUNA_STORAGE" || test -f optuna.db || { echo >&2 "error: expected \
+	optuna.db, which a search writes, found none; run \`make study\`"; exit 1; }
+	$(VENV) optuna-dashboard --host 127.0.0.1 --port "$$PORT" \
+		"$${PAMDP_OPTUNA_STORAGE:-sqlite:///optuna.db}"
+
 tables: .venv/.installed ## write the tables of docs/strategies.md and docs/algorithms.md
 	$(VENV) python docs/tables.py
 
@@ -90,7 +102,8 @@ lock: ## pin the dependencies of pyproject.toml in requirements.lock (ARGS=--upg
 	tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && "$$PYTHON" -m venv "$$tools" && \
 	"$$tools/bin/python" -m pip --disable-pip-version-check install -qq uv && \
 	"$$tools/bin/uv" pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
-		--generate-hashes --no-header --extra study --group dev --output-file requirements.lock $$ARGS pyproject.toml
+		--generate-hashes --no-header --group dev --extra study --extra deploy \
+		--output-file requirements.lock $$ARGS pyproject.toml
 
 # setuptools comes first, from the same lock, so that source distributions are built with that
 # version of it (--no-build-isolation) and not with whatever is newest that day.

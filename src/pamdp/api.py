@@ -6,9 +6,8 @@ and there. The examples begin with `import pamdp`.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tempfile
+import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -285,11 +284,10 @@ def tune(
     asked = cell.replace({"tuning.trials": trials, **own})
     subject, tuning = asked.cell, asked.settings.tuning
     length = tuning.training(asked.training)
-    parts = [part.model_dump(mode="json") for part in (subject, tuning, length)]
-    mark = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
     ended: list[Trial] = []
     with tempfile.TemporaryDirectory() as folder:
-        study = CellStudy(subject, tuning, length, mark, Path(folder))
+        # A name of its own: no search goes on with what other code has found.
+        study = CellStudy(subject, tuning, length, uuid.uuid4().hex[:16], Path(folder))
         with open_engine(loop_of(subject).engine, min(study.missing, tuning.lag)) as engine:
             for trial in study.run(engine):
                 ended.append(trial)

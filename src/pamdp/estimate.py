@@ -67,7 +67,7 @@ class Estimate:
     def seconds(self) -> float:
         """Of one core, for tuning, training and evaluation."""
         full = self.settings.environments[self.cell.name.environment].training
-        tuning = self.settings.tuning
+        tuning = self.settings.tuning.of(self.cell.name)
         runs = [
             (full, len(self.settings.study.seeds)),
             (tuning.training(full), tuning.trials * len(tuning.seeds)),
@@ -93,8 +93,9 @@ class Estimate:
 
     def parts(self, num_workers: int) -> dict[str, float]:
         """The same by the setting that it grows with; "" is what does not."""
-        seeds, tuning = len(self.settings.study.seeds), self.settings.tuning
-        tasks = max(seeds, min(tuning.lag, tuning.trials))
+        seeds, tuning = len(self.settings.study.seeds), self.settings.tuning.of(self.cell.name)
+        together = 1 if tuning.pruner.by_seed else len(tuning.seeds)
+        tasks = max(seeds, min(tuning.lag, tuning.trials) * together)
         working = min(num_workers, tasks)
         processes = self._engine == "processes"
         # Threads take turns at the tasks, so that all of them are under way.
@@ -120,7 +121,7 @@ class Estimate:
     def alone(self) -> Estimate:
         """That of the same cell with one seed and one trial at a time."""
         study = self.settings.study.model_copy(update={"seeds": (1,)})
-        tuning = self.settings.tuning.model_copy(update={"lag": 1})
+        tuning = self.settings.tuning.of(self.cell.name).model_copy(update={"lag": 1})
         settings = self.settings.model_copy(update={"study": study, "tuning": tuning})
         return Estimate(settings, self.cell, self.facts)
 

@@ -7,7 +7,18 @@ from importlib.util import find_spec
 from pamdp.base.errors import NotInstalled
 
 # What code of ours imports of it; pyproject.toml has the packages.
-MODULES = ("dvc", "imageio_ffmpeg", "jinja2", "matplotlib", "mlflow", "optuna", "tqdm")
+MODULES = (
+    "cmaes",
+    "dvc",
+    "imageio_ffmpeg",
+    "jinja2",
+    "matplotlib",
+    "mlflow",
+    "optuna",
+    "scipy",
+    "tqdm",
+    "vl_convert",
+)
 
 
 def require_study(wanted: str) -> None:

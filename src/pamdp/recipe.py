@@ -123,7 +123,9 @@ def recipe(
         "algorithms": [algorithm],
         "strategies": [strategy],
     }
-    values["tuning"]["trials"] = 0  # so that runs may be too short for a search
+    tuning = settings.tuning.of(CellName(environment, algorithm, strategy))
+    # Without a search runs may be too short for one.
+    values["tuning"] = tuning.model_dump(mode="json") | {"trials": 0, "use_trial": None}
     made = Recipe(validated(values, GIVEN))
     return made.replace(changes) if changes else _measured(made)
 

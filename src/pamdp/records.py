@@ -23,7 +23,7 @@ class Facts(BaseModel):
 class Best(BaseModel):
     """What a search found best: values by path, and their score."""
 
-    values: dict[str, float]
+    values: dict[str, Any]
     score: float | None = None
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,17 +12,19 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from pamdp.algorithms import ALGORITHMS, AnyAlgorithm
-from pamdp.base.component import Component, Finite, ListOf, floats, leaves
+from pamdp.base.component import Component, Finite, ListOf
 from pamdp.base.environment import Environment
 from pamdp.base.errors import SettingsError, nearest
 from pamdp.evaluation import Evaluation
-from pamdp.explain import distinct_and_known, expected, explained
+from pamdp.explain import distinct_and_known, explained
 from pamdp.inheritance import origins, resolved
 from pamdp.learning.cell import Cell, CellName, Problem
+from pamdp.learning.learner import LearnerSettings
 from pamdp.learning.training import Training
 from pamdp.reading import read
 from pamdp.strategies import STRATEGIES, AnyStrategy
-from pamdp.tuning.settings import Dimension, Seeds, Tuning
+from pamdp.tuning.settings import Seeds, Tuning
+from pamdp.tuning.space import Space, check_cell, check_paths
 
 # Names become parts of shell commands, file names and keys; three make the name of a cell, and file
 # systems allow 255 characters.
@@ -66,16 +70,8 @@ class Benchmark(Problem):
         if self.initial_parameters is not None and isinstance(self.task, Environment):
             num_features = len(self.task.observation_low)
             self.initial_parameters.check(self.task.actions.num_parameters, num_features)
-        learner = self.learner
-        sizes = {"learner.batch_size": learner.batch_size}
-        if learner.n_step is not None:
-            sizes["learner.n_step.steps"] = learner.n_step.steps
-        for path, size in sizes.items():
-            if size > learner.replay_size:
-                raise ValueError(
-                    f"{path}: expected at most what the memory keeps, {learner.replay_size} "
-                    f"transitions (learner.replay_size), received {size}"
-                )
+        if too_large := _too_large(self.learner):
+            raise ValueError(too_large)
         return self
 
 
@@ -101,56 +97,56 @@ class Settings(Component):
         }
         for field, names in known.items():
             distinct_and_known(f"study.{field}", getattr(self.study, field), names)
-        distinct_and_known("tuning.seeds", self.tuning.seeds, list(self.tuning.seeds))
-        shared = set(self.study.seeds) & set(self.tuning.seeds)
-        if shared:
-            raise ValueError(
-                f"tuning.seeds: expected none of study.seeds, received {sorted(shared)}; scores "
-                "of seeds that were tuned on are too good"
-            )
-        self._check_space()
+        self._check_tuning()
         for name in self.study.environments:
-            self._check_lengths(name)
+            length = self.environments[name].training.steps
+            path = f"environments.{name}.training.steps"
+            _check_length(path, length, str(length), name, self.environments[name].learner)
         return self
 
-    def _check_lengths(self, name: str) -> None:
-        """Runs too short to learn anything would look like any others."""
-        training, learner = self.environments[name].training, self.environments[name].learner
-        path, steps = f"environments.{name}.training.steps", training.steps
-        lengths = {path: (steps, str(steps))}
-        if self.tuning.trials:
-            trial = self.tuning.training(training).steps
-            told = f"{self.tuning.share:g} of the {steps} steps of {path}, {trial}"
-            lengths["tuning.share"] = (trial, told)
-        for path, (steps, told) in lengths.items():
-            if steps <= learner.learning_starts:
-                raise ValueError(
-                    f"{path}: expected runs of more than {learner.learning_starts} steps in {name},"
-                    f" after which learning starts (learner.learning_starts), received {told}"
-                )
-
-    def _check_space(self) -> None:
+    def _check_tuning(self) -> None:
         # Known is what the settings define, and not only what the study runs, so that a smaller
         # study needs no smaller space.
         problems = self.environments.values()
         parts = [(field, getattr(p, field)) for p in problems for field in Problem.model_fields]
         parts += [("algorithm", member) for member in self.algorithms.values()]
         parts += [("strategy", member) for member in self.gradients.values()]
-        found = (leaf for field, part in parts for leaf in leaves(part, field))
-        known = {path for path, value in found if isinstance(value, float)}
-        paths = [dimension.path for dimension in self.tuning.space]
-        for index, (path, dimension) in enumerate(zip(paths, self.tuning.space, strict=True)):
-            where = f"tuning.space.{index}"
-            if path not in known:
-                raise ValueError(
-                    f"{where}.path: expected the path of a float of a cell, received {path!r}"
-                    f"{nearest(path, known)}"
-                )
-            if path in paths[:index]:
-                raise ValueError(f"{where}.path: expected each path once, received {path!r} again")
-            for cell in self.cells:
-                if path in floats(cell):
-                    _check_range(cell, dimension, where, self.tuning.trials > 0)
+        names = list(map("-".join, product(self.environments, self.algorithms, self.gradients)))
+        distinct_and_known("tuning.cells", tuple(self.tuning.cells), names)
+        for name in ("", *self.tuning.cells):
+            with _said_of(name, self.tuning):
+                tuning = self.tuning.of(name)
+                self._check_seeds(tuning)
+                check_paths(tuning, parts)
+        for cell in self.cells:
+            with _said_of(cell.name, self.tuning):
+                space = Space(cell, self.tuning.of(cell.name))
+                check_cell(space)
+                if space.tuning.trials:
+                    self._check_trials(space)
+
+    def _check_seeds(self, tuning: Tuning) -> None:
+        distinct_and_known("tuning.seeds", tuning.seeds, list(tuning.seeds))
+        shared = set(self.study.seeds) & set(tuning.seeds)
+        if shared:
+            raise ValueError(
+                f"tuning.seeds: expected none of study.seeds, received {sorted(shared)}; scores "
+                "of seeds that were tuned on are too good"
+            )
+
+    def _check_trials(self, space: Space) -> None:
+        """No trial may be too short, or need a larger memory than it has."""
+        name = space.cell.name.environment
+        training = self.environments[name].training
+        steps = space.tuning.training(training).steps
+        told = (
+            f"{space.tuning.share:g} of the {training.steps} steps of "
+            f"environments.{name}.training.steps, {steps}"
+        )
+        for cell in space.extremes():
+            if too_large := _too_large(cell.learner):
+                raise ValueError(f"tuning.space: {too_large}")
+            _check_length("tuning.share", steps, told, name, cell.learner)
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -214,19 +210,39 @@ def validated(values: Any, name: object) -> Settings:
     raise SettingsError("\n".join([f"{name} is wrong:", *(f"  {line}" for line in lines)]))
 
 
-def _check_range(cell: Cell, dimension: Dimension, where: str, used: bool) -> None:
-    """A float has to allow both ends of its range and, if that is used, to lie within."""
-    value, low, high = floats(cell)[dimension.path], dimension.low, dimension.high
-    for name, end in (("low", low), ("high", high)):
-        try:
-            cell.replace({dimension.path: end})
-        except ValidationError as error:
-            reason = expected(error.errors()[0])
-            raise ValueError(
-                f"{where}.{name}: expected {reason}, as {dimension.path} has to be, received {end}"
-            ) from None
-    if used and not low <= value <= high:  # it is trial 0
+def _too_large(learner: LearnerSettings) -> str | None:
+    """What of a learner its memory cannot hold."""
+    sizes = {"learner.batch_size": learner.batch_size}
+    if learner.n_step is not None:
+        sizes["learner.n_step.steps"] = learner.n_step.steps
+    for path, size in sizes.items():
+        if size > learner.replay_size:
+            return (
+                f"{path}: expected at most what the memory keeps, {learner.replay_size} "
+                f"transitions (learner.replay_size), received {size}"
+            )
+    return None
+
+
+def _check_length(path: str, steps: int, told: str, name: str, learner: LearnerSettings) -> None:
+    """Runs too short to learn anything would look like any others."""
+    if steps <= learner.learning_starts:
         raise ValueError(
-            f"{where}: expected a range around {value}, with which {cell.name} starts, received "
-            f"{low} to {high}"
+            f"{path}: expected runs of more than {learner.learning_starts} steps in {name},"
+            f" after which learning starts (learner.learning_starts), received {told}"
         )
+
+
+@contextmanager
+def _said_of(cell: object, tuning: Tuning) -> Iterator[None]:
+    """Around checks of what holds for a cell: they name the place where it is said."""
+    own = tuning.cells.get(str(cell), {})
+    try:
+        yield
+    except ValidationError as error:
+        raise ValueError(f"tuning.cells.{cell}.{explained(error, own)[0]}") from None
+    except ValueError as error:
+        text = str(error).removeprefix("tuning.")
+        if re.split(r"[.:]", text)[0] in own:
+            raise ValueError(f"tuning.cells.{cell}.{text}") from None
+        raise

@@ -122,8 +122,8 @@ EDITS = {
         [(P + "learning/learner.py", "step=state.step + 1", "step=state.step + 2")],
         ALL,
     ),
-    "what the search suggests": (
-        [(P + "tuning/study.py", "STARTUP_TRIALS = 4", "STARTUP_TRIALS = 5")],
+    "what a trial is worth": (
+        [(P + "tuning/scoring.py", "LAST_POINTS = 2", "LAST_POINTS = 3")],
         cells(stages=["tune"]),
     ),
     "the length of a trial": (
@@ -171,7 +171,7 @@ EDITS = {
             (P + "strategies/reversal.py", '"""Turns the', '"""It turns the'),
             (P + "algorithms/mpdqn.py", "only column k", "column k alone"),
             (P + "envs/platform.py", "exactly as published", "as published"),
-            (P + "tuning/study.py", "# random ones before", "# those before"),
+            (P + "tuning/scoring.py", "# a trial's score is", "# the score is"),
             (P + "reporting/page.py", '"""Writes the report', '"""It writes the report'),
             ("stranger.py", "return METRE", "return METRE  # of theirs\n"),
         ],

@@ -208,7 +208,10 @@ def files(folder: Path) -> dict[str, bytes]:
 def trials(folder: Path) -> Counter[str]:
     """The number of trials by study."""
     with closing(sqlite3.connect(folder / "optuna.db")) as database:
-        rows = database.execute("select study_name from trials natural join studies").fetchall()
+        rows = database.execute(
+            "select study_name from trials natural join studies where trial_id not in "
+            "(select trial_id from trial_user_attributes where key = 'interrupted')"
+        ).fetchall()
     return Counter(name for (name,) in rows)
 
 

@@ -29,6 +29,7 @@ LEVELS: dict[str, float] = dict(
 CLIPPED: dict[str, float] = dict(
     zip(STRATEGIES, (0.58, 0.12, 0.0, 0.004, 0.49, 0.55, 0.4), strict=True)
 )
+RATE, HIDDEN = "learner.q.learning_rate", "learner.q.hidden"
 NUM_EPISODES = 40
 STEPS = range(0, 40_001, 1_000)
 
@@ -125,17 +126,26 @@ def _write_records(metrics: Path, cell: str, curves: list, rng, num_trials: int)
     parent = Run(key=f"train/{cell}", fingerprint="f", parameters=parameters, children=children)
     parent.write(metrics / "train" / cell / "record.json")
     scores = curves[0][-1][1] - rng.exponential(0.08, size=num_trials)
+    drawn = np.random.default_rng(9)
     trials = [
         Run(
             key=f"tune/{cell}/trial-{n}",
             fingerprint="f",
+            parameters={
+                RATE: float(10 ** drawn.uniform(-4, -2)),
+                HIDDEN: ("[32]", "[32, 32]")[n % 2],
+            },
             metrics={"score": [(20_000, float(score))]} if n != 3 else {},
         )
         for n, score in enumerate(scores)
     ]
-    tuning = Run(key=f"tune/{cell}", fingerprint="f", children=trials)
+    space = {"tuning.space.0.path": RATE, "tuning.space.0.log": True, "tuning.space.1.path": HIDDEN}
+    tuning = Run(key=f"tune/{cell}", fingerprint="f", parameters=space, children=trials)
     tuning.write(metrics / "tune" / cell / "record.json")
     values = {"learner.q.learning_rate": 0.00123, "learner.parameters.learning_rate": 0.000217}
+    write_json(
+        metrics / "tune" / cell / "importance.json", {RATE: 0.75, HIDDEN: 0.25} if trials else {}
+    )
     best = {"values": values, "score": float(scores.max())} if num_trials else {}
     write_json(metrics / "tune" / cell / "best.json", best or {"values": {}, "score": None})
 

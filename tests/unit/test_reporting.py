@@ -54,7 +54,17 @@ class Elements(HTMLParser):
 
 
 def test_all_files_are_written(rendered: Path) -> None:
-    pictures = ("bounds", "comparisons", "curves-mpdqn", "curves-pdqn", "returns", "tuning")
+    pictures = (
+        "bounds",
+        "comparisons",
+        "curves-mpdqn",
+        "curves-pdqn",
+        "importance",
+        "parallel",
+        "returns",
+        "slices",
+        "tuning",
+    )
     assert sorted(str(path.relative_to(rendered)) for path in rendered.rglob("*.*")) == [
         "best.json",
         "index.html",
@@ -103,7 +113,7 @@ def test_the_page_takes_its_colours_from_the_scheme(rendered: Path) -> None:
     text = (rendered / "index.html").read_text()
     assert "prefers-color-scheme: dark" in text
     figures = "".join(re.findall(r"<svg.*?</svg>", text, re.DOTALL))
-    assert figures.count('<svg role="img" aria-label=') == 6
+    assert figures.count('<svg role="img" aria-label=') == 9
     assert "var(--series-1)" in figures
     assert "var(--ink)" in figures
     assert not re.findall(r"#[0-9a-f]{6}", figures)
@@ -193,7 +203,8 @@ def test_several_environments_and_missing_references(tmp_path: Path) -> None:
     assert "| `reversal_inverting` |" in markdown
     assert "0 tuning trials a cell" in markdown
     assert not (report / "maze-comparisons.svg").exists()
-    assert not (report / "maze-tuning.svg").exists()
+    for name in ("tuning", "importance", "slices", "parallel"):
+        assert not (report / f"maze-{name}.svg").exists()
     assert read_json(report / "metrics.json")["maze-mpdqn-reversal"]["success"] is None
 
 

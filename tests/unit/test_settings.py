@@ -19,6 +19,10 @@ TASK = f"{PLATFORM}.task"
 LEARNER = f"{PLATFORM}.learner"
 CHAIN = "gradients.reversal_inverting"
 AHEAD, N_STEP = f"{LEARNER}.n_step", {"steps": 3, "beta": 0.5}
+RATE, BATCH = "learner.q.learning_rate", {"path": "learner.batch_size"}
+CELL, RANGE = "platform-mpdqn-plain", {"path": "learner.gamm", "low": 0.1, "high": 1.0}
+Q = {"path": "learner.q", "choices": [{}, {"hidden": [1]}]}
+ONE = f"tuning.cells.{CELL}"
 NOTHING = ...  # as a value, deletes the key
 
 
@@ -193,8 +197,57 @@ MISTAKES: list[tuple[str, str, Any, str]] = [
     ),
     # Tuning.
     ("tuning.seeds", "tuning.seeds", [7, 1], r"none of study.seeds, received \[1\]"),
-    ("tuning.space.0.path", "tuning.space.0.path", "learner.q.rate", "path of a float.*learner.q"),
-    ("tuning.space.0.path", "tuning.space.0.path", "learner.batch_size", "a float of a cell"),
+    (
+        "tuning.space.0.path",
+        "tuning.space.0.path",
+        "learner.q.rate",
+        "path of a setting.*learner.q",
+    ),
+    (
+        "tuning.space.0.path",
+        "tuning.space.0.path",
+        "learner.td_loss",
+        'of a number .*"huber"; give',
+    ),
+    ("tuning.space.0.path", "tuning.space.0.path", "task.noise", "is of the environment"),
+    ("tuning.space.0.path", "tuning.space.0.path", "strategy.kind", "more of them in study.strat"),
+    ("tuning.space.0.path", "tuning.space.0.path", "algorithm.kind", "more of them in study.algo"),
+    ("tuning.space.0.path", "tuning.space.0.path", "training.steps", "must be comparable"),
+    ("tuning.space.0.path", "tuning.space.0.path", "learner", "a whole block; name a setting"),
+    ("tuning.space.0.path", "tuning.space.0.path", "learner.n_step.steps", "n_step is null, give"),
+    ("tuning.space.0.path", "tuning.space.0.path", f"{LEARNER}.gamma", "cell: 'learner.gamma'"),
+    ("tuning.space.1.path", "tuning.space.1", Q, "no path within another's block"),
+    ("tuning.space.0", "tuning.space.0", BATCH | {"choices": [64, 256]}, "among which is 128"),
+    ("tuning.space.0.choices.1", "tuning.space.0", BATCH | {"choices": [128, 0]}, "equal to 1, as"),
+    ("tuning.space.0.choices.2", "tuning.space.0", BATCH | {"choices": [1, 128, 1]}, "1 again"),
+    (
+        "tuning.space.0.choices",
+        "tuning.space.0",
+        BATCH | {"choices": [128]},
+        "a list of at least 2",
+    ),
+    ("tuning.space.0.low", "tuning.space.0", BATCH | {"low": 1.5, "high": 256}, "an integer, as"),
+    ("tuning.space", "tuning.space.0", BATCH | {"low": 1, "high": 20000}, r"keeps, 10000 .* 20000"),
+    (
+        "tuning.share",
+        "tuning.space.0",
+        {"path": "learner.learning_starts", "low": 1, "high": 10000},
+        r"more than 10000 steps .* 10000$",
+    ),
+    ("tuning.enqueue.0", "tuning.enqueue", [{"learner.gamma": 1.0}], "expected paths of tuning.sp"),
+    ("tuning.enqueue.0", "tuning.enqueue", [{RATE: 1.0}], "to be 0.0003 to 0.003, as .* 1.0"),
+    ("tuning.enqueue.0", "tuning.enqueue", [{RATE: "x"}], "a valid number, as .* received x"),
+    ("tuning.use_trial", "tuning.use_trial", 8, r"a trial below 8 \(trials\), received 8"),
+    ("tuning.sampler.kind", "tuning.sampler", {"kind": "tpee"}, "did you mean 'tpe'"),
+    ("tuning.sampler.seed", "tuning.sampler", {"kind": "tpe", "seed": 1}, "unknown key"),
+    ("tuning.pruner.min_resource", "tuning.pruner", {"kind": "successive_halving"}, "none"),
+    # For a single cell.
+    ("tuning.cells.0", "tuning.cells", {"platform-mpdqn-plan": {}}, "mean 'platform-mpdqn-plain'"),
+    (f"{ONE}.trails", "tuning.cells", {CELL: {"trails": 1}}, "unknown key; .*mean 'trials'"),
+    (f"{ONE}.lag", "tuning.cells", {CELL: {"lag": 0}}, "greater than or equal to 1, received 0"),
+    (f"{ONE}.use_trial", "tuning.cells", {CELL: {"use_trial": 9}}, "below 8"),
+    (f"{ONE}.seeds", "tuning.cells", {CELL: {"seeds": [1]}}, r"none of study.seeds"),
+    (f"{ONE}.space.0.path", "tuning.cells", {CELL: {"space": [RANGE]}}, "received 'learner.gamm'"),
     ("tuning.space.1.path", "tuning.space.1.path", "learner.q.learning_rate", "each path once"),
     ("tuning.space.0", "tuning.space.0.low", 1.0, "low < high, received low 1.0, high 0.003"),
     ("tuning.space.0", "tuning.space.0.low", 0.0, "low > 0 on a log scale, received 0.0"),

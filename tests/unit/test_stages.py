@@ -22,8 +22,9 @@ from pamdp.learning.policy import Weights
 from pamdp.learning.training import Checkpoint, Point, Training, TrainResult
 from pamdp.records import Run
 from pamdp.stages import results, train, tune
-from pamdp.tuning import study as tuning_module
-from pamdp.tuning.study import Trial
+from pamdp.tuning import scoring as tuning_module
+from pamdp.tuning.study import CellStudy
+from pamdp.tuning.trials import Trial
 from tests.helpers import SMALL, cell
 from tests.unit.two_cells import INVERTING, PLAIN, curve, found, set_up, small
 
@@ -61,7 +62,7 @@ def test_no_values_leave_the_settings_as_they_are(tmp_path):
 
 def test_values_of_another_cell_are_refused(tmp_path):
     found(tmp_path, PLAIN, {"strategy.factor": 0.5})
-    with pytest.raises(SettingsError, match=r"strategy\.factor: expected the path of a float"):
+    with pytest.raises(SettingsError, match=r"strategy\.factor: expected the path of a setting"):
         results.tuned(Checkout(small(), tmp_path), small().cell(PLAIN))
 
 
@@ -98,7 +99,8 @@ def test_a_search_that_always_diverges_finds_nothing(tmp_path, monkeypatch):
         rows = list(csv.DictReader(file))
     assert [row["score"] for row in rows] == ["", ""]
     record = Run.read(folder / "record.json")
-    assert [child.metrics for child in record.children] == [{}, {}]
+    assert [child.metrics for child in record.children] == [{"eval/return": [(1, 0.0)]}] * 2
+    assert [row["state"] for row in rows] == ["failed", "failed"]
 
 
 def test_a_search_that_ends_the_process_leaves_no_results_of_other_settings(tmp_path, monkeypatch):
@@ -110,7 +112,7 @@ def test_a_search_that_ends_the_process_leaves_no_results_of_other_settings(tmp_
 
     checkout = set_up(tmp_path)
     found(tmp_path, PLAIN, {})
-    monkeypatch.setattr(tuning_module.CellStudy, "run", end)
+    monkeypatch.setattr(CellStudy, "run", end)
     with pytest.raises(SystemExit):
         tune.tune_cell(checkout, PLAIN)
     assert not (tmp_path / "metrics" / "tune" / PLAIN).exists()

@@ -94,7 +94,7 @@ def test_the_space_may_name_what_only_another_environment_has() -> None:
     """So that a smaller study needs no smaller space, as with algorithms and strategies."""
     study = with_a_second_environment(tuning__space=[BETA], **AHEAD)
     assert "learner.n_step.beta" not in floats(study.cells[0])
-    with pytest.raises(ValueError, match=r"expected the path of a float of a cell, received '"):
+    with pytest.raises(ValueError, match=r"n_step is null, give it a value first"):
         settings(tuning__space=[BETA])
 
 

@@ -16,17 +16,19 @@ from pamdp.engines.base import News, steps
 from pamdp.engines.threads import Threads
 from pamdp.learning.cell import Cell
 from pamdp.learning.training import Checkpoint, Point, Training
-from pamdp.tuning import study as tuning_module
-from pamdp.tuning.settings import Dimension, Tuning
-from pamdp.tuning.study import CellStudy, Trial, open_database
+from pamdp.tuning import scoring as tuning_module
+from pamdp.tuning.database import open_database
+from pamdp.tuning.settings import Range, Tuning
+from pamdp.tuning.study import CellStudy
+from pamdp.tuning.trials import Trial
 from tests.helpers import cell
 
 RATE, FACTOR = "learner.q.learning_rate", "strategy.factor"
 TRAINING = Training(steps=30, report_every=10, evaluation_episodes=5)
 SPACE = (
-    Dimension(path=RATE, low=1e-4, high=1e-1, log=True),
-    Dimension(path=FACTOR, low=0.0, high=1.0),
-    Dimension(path="strategy.threshold", low=-1.0, high=0.0),  # which the cell does not have
+    Range(path=RATE, low=1e-4, high=1e-1, log=True),
+    Range(path=FACTOR, low=0.0, high=1.0),
+    Range(path="strategy.threshold", low=-1.0, high=0.0),  # which the cell does not have
 )
 
 
@@ -130,7 +132,7 @@ def earlier(trials: list[Trial], count: int) -> list[Trial]:
 
 
 def test_trials_are_the_same_for_any_number_of_workers(stub, subject, tmp_path) -> None:
-    runs, stub.seconds = [], 0.04
+    runs, stub.seconds = [], 0.1
     for num_workers in (1, 2, 4):
         stub.running = stub.most = 0
         (root := tmp_path / str(num_workers)).mkdir()
@@ -162,10 +164,9 @@ def test_trials_are_known_by_their_own_number(stub, subject, tmp_path) -> None:
     whole = run(study(subject, tmp_path))
     twice = study(subject, tmp_path / "twice")
     (tmp_path / "twice").mkdir()
-    distributions = twice.distributions
     for number, score in ((0, None), (1, None), (1, 9.0), (0, 9.0), (2, None), (4, None)):
         trial = whole[number]._replace(score=score if score else whole[number].score)
-        twice.database.add_trial(tuning_module._frozen(trial, distributions))
+        twice.ledger.tell(twice.ledger.begin(trial), trial)
     assert twice.missing == 5  # trial 3 is not there, and what follows it was suggested with it
     assert run(twice) == earlier(whole, 3)
 

@@ -146,6 +146,40 @@ def with_floats(component: Any, values: Mapping[str, Any], path: str = "") -> An
     return values.get(path, component) if isinstance(component, float) else component
 
 
+def nodes(values: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields `(path, value)` of plain values, of blocks and lists as well as of what they hold."""
+    if isinstance(values, Mapping):
+        items = list(values.items())
+    elif isinstance(values, list | tuple):
+        items = list(enumerate(values))
+    else:
+        return
+    for name, value in items:
+        place = f"{path}.{name}" if path else str(name)
+        yield place, value
+        yield from nodes(value, place)
+
+
+def with_node(values: Any, path: str, value: Any) -> Any:
+    """Returns plain values with another one at a path.
+
+    Another `kind` drops what stands beside it, which belongs to the old one.
+
+    Raises:
+      LookupError: there is no such path.
+    """
+    first, _, rest = path.partition(".")
+    if isinstance(values, Mapping):
+        if not rest and first == "kind" and values[first] != value:
+            return {first: value}
+        return {**values, first: with_node(values[first], rest, value) if rest else value}
+    if isinstance(values, list | tuple) and first.isdecimal():
+        members = list(values)
+        members[int(first)] = with_node(members[int(first)], rest, value) if rest else value
+        return members
+    raise LookupError(path)
+
+
 def structure(component: Component) -> str:
     """Canonical text of all that a compiled program is specialised on: no floats and no labels."""
     shape = {

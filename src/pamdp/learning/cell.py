@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from pamdp.algorithms import AnyAlgorithm
-from pamdp.base.component import Component, floats, leaves, with_floats
+from pamdp.base.component import Component, leaves, nodes, with_node
 from pamdp.base.errors import SettingsError, nearest
 from pamdp.bridge.tasks import AnyTask
 from pamdp.learning.learner import Learner, LearnerSettings
@@ -68,21 +68,35 @@ class Cell(Problem):
         values = {field: getattr(problem, field) for field in Problem.model_fields}
         return cls(name=name, algorithm=algorithm, strategy=strategy, **values)
 
-    def replace(self, values: Mapping[str, float]) -> Cell:
-        """The cell with other floats, by path; validated.
+    @property
+    def nodes(self) -> dict[str, Any]:
+        """Its settings as plain values by path, also of whole blocks and lists."""
+        return {
+            path: value
+            for path, value in nodes(self.model_dump(mode="json"))
+            if path.partition(".")[0] not in self.labels
+        }
+
+    def replace(self, values: Mapping[str, Any]) -> Cell:
+        """The cell with other settings, by path; validated.
+
+        Args:
+          values: numbers, texts, lists or whole blocks, as params.yaml has them. Of another `kind`
+            the rest of its block takes its defaults.
 
         Raises:
-          SettingsError: the cell has no such float.
+          SettingsError: the cell has no such path.
           ValidationError: a value is out of range.
         """
-        known = floats(self)
-        for path in values:
+        known, plain = self.nodes, self.model_dump()
+        for path, value in values.items():
             if path not in known:
                 raise SettingsError(
-                    f"{path}: expected the path of a float of {self.name}, received {path!r}"
+                    f"{path}: expected the path of a setting of {self.name}, received {path!r}"
                     f"{nearest(path, known)}"
                 )
-        return Cell.model_validate(with_floats(self, values).model_dump())
+            plain = with_node(plain, path, value)
+        return Cell.model_validate(plain)
 
     @property
     def forward(self) -> Cell:

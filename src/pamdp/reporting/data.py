@@ -1,10 +1,12 @@
 """What the report is made of, read from the outputs of the earlier stages."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -32,6 +34,13 @@ class LearningCurve:
     band: Band
 
 
+class Searched(NamedTuple):
+    """A trial: what it tried, by path, and its score, if it has one."""
+
+    values: Mapping[str, Scalar]
+    score: float | None
+
+
 @dataclass(frozen=True)
 class CellResults:
     """What one cell of the study gave.
@@ -45,6 +54,7 @@ class CellResults:
       training: the record of its training.
       tuning: the record of its search; the trials are its children.
       best: the best values found and their score, `{"values": {path: value}, "score": ..}`.
+      importance: of each setting in the search, by path; none where that is not known.
     """
 
     name: CellName
@@ -55,6 +65,7 @@ class CellResults:
     training: Run
     tuning: Run
     best: Mapping[str, Any]
+    importance: Mapping[str, float]
 
     @property
     def scores(self) -> list[float]:
@@ -81,9 +92,23 @@ class CellResults:
     @property
     def trials(self) -> list[float | None]:
         """The final score of each trial in the order of their numbers; None without a score."""
+        return [trial.score for trial in self.searched]
+
+    @cached_property
+    def searched(self) -> list[Searched]:
+        """The trials in the order of their numbers."""
         children = sorted(self.tuning.children, key=lambda run: int(run.key.rsplit("-", 1)[1]))
         series = [run.metrics.get("score", []) for run in children]
-        return [points[-1][1] if points else None for points in series]
+        return [
+            Searched(run.parameters, points[-1][1] if points else None)
+            for run, points in zip(children, series, strict=True)
+        ]
+
+    def is_logarithmic(self, path: str) -> bool:
+        """Whether the search went by the logarithm of a setting."""
+        settings = self.tuning.parameters
+        names = [name for name, value in settings.items() if value == path]
+        return any(settings.get(f"{name.removesuffix('path')}log") is True for name in names)
 
     @cached_property
     def curve(self) -> LearningCurve | None:
@@ -206,6 +231,7 @@ def read_study(root: Path) -> StudyResults:
             Run.read(metrics / f"train/{name}/record.json"),
             Run.read(metrics / f"tune/{name}/record.json"),
             read_json(metrics / f"tune/{name}/best.json", Best),
+            read_json(metrics / f"tune/{name}/importance.json", dict[str, float]),
         )
         for name in map(CellName.parse, summary)
     ]

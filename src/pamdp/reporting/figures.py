@@ -28,7 +28,7 @@ def learning_curves(section: Section, algorithm: str) -> Figure:
             if other.curve is not None and other is not cell:
                 axes.plot(other.curve.steps, other.curve.band.mean, color=COLOURS["others"], lw=0.8)
         if cell.curve is not None:
-            colour = _colour(section, algorithm)
+            colour = colour_of(section, algorithm)
             steps, (mean, low, high) = cell.curve.steps, cell.curve.band
             axes.fill_between(steps, low, high, color=colour, alpha=0.22, lw=0)
             axes.plot(steps, mean, color=colour)
@@ -37,7 +37,7 @@ def learning_curves(section: Section, algorithm: str) -> Figure:
         axes.set_ylim(*limits)
         axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
         axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-    _heading(
+    heading(
         figure,
         section,
         f"{section.title(algorithm)} on {section.label}: greedy return while training",
@@ -61,7 +61,7 @@ def returns(section: Section) -> Figure:
         axes.plot(summary["mean"], row, "o", color=colour, ms=4.5)
     _strategy_axis(axes, strategies)
     axes.set_xlabel("mean greedy return")
-    _heading(
+    heading(
         figure, section, f"Return on {section.label}, 95 % intervals over seeds", section.algorithms
     )
     return figure
@@ -90,7 +90,7 @@ def comparisons(section: Section) -> Figure | None:
         axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         axes.set_title("over " + reference_name(key).strip("`"))
     figure.supxlabel("probability of improvement", color=COLOURS["muted"], fontsize=8.5)
-    _heading(
+    heading(
         figure, section, f"Who beats whom on {section.label}, 95 % intervals", section.algorithms
     )
     return figure
@@ -113,7 +113,7 @@ def bounds(section: Section) -> Figure:
         axes.margins(x=0.06)
         axes.set_title(title)
     figure.supxlabel("% of the parameters", color=COLOURS["muted"], fontsize=8.5)
-    _heading(figure, section, f"Parameters and their bounds on {section.label}", section.algorithms)
+    heading(figure, section, f"Parameters and their bounds on {section.label}", section.algorithms)
     return figure
 
 
@@ -127,7 +127,7 @@ def tuning(section: Section) -> Figure | None:
     figure, panels = _panels(rows)
     for axes, row in panels:
         for cell in filter(None, row):
-            colour = _colour(section, cell.name.algorithm)
+            colour = colour_of(section, cell.name.algorithm)
             points = [(n, score) for n, score in enumerate(cell.trials, 1) if score is not None]
             if points:
                 numbers, values = np.array(points).T
@@ -136,10 +136,10 @@ def tuning(section: Section) -> Figure | None:
                 axes.step(numbers, best, where="post", color=colour)
         axes.set_title(next(cell.name.strategy for cell in row if cell))
         axes.grid(axis="y")
-        axes.set_ylim(*_padded(scores))
+        axes.set_ylim(*padded(scores))
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     figure.supxlabel("trial", color=COLOURS["muted"], fontsize=8.5)
-    _heading(
+    heading(
         figure,
         section,
         f"Best score of the search on {section.label}, dots: its trials",
@@ -148,8 +148,8 @@ def tuning(section: Section) -> Figure | None:
     return figure
 
 
-def _heading(figure: Figure, section: Section, title: str, algorithms: Sequence[str] = ()) -> None:
-    """The title, and below it the algorithms in their colours."""
+def heading(figure: Figure, section: Section, title: str, algorithms: Sequence[str] = ()) -> None:
+    """Draws the title, and below it the algorithms in their colours."""
     height = figure.get_figheight()
     inches = 0.5 if algorithms else 0.28
     figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - inches / height), wspace=0.05)
@@ -157,7 +157,12 @@ def _heading(figure: Figure, section: Section, title: str, algorithms: Sequence[
     if algorithms:
         marks = [
             Line2D(
-                [], [], color=_colour(section, name), marker="o", ms=4.5, label=section.title(name)
+                [],
+                [],
+                color=colour_of(section, name),
+                marker="o",
+                ms=4.5,
+                label=section.title(name),
             )
             for name in algorithms
         ]
@@ -171,7 +176,8 @@ def _heading(figure: Figure, section: Section, title: str, algorithms: Sequence[
         )
 
 
-def _colour(section: Section, algorithm: str) -> str:
+def colour_of(section: Section, algorithm: str) -> str:
+    """The colour of an algorithm."""
     # By name and not by place in the section, so that it is the same in all environments.
     # An algorithm keeps its colour in every study, unless there are others beside the known ones.
     known = {*section.algorithms} <= {*ALGORITHMS}
@@ -198,7 +204,7 @@ def _lanes(section: Section) -> Iterator[tuple[CellResults, float, str]]:
         for place, cell in enumerate(section.row(strategy)):
             if cell is not None:
                 offset = 0.36 * (place - (count - 1) / 2) / max(count - 1, 1)
-                yield cell, row + offset, _colour(section, cell.name.algorithm)
+                yield cell, row + offset, colour_of(section, cell.name.algorithm)
 
 
 def _strategy_axis(axes: Axes, strategies: Sequence[str]) -> None:
@@ -211,10 +217,11 @@ def _strategy_axis(axes: Axes, strategies: Sequence[str]) -> None:
 
 def _curve_limits(section: Section) -> tuple[float, float]:
     curves = [cell.curve for cell in section.ordered]
-    return _padded([v for c in curves if c for edge in (c.band.low, c.band.high) for v in edge])
+    return padded([v for c in curves if c for edge in (c.band.low, c.band.high) for v in edge])
 
 
-def _padded(values: Sequence[float]) -> tuple[float, float]:
+def padded(values: Sequence[float]) -> tuple[float, float]:
+    """Limits of an axis that shows these values."""
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     margin = 0.05 * (high - low) or 0.5
     return low - margin, high + margin

@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from pamdp.files import write_csv, write_json
-from pamdp.reporting import figures, findings, tables
+from pamdp.reporting import figures, findings, searches, tables
 from pamdp.reporting.data import Section, StudyResults, read_study
 from pamdp.reporting.style import COLOURS, to_svg
 
@@ -26,6 +26,12 @@ CAPTIONS = {
     "a bound.",
     "tuning": "Line: the best score up to a trial. Dots: the trials. A trial trains for a share of "
     "the steps, on few seeds of its own, so its score says little about the final mean.",
+    "importance": "Dots: how differently a setting's values are distributed among the best quarter "
+    "of a cell's trials and among all of them (PED-ANOVA). Bar: the mean over cells. Of few trials "
+    "it says little.",
+    "slices": "Each dot a trial that was run to its end.",
+    "parallel": "Each line a trial that was run to its end, from value to value to its score; it "
+    "leaves out what its cell does not have.",
 }
 
 
@@ -89,6 +95,8 @@ def draw(section: Section) -> list[Picture]:
     for algorithm in section.algorithms:
         drawn[f"curves-{algorithm}"] = figures.learning_curves(section, algorithm)
     drawn |= {"bounds": figures.bounds(section), "tuning": figures.tuning(section)}
+    for figure in (searches.importance, searches.slices, searches.parallel):
+        drawn[figure.__name__] = figure(section)
     return [
         Picture(f"{section.environment}-{name}", CAPTIONS[name.split("-")[0]], to_svg(figure))
         for name, figure in drawn.items()

@@ -153,7 +153,7 @@ def tuning_table(section: Section) -> Table:
     rows = []
     for cell in cells:
         values = [cell.best["values"].get(path) for path in paths]
-        texts = [MISSING if value is None else f"{value:.3g}" for value in values]
+        texts = [_setting(value) for value in values]
         rows.append((f"`{cell.name}`", number(cell.best["score"]), *texts))
     return Table(
         f"Values used on {section.label}, as the search found them. A dash: the cell has no such "
@@ -161,6 +161,12 @@ def tuning_table(section: Section) -> Table:
         ("Cell", "Score", *(f"`{path}`" for path in paths)),
         tuple(rows),
     )
+
+
+def _setting(value: Any) -> str:
+    if value is None:
+        return MISSING
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def settings_table(study: StudyResults) -> Table:

@@ -27,9 +27,10 @@ from pamdp.files import forget_scratch, read_json, write_json
 from pamdp.foresight import foretold
 from pamdp.learning.loops import loop_for
 from pamdp.provenance import digest
-from pamdp.settings import Benchmark
+from pamdp.settings import Benchmark, Settings
 from pamdp.stages import live
 from pamdp.stages.facts import STAGES, code_of
+from pamdp.stages.vega import write_scripts
 
 # What numbers come out of; the others show, store and check.
 RESULT_PACKAGES = ("gymnasium", "numpy", "optuna", "tensorflow")
@@ -56,8 +57,9 @@ def set_up(checkout: Checkout) -> None:
         check_versions(lock)
     _forget_old_cells(checkout)
     live.forget(checkout)
+    write_scripts(checkout)
     study = checkout.settings.study
-    versions = {"packages": {name: version(name) for name in RESULT_PACKAGES}}
+    versions = {"packages": _versions(checkout.settings)}
     facts: dict[str, Any] = {"versions": versions}
     facts |= {f"code/{stage}": digest(code_of(stage)) for stage in STAGES}
     facts |= _settings_of(_chosen(checkout.settings.environments, study.environments))
@@ -117,6 +119,25 @@ def check_versions(lock: Path) -> None:
             "\n".join([f"the installed packages are not those of {lock.name}:", *wrong])
             + f"\ninstall these: `make install`, or `pip install --require-hashes -r {lock.name}`"
         )
+
+
+def _versions(settings: Settings) -> dict[str, str]:
+    """The versions of what results come out of.
+
+    Raises:
+      SettingsError: a search needs a package that is not installed.
+    """
+    found = {name: version(name) for name in RESULT_PACKAGES}
+    searches = [settings.tuning.of(cell.name) for cell in settings.cells]
+    for name in sorted({name for each in searches if each.trials for name in each.packages}):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            raise SettingsError(
+                f"tuning: expected the package {name}, which a sampler or pruner needs, received "
+                f"none; install it with `pip install {name}`, or choose another one"
+            ) from None
+    return found
 
 
 def describe(task: Task, tell: Callable[[str], object] = print) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from argparse import Namespace
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pamdp.checkout import Checkout
@@ -16,7 +17,10 @@ from pamdp.progress import Progress
 from pamdp.records import Run
 from pamdp.stages.results import cell_of, child, fingerprint, record
 from pamdp.tracking import open_sink
-from pamdp.tuning.study import CellStudy, Trial
+from pamdp.tuning.importance import importance
+from pamdp.tuning.space import shown
+from pamdp.tuning.study import CellStudy
+from pamdp.tuning.trials import Trial
 
 NOTHING_FOUND: dict[str, Any] = {"values": {}, "score": None}  # the settings as they stand
 
@@ -28,13 +32,15 @@ def run(options: Namespace) -> None:
 
 def tune_cell(checkout: Checkout, name: str) -> None:
     """Runs a cell's study and writes `metrics/tune/<cell>/`."""
-    settings, tuning = checkout.settings, checkout.settings.tuning
+    settings = checkout.settings
     cell = cell_of(checkout, name)
+    tuning = settings.tuning.of(cell.name)
     training = tuning.training(settings.environments[cell.name.environment].training)
     mark = fingerprint(checkout, "tune", cell, tuning, training)
     parent = record(cell, "tune", mark, tuning=tuning, training=training)
     # The database outlives changes of code and versions; its studies must not.
-    study = CellStudy(cell, tuning, training, mark, checkout.root)
+    identity = fingerprint(checkout, "tune", cell, tuning.identity, training)
+    study = CellStudy(cell, tuning, training, identity, checkout.root)
     trials: list[Trial] = []
     missing, loop = study.missing, loop_of(cell)
     folder = checkout.tune(name)
@@ -48,32 +54,52 @@ def tune_cell(checkout: Checkout, name: str) -> None:
         open_engine(loop.engine, min(missing, tuning.lag)) as engine,
     ):
         sink.put(parent)
+        reported = tuning.pruner.reported
         for trial in study.run(engine):
             trials.append(trial)
             best = study.best(trials)
             shown = {"best_score": best.score} if best and best.score is not None else {}
             progress.update(1, trial.earlier, **shown)
-            sink.put(tuning_run(parent, trials, training))
-        finished = tuning_run(parent, trials, training)
-        best, paths = study.best(trials), sorted(study.distributions)
-        rows = [[t.number, t.score, *(t.values[path] for path in paths)] for t in trials]
-        found = {"values": best.values, "score": best.score} if best else NOTHING_FOUND
-        write_json(folder / "best.json", found)
-        write_csv(folder / "trials.csv", [["trial", "score", *paths], *rows])
+            sink.put(tuning_run(parent, trials, training, reported))
+        finished = tuning_run(parent, trials, training, reported)
+        _write(folder, study, trials)
         finished.write(folder / "record.json")
         sink.put(finished, final=True)
 
 
-def tuning_run(parent: Run, trials: Sequence[Trial], training: Training) -> Run:
-    """The record of a study: one child for each trial told so far."""
-    children = [
-        child(
+def tuning_run(
+    parent: Run, trials: Sequence[Trial], training: Training, reported: str = "eval/return"
+) -> Run:
+    """The record of a study: one child for each trial told so far.
+
+    Args:
+      parent: the record without them.
+      trials: in the order of their numbers.
+      training: of a trial.
+      reported: what the intermediate values of a trial are.
+    """
+    children = []
+    for trial in trials:
+        score = {} if trial.score is None else {"score": [(training.steps, trial.score)]}
+        curve = {reported: [*map(tuple, trial.reports)]} if trial.reports else {}
+        run = child(
             parent,
             "trial",
             trial.number,
-            parameters=dict(trial.values),
-            metrics={} if trial.score is None else {"score": [(training.steps, trial.score)]},
+            parameters={path: shown(value) for path, value in trial.values.items()},
+            metrics=score | curve,
         )
-        for trial in trials
-    ]
+        children.append(run.model_copy(update={"tags": run.tags | {"state": trial.state}}))
     return parent.model_copy(update={"children": children})
+
+
+def _write(folder: Path, study: CellStudy, trials: Sequence[Trial]) -> None:
+    """Writes what was found: the values to be trained, all trials, what mattered."""
+    used, paths = study.used(trials), sorted(study.space.dimensions)
+    rows = [
+        [t.number, t.score, t.state, *(shown(t.values[path]) for path in paths)] for t in trials
+    ]
+    found = {"values": used.values, "score": used.score} if used else NOTHING_FOUND
+    write_json(folder / "best.json", found)
+    write_csv(folder / "trials.csv", [["trial", "score", "state", *paths], *rows])
+    write_json(folder / "importance.json", importance(study.parameters, trials))

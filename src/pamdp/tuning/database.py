@@ -1,4 +1,7 @@
-"""The checkout's database of studies, and what may be wrong with it."""
+"""The checkout's database of studies, and what may be wrong with it.
+
+`PAMDP_OPTUNA_STORAGE` names another one (`remote`), in which what is said here of files is not so.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import SQLAlchemyError
 
 from pamdp.base.errors import Damaged, PamdpError
+from pamdp.tuning import remote
 
 DATABASE = "optuna.db"  # all studies of a checkout, beside params.yaml
 LOCK_SECONDS = 30.0  # for which another process that holds it is waited for
@@ -37,15 +41,16 @@ def open_database(root: Path, name: str) -> optuna.Study:
     Raises:
       PamdpError: the database cannot be used; so do the methods of the study.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = _storage(root)
-    with _explained(root.resolve() / DATABASE):
+    with remote.explained() if remote.address() else _explained(root.resolve() / DATABASE):
         return optuna.create_study(
             storage=storage, study_name=name, direction="maximize", load_if_exists=True
         )
 
 
 def _storage(root: Path) -> optuna.storages.RDBStorage:
+    if remote.address():
+        return remote.open_storage()
     path, work = root.resolve() / DATABASE, root.resolve() / ".work"
     with _explained(path):
         if not path.exists():

@@ -1,46 +1,34 @@
 """Optuna studies: deterministic for any number of workers, interrupted and resumed.
 
 A suggestion is a pure function of (settings, number of the trial, the trials told before it), and
-trial n is suggested from trials 0 to n - lag exactly, however many are finished. So neither the
-number of workers nor an interruption changes a study. Optuna's database is written as trials
-finish; it is where a study is resumed from and what the dashboard shows.
+trial n is suggested from trials 0 to n - lag exactly, however many are finished. By the same trials
+it is judged on its way. So neither the number of workers nor an interruption changes a study, and
+one of more trials begins with those of one of fewer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import takewhile
+from functools import cached_property, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-import numpy as np
 import optuna
+from pydantic import ValidationError
 
-from pamdp.base.component import floats
-from pamdp.base.errors import TrainingError
+from pamdp.base.component import structure
+from pamdp.base.errors import SettingsError
 from pamdp.engines import Engine
+from pamdp.explain import explained
 from pamdp.learning.cell import Cell
-from pamdp.learning.training import Point, Training, train
-from pamdp.tuning.database import open_database
+from pamdp.learning.loops import loop_of
+from pamdp.learning.training import Training
+from pamdp.tuning.ledger import Ledger
+from pamdp.tuning.scoring import Judge, Outcome, score
 from pamdp.tuning.settings import Tuning
-
-STARTUP_TRIALS = 4  # random ones before the model; Optuna's 10 is made for longer studies
-NUMBER = "number"  # of a trial, in its attributes
-LAST_POINTS = 2  # a trial's score is the mean of its last points: one alone is noisy
-
-
-class Trial(NamedTuple):
-    """A finished trial: the values tried, by path, and the score, None if learning diverged.
-
-    `earlier` tells that an interrupted run had finished it before.
-    """
-
-    number: int
-    values: dict[str, float]
-    score: float | None
-    earlier: bool = False
+from pamdp.tuning.space import Space
+from pamdp.tuning.trials import Parameters, Report, Trial, as_judged
 
 
 @dataclass(frozen=True)
@@ -51,7 +39,8 @@ class CellStudy:
       cell: what is tuned.
       tuning: its settings.
       training: of a trial.
-      fingerprint: of all that its trials depend on; part of the study's name.
+      fingerprint: of all that its trials depend on, which is not how many there are; part of the
+        study's name.
       root: the folder of the database.
     """
 
@@ -62,18 +51,28 @@ class CellStudy:
     root: Path
 
     @cached_property
-    def database(self) -> optuna.Study:
-        """What is stored of it."""
-        return open_database(self.root, f"{self.cell.name}-{self.fingerprint}")
+    def space(self) -> Space:
+        """What is tuned."""
+        return Space(self.cell, self.tuning)
 
-    @property
-    def distributions(self) -> dict[str, optuna.distributions.BaseDistribution]:
-        """The dimensions that this cell has, by path."""
-        return {
-            d.path: optuna.distributions.FloatDistribution(d.low, d.high, log=d.log)
-            for d in self.tuning.space
-            if d.path in floats(self.cell)
+    @cached_property
+    def parameters(self) -> Parameters:
+        """The same as Optuna knows it."""
+        return Parameters(self.space)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What is stored of it."""
+        environment, algorithm, strategy = self.cell.name
+        attributes = {
+            "cell": str(self.cell.name),
+            "environment": environment,
+            "algorithm": algorithm,
+            "strategy": strategy,
+            "seeds": list(self.tuning.seeds),
         }
+        name = f"{self.cell.name}-{self.fingerprint}"
+        return Ledger(self.root, name, self.parameters, attributes)
 
     @property
     def missing(self) -> int:
@@ -83,9 +82,7 @@ class CellStudy:
     @property
     def finished(self) -> list[Trial]:
         """The trials that are stored, in the order of their numbers, none left out in between."""
-        known = {trial.number: trial for trial in map(_read, reversed(self.database.trials))}
-        numbers = takewhile(known.__contains__, range(self.tuning.trials))
-        return [known[number] for number in numbers]
+        return self.ledger.finished(self.tuning.trials)
 
     def run(self, engine: Engine) -> Iterator[Trial]:
         """Runs what is missing of the study, as many trials at a time as its lag allows.
@@ -95,82 +92,105 @@ class CellStudy:
         """
         finished = self.finished
         yield from (trial._replace(earlier=True) for trial in finished)
-        running: list[tuple[Trial, int]] = []  # with the number of its task
+        if len(finished) == self.tuning.trials:
+            return
+        self.ledger.open()
+        running: list[tuple[Trial, int, int]] = []  # with its key in the storage and its task
+        traced = {structure(self.cell)}
 
         def told() -> Trial:
-            trial, task = running.pop(0)
-            trial = trial._replace(score=engine.result(task))
-            self.database.add_trial(_frozen(trial, self.distributions))
+            trial, key, task = running.pop(0)
+            outcome: Outcome = engine.result(task)
+            trial = trial._replace(**outcome._asdict())
+            self.ledger.tell(key, trial)
             finished.append(trial)
             return trial
 
         for number in range(len(finished), self.tuning.trials):
-            known = max(0, number - self.tuning.lag + 1)
-            while len(finished) < known:
+            while len(finished) < self._known(number):
                 yield told()
-            values = self.suggest(finished[:known], number)
-            cell = self.cell.replace(values)
-            task = engine.submit(score, cell, self.tuning.seeds, self.training)
-            running.append((Trial(number, values, None), task))
+            known = finished[: self._known(number)]
+            trial = Trial(number, self.suggest(known, number), None)
+            cell = self._tried(trial)
+            if structure(cell) not in traced:  # another program, in this thread like all (Loop)
+                loop_of(cell).prepare(self.training.evaluation_episodes)
+                traced.add(structure(cell))
+            key = self.ledger.begin(trial)
+            judge = Judge(self.tuning.pruner, tuple(known))
+            arguments = cell, self.tuning.seeds, self.training, judge
+            task = engine.submit(score, *arguments, told=partial(self._reported, key))
+            running.append((trial, key, task))
         while running:
             yield told()
 
-    def suggest(self, known: Sequence[Trial], number: int) -> dict[str, float]:
+    def suggest(self, known: Sequence[Trial], number: int) -> dict[str, Any]:
         """The values of trial `number`, given the trials before it that are told.
 
-        Trial 0 is the settings as they stand, so that tuning cannot lose to them unnoticed.
+        Trial 0 is the settings as they stand, so that tuning cannot lose to them unnoticed. Those
+        after it are the known points.
         """
-        current = floats(self.cell)
-        if number == 0:
-            return {path: current[path] for path in self.distributions}
-        seed = int(np.random.SeedSequence([self.tuning.sampler_seed, number]).generate_state(1)[0])
-        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS)
-        study = optuna.create_study(direction="maximize", sampler=sampler)
-        study.add_trials([_frozen(trial, self.distributions) for trial in known])
-        return study.ask(self.distributions).params
+        if number < len(self.space.given):
+            return self.space.given[number]
+        tuning, distributions = self.tuning, self.parameters.distributions
+        if not distributions:
+            return {}
+        study = self._replayed(known, number) if tuning.sampler.replayed else self._told(known)
+        study.sampler = tuning.sampler.sampler(tuning.sampler_seed, number)
+        return self.parameters.decoded(study.ask(distributions).params)
 
     def best(self, trials: Sequence[Trial]) -> Trial | None:
         """The trial of the highest score; of equals the first, which favours the defaults."""
         scored = [trial for trial in trials if trial.score is not None]
         return max(scored, key=lambda trial: (trial.score, -trial.number), default=None)
 
+    def used(self, trials: Sequence[Trial]) -> Trial | None:
+        """The trial whose values are trained: that of the settings, or the best."""
+        number = self.tuning.use_trial
+        return self.best(trials) if number is None else trials[number]
 
-def score(
-    cell: Cell, seeds: Sequence[int], training: Training
-) -> Generator[Point, None, float | None]:
-    """Trains a trial.
+    def _known(self, number: int) -> int:
+        """How many trials are told when one is asked for."""
+        return max(0, number - self.tuning.lag + 1)
 
-    Yields:
-      The points of its curves, one seed after another.
-
-    Returns:
-      The mean greedy return of the last points over the seeds; None if one diverged.
-    """
-    scores = []
-    for seed in seeds:
-        points: list[Point] = []
+    def _tried(self, trial: Trial) -> Cell:
         try:
-            for event in train(cell, seed, training):
-                if isinstance(event, Point):
-                    points.append(event)
-                    yield event
-        except TrainingError:
-            return None
-        scores.append(np.mean([p.metrics["eval/return"] for p in points[-LAST_POINTS:]]))
-    return float(np.mean(scores))
+            return self.cell.replace(trial.values)
+        except ValidationError as error:  # values that do not go together
+            raise SettingsError(
+                f"tuning.space: expected values that go together, received {trial.values} in trial "
+                f"{trial.number} of {self.cell.name}: {explained(error, {})[0]}"
+            ) from None
 
+    def _reported(self, key: int, _: int, event: Any) -> None:
+        if isinstance(event, Report):
+            self.ledger.report(key, event)
 
-def _frozen(trial: Trial, distributions: dict) -> optuna.trial.FrozenTrial:
-    failed = trial.score is None
-    return optuna.trial.create_trial(
-        params=trial.values,
-        distributions=distributions,
-        value=trial.score,
-        user_attrs={NUMBER: trial.number},
-        state=optuna.trial.TrialState.FAIL if failed else optuna.trial.TrialState.COMPLETE,
-    )
+    def _told(self, known: Sequence[Trial]) -> optuna.Study:
+        """A study in memory with exactly these trials."""
+        study = optuna.create_study(direction="maximize")
+        for trial in known:
+            state, value = as_judged(trial, self.tuning.pruner)
+            study.add_trial(self.parameters.frozen(trial._replace(score=value), state))
+        return study
 
-
-def _read(trial: optuna.trial.FrozenTrial) -> Trial:
-    # Its own number: Optuna's is that of its arrival.
-    return Trial(trial.user_attrs[NUMBER], dict(trial.params), trial.value)
+    def _replayed(self, known: Sequence[Trial], number: int) -> optuna.Study:
+        """The same, in which all trials before one were asked for, each at its time."""
+        study, sampler = optuna.create_study(direction="maximize"), self.tuning.sampler
+        distributions = self.parameters.distributions
+        asked: list[optuna.Trial] = []
+        told = 0
+        for each in range(number + 1):
+            for trial in known[told : self._known(each)]:
+                for step, value in trial.reports:
+                    asked[told].report(value, step)
+                state, value = as_judged(trial, self.tuning.pruner)
+                study.tell(asked[told], value, state)
+                told += 1
+            if each == number:
+                break
+            if each < max(len(known), len(self.space.given)):
+                values = known[each].values if each < len(known) else self.space.given[each]
+                study.enqueue_trial(self.parameters.encoded(values))
+            study.sampler = sampler.sampler(self.tuning.sampler_seed, each)
+            asked.append(study.ask(distributions))
+        return study

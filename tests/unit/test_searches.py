@@ -1,0 +1,243 @@
+"""Searches over integers and structure, with each sampler and pruner, and what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from pamdp.base.component import structure
+from pamdp.base.errors import SettingsError
+from pamdp.engines.threads import Threads
+from pamdp.learning.cell import Cell
+from pamdp.learning.training import Point, Training
+from pamdp.tuning import scoring, study
+from pamdp.tuning.database import open_database
+from pamdp.tuning.importance import importance
+from pamdp.tuning.settings import Tuning
+from pamdp.tuning.study import CellStudy
+from pamdp.tuning.trials import Trial
+from tests.helpers import cell
+
+RATE, FACTOR, BATCH, HIDDEN = (
+    "learner.q.learning_rate",
+    "strategy.factor",
+    "learner.batch_size",
+    "learner.q.hidden",
+)
+EXPLORATION = "learner.exploration"
+TRAINING = Training(steps=40, report_every=10, evaluation_episodes=5)
+SPACE = [
+    {"path": RATE, "low": 1e-4, "high": 1e-1, "log": True},
+    {"path": BATCH, "low": 8, "high": 16},
+    {"path": HIDDEN, "choices": [[12], [8, 8]]},
+    {"path": EXPLORATION, "choices": [{"kind": "uniform"}, {"kind": "ornstein_uhlenbeck"}]},
+]
+PRUNERS: dict[str, dict[str, Any]] = {
+    "median": {"n_startup_trials": 2},
+    "percentile": {"n_startup_trials": 2},
+    "successive_halving": {"min_resource": 10, "reduction_factor": 2},
+    "wilcoxon": {"p_threshold": 0.2},
+}
+ENQUEUED = {RATE: 0.02, BATCH: 12}
+
+
+def worth(subject: Cell) -> float:
+    learner = subject.learner
+    return learner.batch_size / 16 - 10 * abs(learner.q.learning_rate - 0.01)
+
+
+@pytest.fixture
+def trained(monkeypatch) -> list[tuple[Cell, int, int]]:
+    """What was trained, point by point, by something that takes no time."""
+    done: list[tuple[Cell, int, int]] = []
+
+    def train(subject: Cell, seed: int, training: Training) -> Generator[Point]:
+        for step in range(training.report_every, training.steps + 1, training.report_every):
+            done.append((subject, seed, step))
+            value = worth(subject) * step / training.steps + (seed % 10) * 1e-3
+            yield Point(step, {"eval/return": value})
+
+    monkeypatch.setattr(scoring, "train", train)
+    return done
+
+
+@pytest.fixture
+def prepared(monkeypatch) -> list[str]:
+    """The structures that are traced before their first trial."""
+    found: list[str] = []
+
+    class Traced:
+        def __init__(self, subject: Cell) -> None:
+            self.structure = structure(subject)
+
+        def prepare(self, num_episodes: int) -> None:
+            found.append(self.structure)
+
+    monkeypatch.setattr(study, "loop_of", Traced)
+    return found
+
+
+@pytest.fixture(scope="module")
+def subject() -> Cell:
+    return cell("mpdqn", "plain")
+
+
+def search(subject: Cell, root: Path, **changes: Any) -> CellStudy:
+    root.mkdir(exist_ok=True)
+    values = {
+        "trials": 10,
+        "share": 0.5,
+        "seeds": [1001, 1002, 1003, 1004, 1005],
+        "sampler_seed": 1,
+        "lag": 3,
+        "space": SPACE,
+        "enqueue": [ENQUEUED, {FACTOR: 0.5}],
+    }
+    return CellStudy(subject, Tuning.model_validate(values | changes), TRAINING, "f", root)
+
+
+def run(todo: CellStudy, num_workers: int = 1) -> list[Trial]:
+    with Threads(num_workers) as engine:
+        return [trial._replace(earlier=False) for trial in todo.run(engine)]
+
+
+@pytest.mark.parametrize(
+    ("sampler", "pruner"),
+    [
+        ("tpe", "median"),
+        ("random", "percentile"),
+        ("qmc", "successive_halving"),
+        ("cmaes", "wilcoxon"),
+    ],
+)
+def test_a_search_is_the_same_however_it_is_run(
+    trained, prepared, subject, tmp_path, sampler, pruner
+) -> None:
+    chosen = {"sampler": {"kind": sampler}, "pruner": {"kind": pruner} | PRUNERS[pruner]}
+    expected = run(search(subject, tmp_path / "1", **chosen))
+    assert [trial.number for trial in expected] == list(range(10))
+    assert any(trial.pruned for trial in expected)
+    assert run(search(subject, tmp_path / "2", **chosen), 2) == expected
+    assert run(search(subject, tmp_path / "3", **chosen), 3) == expected
+    for stop in (1, 4, 8):  # at the last it goes on from three interruptions
+        with Threads(2) as engine:
+            list(islice(search(subject, tmp_path / "4", **chosen).run(engine), stop))
+    assert run(search(subject, tmp_path / "4", **chosen), 3) == expected
+    assert run(search(subject, tmp_path / "5", trials=5, **chosen)) == expected[:5]
+    begun = len(trained)
+    assert run(search(subject, tmp_path / "5", **chosen)) == expected  # it has grown
+    most = sum(len(trial.reports) for trial in expected[5:])
+    most *= 4 if pruner == "wilcoxon" else 5  # points of a seed, or seeds
+    assert len(trained) - begun == most
+
+
+def test_values_are_those_of_the_space(trained, prepared, subject, tmp_path) -> None:
+    trials = run(search(subject, tmp_path, trials=20))
+    assert trials[0].values == {
+        RATE: 1e-3,
+        BATCH: 16,
+        HIDDEN: [12],
+        EXPLORATION: {"kind": "uniform"},
+    }
+    assert trials[1].values == trials[0].values | ENQUEUED
+    for trial in trials[2:]:  # the second point is about no path of this cell
+        assert type(trial.values[BATCH]) is int
+        assert 8 <= trial.values[BATCH] <= 16
+    for path, choices in ((HIDDEN, 2), (EXPLORATION, 2)):
+        assert len({str(trial.values[path]) for trial in trials}) == choices
+    noise = {"kind": "ornstein_uhlenbeck", "theta": 0.15, "sigma": 1e-4}  # in full
+    assert noise in [trial.values[EXPLORATION] for trial in trials]
+    assert len(prepared) == len(set(prepared)) > 3
+    assert structure(subject) not in prepared  # which comes first of all
+
+
+def test_another_kind_takes_its_defaults() -> None:
+    noisy = cell(learner__exploration={"kind": "ornstein_uhlenbeck", "theta": 0.5, "sigma": 0.25})
+    kind = "learner.exploration.kind"
+    assert noisy.replace({kind: "uniform"}).learner.exploration.kind == "uniform"
+    assert noisy.replace({kind: "ornstein_uhlenbeck"}) == noisy
+    back = noisy.replace({kind: "uniform"}).replace({kind: "ornstein_uhlenbeck"})
+    assert back.learner.exploration.sigma == 1e-4
+
+
+def test_a_quasi_random_search_goes_on_with_its_sequence(
+    trained, prepared, subject, tmp_path
+) -> None:
+    trials = run(search(subject, tmp_path, sampler={"kind": "qmc"}, trials=18, enqueue=[]))
+    places = [(trial.values[BATCH] - 8) // 3 for trial in trials[2:]]
+    assert [places.count(third) for third in range(3)] in ([5, 6, 5], [5, 5, 6], [6, 5, 5])
+
+
+def test_a_strategy_of_evolution_adapts(trained, prepared, subject, tmp_path) -> None:
+    trials = run(search(subject, tmp_path, sampler={"kind": "cmaes"}, trials=60, lag=1))
+    scores = [trial.score or 0.0 for trial in trials]
+    assert sum(scores[-15:]) > sum(scores[2:17])
+
+
+def test_a_trial_that_is_given_up_costs_no_more(trained, prepared, subject, tmp_path) -> None:
+    pruner = {"kind": "median", "n_startup_trials": 2}
+    trials = run(search(subject, tmp_path, pruner=pruner, seeds=[1001]))
+    pruned = [trial for trial in trials if trial.pruned]
+    assert pruned
+    assert all(trial.score is None and len(trial.reports) < 4 for trial in pruned)
+    assert len(trained) == sum(len(trial.reports) for trial in trials)
+    stored = {
+        t.user_attrs["number"]: t for t in open_database(tmp_path, f"{subject.name}-f").trials
+    }
+    for trial in trials:
+        assert stored[trial.number].state.name == trial.state.upper().replace("FAILED", "FAIL")
+        assert stored[trial.number].intermediate_values == dict(trial.reports)
+
+
+def test_the_trial_of_the_settings_is_used(trained, prepared, subject, tmp_path) -> None:
+    todo = search(subject, tmp_path, trials=4, use_trial=1)
+    trials = run(todo)
+    assert todo.used(trials) == trials[1]
+    assert search(subject, tmp_path, trials=4).used(trials) == todo.best(trials) != trials[1]
+
+
+def test_values_that_do_not_go_together_are_named(trained, prepared, tmp_path, monkeypatch) -> None:
+    todo = search(cell("mpdqn", "plain"), tmp_path)
+    monkeypatch.setattr(CellStudy, "suggest", lambda *_: {"learner.gamma": 2.0})
+    with pytest.raises(SettingsError, match=r"tuning.space: .* in trial 0 of platform-mpdqn-plain"):
+        run(todo)
+
+
+def test_what_is_under_way_can_be_watched(trained, prepared, subject, tmp_path) -> None:
+    todo = search(subject, tmp_path, lag=2, enqueue=[])
+    with Threads(1) as engine:
+        list(islice(todo.run(engine), 2))
+    shown = open_database(tmp_path, f"{subject.name}-f")
+    assert shown.user_attrs["cell"] == "platform-mpdqn-plain"
+    states = [trial.state.name for trial in shown.trials]
+    assert states == ["COMPLETE", "COMPLETE", "RUNNING"]
+    first, last = shown.trials[0], shown.trials[-1]
+    assert first.intermediate_values.keys() == {10, 20, 30, 40}
+    assert first.datetime_start < first.datetime_complete
+    assert first.user_attrs["seeds"] == [1001, 1002, 1003, 1004, 1005]
+    assert first.params[HIDDEN] == "[12]"
+    assert last.user_attrs["number"] == 2
+    assert last.datetime_complete is None
+    run(search(subject, tmp_path, lag=2, enqueue=[]))
+    interrupted = open_database(tmp_path, f"{subject.name}-f").trials[2]
+    assert (interrupted.state.name, interrupted.user_attrs["interrupted"]) == ("FAIL", True)
+
+
+def test_importance_names_what_mattered(trained, prepared, subject, tmp_path) -> None:
+    todo = search(subject, tmp_path, sampler={"kind": "random"}, trials=40, enqueue=[])
+    trials = run(todo)
+    found = importance(todo.parameters, trials)
+    assert max(found, key=lambda path: found[path]) == RATE
+    assert sum(found.values()) == pytest.approx(1)
+    assert importance(todo.parameters, trials[:7]) == {}
+
+
+def test_pruners_and_samplers_are_optunas() -> None:
+    tuning = search(cell("mpdqn", "plain"), Path("."), sampler={"kind": "tpe"}).tuning
+    assert isinstance(tuning.sampler.sampler(1, 2), optuna.samplers.TPESampler)
+    assert isinstance(tuning.pruner.pruner(), optuna.pruners.NopPruner)
