@@ -6,9 +6,8 @@ and there. The examples begin with `import pamdp`.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tempfile
+import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -93,7 +92,7 @@ class Tuned:
 
 
 def cell(
-    environment: str | Mapping[str, Any] | gymnasium.Env = "platform",
+    environment: str | Mapping[str, Any] | gymnasium.Env | type[gymnasium.Env] = "platform",
     algorithm: str = "mpdqn",
     strategy: str = "inverting",
     changes: Mapping[str, Any] | None = None,
@@ -106,9 +105,9 @@ def cell(
 
     Args:
       environment: a name there (`platform`, `goal`, ...); or an environment of your own: its id in
-        Gymnasium, what `gymnasium.make` gave, or the values that stand under `task` in params.yaml.
-        Its other settings are those of the first environment of the file's study; it plays 200
-        random episodes here, which show the range of its observations.
+        Gymnasium, its class (which needs `task.max_episode_steps`), what `gymnasium.make` gave, or
+        what stands under `task` in params.yaml. Its other settings are those of the first
+        environment of the file's study. It plays 200 random episodes here, for their range.
       algorithm: a name there.
       strategy: a name under `gradients` there.
       changes: other values by their paths in a cell, such as `learner.gamma`, `learner.q.hidden`,
@@ -285,11 +284,10 @@ def tune(
     asked = cell.replace({"tuning.trials": trials, **own})
     subject, tuning = asked.cell, asked.settings.tuning
     length = tuning.training(asked.training)
-    parts = [part.model_dump(mode="json") for part in (subject, tuning, length)]
-    mark = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
     ended: list[Trial] = []
     with tempfile.TemporaryDirectory() as folder:
-        study = CellStudy(subject, tuning, length, mark, Path(folder))
+        # A name of its own: no search goes on with what other code has found.
+        study = CellStudy(subject, tuning, length, uuid.uuid4().hex[:16], Path(folder))
         with open_engine(loop_of(subject).engine, min(study.missing, tuning.lag)) as engine:
             for trial in study.run(engine):
                 ended.append(trial)

@@ -116,14 +116,16 @@ def recipe(
         block = blocks[settings.study.environments[0]]
         task = _task_of(environment, blocks)
         environment = _name_of(task)
-        blocks[environment] = blocks.get(task["kind"], block | {"initial_parameters": None})
+        blocks[environment] = blocks.get(task.get("kind"), block | {"initial_parameters": None})
         blocks[environment] = blocks[environment] | {"task": task}
     values["study"] |= {
         "environments": [environment],
         "algorithms": [algorithm],
         "strategies": [strategy],
     }
-    values["tuning"]["trials"] = 0  # so that runs may be too short for a search
+    tuning = settings.tuning.of(CellName(environment, algorithm, strategy))
+    # Without a search runs may be too short for one.
+    values["tuning"] = tuning.model_dump(mode="json") | {"trials": 0, "use_trial": None}
     made = Recipe(validated(values, GIVEN))
     return made.replace(changes) if changes else _measured(made)
 
@@ -133,17 +135,12 @@ def _task_of(environment: Any, known: Collection[str]) -> dict[str, Any]:
     if isinstance(environment, Mapping):
         return dict(environment)
     if isinstance(environment, gymnasium.Env):
-        spec = environment.spec
-        if spec is None or spec.additional_wrappers:
-            raise SettingsError(
-                "environment: expected what `gymnasium.make` gave, with no wrapper around it, "
-                f"received {environment}; register what makes it with `gymnasium.register`, and "
-                "name its id"
-            )
-        arguments = {name: each for name, each in spec.kwargs.items() if name != "render_mode"}
-        limit = {"max_episode_steps": spec.max_episode_steps}
-        own = {"kind": "gymnasium", "id": spec.id, "arguments": arguments, **limit}
-        return arguments if spec.namespace == OURS else own
+        return _task_of_made(environment)
+    if isinstance(environment, type):
+        return {
+            "kind": "gymnasium",
+            "id": f"{environment.__module__}:{environment.__qualname__}",
+        }
     if str(environment).startswith(f"{OURS}/"):
         return dict(gymnasium.spec(environment).kwargs)
     if re.fullmatch(r"[a-z][a-z0-9_]*", str(environment)):
@@ -152,6 +149,28 @@ def _task_of(environment: Any, known: Collection[str]) -> dict[str, Any]:
             f"received {environment!r}{nearest(environment, known)}"
         )
     return {"kind": "gymnasium", "id": environment}
+
+
+def _task_of_made(environment: gymnasium.Env) -> dict[str, Any]:
+    """The same for what Gymnasium has made, by what it tells of that."""
+    spec = environment.spec
+    wrappers = () if spec is None else spec.additional_wrappers
+    if spec is None or any(each.kwargs is None for each in wrappers):
+        raise SettingsError(
+            "environment: expected what `gymnasium.make` gave, and wrappers that tell their "
+            f"arguments (gymnasium.utils.RecordConstructorArgs), received {environment}; name its "
+            "class or its id, and its wrappers under `task.wrappers`"
+        )
+    arguments = {name: each for name, each in spec.kwargs.items() if name != "render_mode"}
+    if spec.namespace == OURS and not wrappers:
+        return arguments
+    return {
+        "kind": "gymnasium",
+        "id": spec.id,
+        "arguments": arguments,
+        "max_episode_steps": spec.max_episode_steps,
+        "wrappers": [{"name": each.entry_point, **(each.kwargs or {})} for each in wrappers],
+    }
 
 
 def _name_of(task: Mapping[str, Any]) -> str:

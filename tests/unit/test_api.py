@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import gymnasium
 import pytest
@@ -49,7 +49,7 @@ def result() -> api.Result:
 # -- Examples --------------------------------------------------------------------------------------
 
 
-def test_the_examples_work() -> None:
+def test_the_examples_work(monkeypatch) -> None:
     """Those of all public names, and of the page: together, as they share compiled programs."""
     told: list[str] = []
     for name in {*pamdp.__all__} - {"__version__"}:
@@ -61,7 +61,9 @@ def test_the_examples_work() -> None:
     page = (ROOT / "docs" / "python.md").read_text()
     blocks = re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S)
     assert len(blocks) == 8
-    names: dict[str, Any] = {}
+    module = ModuleType("a_notebook")
+    monkeypatch.setitem(sys.modules, module.__name__, module)  # where its class is looked for
+    names = vars(module)
     for block in blocks:
         exec(block, names)
     assert names["result"].points == names["results"][0].points
@@ -164,6 +166,19 @@ def test_what_gymnasium_made_is_an_environment(monkeypatch) -> None:
     assert cell.replace({"learner.gamma": 0.5}).task == cell.task  # not measured again
     assert shorter.task.make().unwrapped.width == 0.25
     assert shorter.task.time_limit == 4
+
+
+def test_its_wrappers_are_taken_over() -> None:
+    made = gymnasium.wrappers.FlattenObservation(gymnasium.make("tests.user_environment:Dice-v0"))
+    (wrapper,) = json.loads(pamdp.cell(made).task.wrappers)
+    assert wrapper["name"].endswith(":FlattenObservation")
+    assert pamdp.cell(made).task.time_limit == 8
+
+
+def test_a_class_is_an_environment() -> None:
+    cell = pamdp.cell(user_environment.Reach, changes={"task.max_episode_steps": 5})
+    assert (cell.task.id, cell.task.time_limit) == ("tests.user_environment:Reach", 5)
+    assert str(cell.name) == "reach-mpdqn-inverting"
 
 
 def test_one_of_ours_is_trained_in_its_compiled_form() -> None:
