@@ -138,10 +138,10 @@ def test_equal_cells_are_not_told_apart(tmp_path: Path) -> None:
     levels = {f"platform-pdqn-{strategy}": 0.9 for strategy in ("plain", "inverting")}
     section = section_of(tmp_path, Fake(levels, spread=0.0))
     assert "without a clear lead" in findings.headline(section)
-    assert "not told apart from" in findings.lead(section)
+    assert "not clearly different from" in findings.lead(section)
     assert findings.differences(section) == [
-        "With P-DQN, against `plain`: not told apart is `inverting`.",
-        "With P-DQN, against `inverting`: not told apart is `plain`.",
+        "With P-DQN, against `plain`: not clearly different is `inverting`.",
+        "With P-DQN, against `inverting`: not clearly different is `plain`.",
     ]
 
 
