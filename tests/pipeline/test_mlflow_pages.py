@@ -24,7 +24,7 @@ from pamdp.serving import Model
 from tests.browser import CHROMIUM, browser
 from tests.pipeline import checkout
 
-SECONDS = 180.0  # at most, for a server to answer
+SECONDS = 500.0  # at most, for a server to answer
 
 
 @contextmanager
