@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,14 @@ from pamdp.engines.threads import Threads
 from pamdp.learning.cell import Cell
 from pamdp.learning.compiled import CompiledPrograms
 from pamdp.learning.training import Point, Training
+from pamdp.stages import setup
 from pamdp.tuning import scoring, study
 from pamdp.tuning.database import open_database
 from pamdp.tuning.importance import importance
 from pamdp.tuning.settings import Tuning
 from pamdp.tuning.study import CellStudy
 from pamdp.tuning.trials import Trial
-from tests.helpers import cell
+from tests.helpers import cell, settings
 
 RATE, FACTOR, BATCH, HIDDEN = (
     "learner.q.learning_rate",
@@ -278,3 +280,16 @@ def test_pruners_and_samplers_are_optunas() -> None:
     tuning = search(cell("mpdqn", "plain"), Path("."), sampler={"kind": "tpe"}).tuning
     assert isinstance(tuning.sampler.sampler(1, 2), optuna.samplers.TPESampler)
     assert isinstance(tuning.pruner.pruner(), optuna.pruners.NopPruner)
+
+
+def test_setup_names_the_package_that_a_sampler_needs(monkeypatch) -> None:
+    def version(name: str) -> str:
+        if name == "torch":
+            raise PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr(setup, "version", version)
+    with pytest.raises(SettingsError, match=r"tuning: expected the package torch.*pip install tor"):
+        setup._versions(settings(tuning__sampler={"kind": "gp"}))
+    assert "cmaes" in setup._versions(settings(tuning__sampler={"kind": "cmaes"}))
+    assert set(setup._versions(settings())) == set(setup.RESULT_PACKAGES)
