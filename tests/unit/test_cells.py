@@ -108,8 +108,20 @@ def test_replacing_is_validated() -> None:
         match=r"of platform-mpdqn-inverting, received 'learner.gama'; did you mean 'learner.gamma",
     ):
         cell().replace({"learner.gama": 0.5})
-    with pytest.raises(SettingsError, match="path of a float"):
-        cell().replace({"learner.batch_size": 3})
+    with pytest.raises(ValueError, match="valid integer"):
+        cell().replace({"learner.batch_size": 3.5})
+
+
+def test_structure_may_be_replaced_too() -> None:
+    ahead = {"steps": 3, "beta": 0.5}
+    other = cell().replace(
+        {"learner.batch_size": 3, "learner.q.hidden": [4], "learner.n_step": ahead}
+    )
+    assert (other.learner.batch_size, other.learner.q.hidden) == (3, (4,))
+    assert other.learner.n_step is not None
+    assert other.replace(
+        {"learner.n_step.steps": 5}
+    ).learner.n_step == other.learner.n_step.model_copy(update={"steps": 5})
 
 
 def test_settings_cannot_be_assigned() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,14 +16,16 @@ from pamdp.base.component import structure
 from pamdp.base.errors import SettingsError
 from pamdp.engines.threads import Threads
 from pamdp.learning.cell import Cell
+from pamdp.learning.compiled import CompiledPrograms
 from pamdp.learning.training import Point, Training
+from pamdp.stages import setup
 from pamdp.tuning import scoring, study
 from pamdp.tuning.database import open_database
 from pamdp.tuning.importance import importance
 from pamdp.tuning.settings import Tuning
 from pamdp.tuning.study import CellStudy
 from pamdp.tuning.trials import Trial
-from tests.helpers import cell
+from tests.helpers import cell, settings
 
 RATE, FACTOR, BATCH, HIDDEN = (
     "learner.q.learning_rate",
@@ -136,6 +140,32 @@ def test_a_search_is_the_same_however_it_is_run(
     assert len(trained) - begun == most
 
 
+def test_a_search_with_real_training_is_the_same_however_it_is_run(subject, tmp_path) -> None:
+    """The small form of `tests/soak/searches.py`, which kills processes."""
+    gamma, starts = "learner.gamma", "learner.learning_starts"
+    space = [
+        {"path": RATE, "low": 1e-4, "high": 1e-1, "log": True},
+        {"path": starts, "low": 16, "high": 17},
+        {"path": gamma, "choices": [0.9, 0.5]},
+    ]
+    pruner = {"kind": "median", "n_startup_trials": 2}
+    chosen = {"space": space, "seeds": [1001, 1002], "trials": 6, "pruner": pruner}
+    training = Training(steps=200, report_every=50, evaluation_episodes=10)
+
+    def todo(name: str) -> CellStudy:
+        point = {gamma: 0.5, starts: 17}
+        made = search(subject, tmp_path / name, enqueue=[point], **chosen)
+        return replace(made, training=training)
+
+    expected = run(todo("1"))
+    assert expected[0].score != expected[1].score
+    with Threads(2) as engine:
+        list(islice(todo("2").run(engine), 2))
+    assert run(todo("2"), 3) == expected
+    for trial in expected:  # traced once for all that share it
+        assert CompiledPrograms.of(subject.replace(trial.values)).traces["run"] == 1
+
+
 def test_values_are_those_of_the_space(trained, prepared, subject, tmp_path) -> None:
     trials = run(search(subject, tmp_path, trials=20))
     assert trials[0].values == {
@@ -165,18 +195,36 @@ def test_another_kind_takes_its_defaults() -> None:
     assert back.learner.exploration.sigma == 1e-4
 
 
-def test_a_quasi_random_search_goes_on_with_its_sequence(
-    trained, prepared, subject, tmp_path
-) -> None:
-    trials = run(search(subject, tmp_path, sampler={"kind": "qmc"}, trials=18, enqueue=[]))
-    places = [(trial.values[BATCH] - 8) // 3 for trial in trials[2:]]
-    assert [places.count(third) for third in range(3)] in ([5, 6, 5], [5, 5, 6], [6, 5, 5])
+def suggested(subject: Cell, sampler: str, count: int) -> list[Trial]:
+    """The trials of a search that runs one at a time, scored by what they are worth."""
+    todo = search(subject, Path(), lag=1, enqueue=[], sampler={"kind": sampler})
+    trials: list[Trial] = []
+    for number in range(count):
+        values = todo.suggest(trials, number)
+        trials.append(Trial(number, values, worth(subject.replace(values))))
+    return trials
 
 
-def test_a_strategy_of_evolution_adapts(trained, prepared, subject, tmp_path) -> None:
-    trials = run(search(subject, tmp_path, sampler={"kind": "cmaes"}, trials=60, lag=1))
-    scores = [trial.score or 0.0 for trial in trials]
-    assert sum(scores[-15:]) > sum(scores[2:17])
+def test_a_quasi_random_search_goes_on_with_its_sequence(subject) -> None:
+    trials = suggested(subject, "qmc", 17)
+    for path, half in ((RATE, 10**-2.5), (HIDDEN, [10])):
+        below = sum(trial.values[path] < half for trial in trials[1:])
+        assert 7 <= below <= 9, path  # as even as numbers drawn at random hardly are
+    assert len({trial.values[RATE] for trial in trials}) == 17
+
+
+def test_a_strategy_of_evolution_adapts(subject) -> None:
+    scores = [trial.score or 0.0 for trial in suggested(subject, "cmaes", 60)]
+    assert sum(scores[-15:]) > sum(scores[1:16])
+
+
+def test_importance_names_what_mattered(subject) -> None:
+    trials = suggested(subject, "random", 40)
+    parameters = search(subject, Path()).parameters
+    found = importance(parameters, trials)
+    assert max(found, key=lambda path: found[path]) == BATCH
+    assert sum(found.values()) == pytest.approx(1)
+    assert importance(parameters, trials[:7]) == {}
 
 
 def test_a_trial_that_is_given_up_costs_no_more(trained, prepared, subject, tmp_path) -> None:
@@ -228,16 +276,20 @@ def test_what_is_under_way_can_be_watched(trained, prepared, subject, tmp_path) 
     assert (interrupted.state.name, interrupted.user_attrs["interrupted"]) == ("FAIL", True)
 
 
-def test_importance_names_what_mattered(trained, prepared, subject, tmp_path) -> None:
-    todo = search(subject, tmp_path, sampler={"kind": "random"}, trials=40, enqueue=[])
-    trials = run(todo)
-    found = importance(todo.parameters, trials)
-    assert max(found, key=lambda path: found[path]) == RATE
-    assert sum(found.values()) == pytest.approx(1)
-    assert importance(todo.parameters, trials[:7]) == {}
-
-
 def test_pruners_and_samplers_are_optunas() -> None:
     tuning = search(cell("mpdqn", "plain"), Path("."), sampler={"kind": "tpe"}).tuning
     assert isinstance(tuning.sampler.sampler(1, 2), optuna.samplers.TPESampler)
     assert isinstance(tuning.pruner.pruner(), optuna.pruners.NopPruner)
+
+
+def test_setup_names_the_package_that_a_sampler_needs(monkeypatch) -> None:
+    def version(name: str) -> str:
+        if name == "torch":
+            raise PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr(setup, "version", version)
+    with pytest.raises(SettingsError, match=r"tuning: expected the package torch.*pip install tor"):
+        setup._versions(settings(tuning__sampler={"kind": "gp"}))
+    assert "cmaes" in setup._versions(settings(tuning__sampler={"kind": "cmaes"}))
+    assert set(setup._versions(settings())) == set(setup.RESULT_PACKAGES)

@@ -12,6 +12,7 @@ from pamdp.base.lazy import tf
 from pamdp.learning.cell import policy_of
 from pamdp.learning.training import Training
 from pamdp.settings import Settings
+from pamdp.tuning.settings import Tuning
 from tests.helpers import changed, params, settings, undashed
 
 LEARNER = "environments__platform__learner"
@@ -119,6 +120,38 @@ def test_runs_too_short_to_learn_are_refused() -> None:
     told = r"received 0\.0125 of the 40000 steps of environments\.platform\.training\.steps, 500 "
     with pytest.raises(ValueError, match=rf"tuning\.share: {start} in platform.*{told}"):
         settings(tuning__share=0.0125)
+
+
+def test_what_is_said_for_a_cell_holds_for_it_alone() -> None:
+    name = "platform-mpdqn-inverting"
+    own = {name: {"trials": 20, "use_trial": 3, "sampler": {"kind": "random"}}}
+    study = settings(tuning__cells=own)
+    of_it, other = study.tuning.of(name), study.tuning.of("platform-mpdqn-plain")
+    assert (of_it.trials, of_it.use_trial, of_it.sampler.kind) == (20, 3, "random")
+    assert (of_it.seeds, of_it.space, of_it.cells) == (study.tuning.seeds, study.tuning.space, {})
+    assert other == settings().tuning.of("platform-mpdqn-plain")
+
+
+def test_a_search_is_the_same_with_more_trials_and_whichever_is_used() -> None:
+    tuning = settings().tuning
+    for change in (
+        {"trials": 28},
+        {"use_trial": 3},
+        {"cells": {"platform-mpdqn-plain": {"lag": 1}}},
+    ):
+        assert Tuning.model_validate(tuning.model_dump() | change).identity == tuning.identity
+    for change in ({"lag": 1}, {"seeds": (7,)}, {"sampler": {"kind": "random"}}, {"share": 0.5}):
+        assert Tuning.model_validate(tuning.model_dump() | change).identity != tuning.identity
+
+
+def test_integers_may_be_tuned_as_far_as_the_memory_holds_them() -> None:
+    batch = {"path": "learner.batch_size", "low": 32, "high": 256}
+    steps = {"path": "learner.n_step", "choices": [None, {"steps": 5000, "beta": 0.5}]}
+    settings(tuning__space=[batch, steps])
+    memory = {"path": "learner.replay_size", "low": 4000, "high": 10000}
+    said = "tuning.space: learner.n_step.steps: expected at most .* 4000 .* received 5000"
+    with pytest.raises(ValueError, match=said):
+        settings(tuning__space=[batch, memory, steps])
 
 
 def test_n_step_targets_are_floats_and_structure() -> None:

@@ -60,8 +60,9 @@ class Ledger:
         for name, value in self.attributes.items():
             self.study.set_user_attr(name, value)
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            self._storage.set_trial_user_attr(trial._trial_id, INTERRUPTED, True)
-            self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+            with suppress(UpdateFinishedTrialError):  # just now, by another machine
+                self._storage.set_trial_user_attr(trial._trial_id, INTERRUPTED, True)
+                self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 
     def begin(self, trial: Trial) -> int:
         """Notes a trial that runs from now on; returns what it is known by in the storage."""

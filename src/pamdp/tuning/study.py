@@ -193,4 +193,6 @@ class CellStudy:
                 study.enqueue_trial(self.parameters.encoded(values))
             study.sampler = sampler.sampler(self.tuning.sampler_seed, each)
             asked.append(study.ask(distributions))
+            # Optuna asks a sampler only when a value is not given; it has to take its notes.
+            _ = asked[-1].relative_params
         return study
