@@ -99,7 +99,16 @@ LIMIT = {"name": "TimeLimit", "max_episode_steps": 5}
 
 
 @pytest.fixture
-def own(tmp_path, monkeypatch) -> Iterator[Path]:
+def registry() -> Iterator[None]:
+    """What these modules register is forgotten: other tests have environments of the same names."""
+    before = dict(gymnasium.registry)
+    yield
+    gymnasium.registry.clear()
+    gymnasium.registry.update(before)
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch, registry) -> Iterator[Path]:
     """The folder of a user's modules."""
     (tmp_path / "own_code.py").write_text(OWN)
     (tmp_path / "own_wrappers.py").write_text(WRAPPERS)
@@ -110,7 +119,6 @@ def own(tmp_path, monkeypatch) -> Iterator[Path]:
     yield tmp_path
     for name in ("own_code", "own_wrappers"):
         sys.modules.pop(name, None)
-    gymnasium.registry.pop("Registered-v0", None)
 
 
 def task(name: str = "Walk", **settings: Any) -> Gymnasium:
@@ -248,6 +256,7 @@ def test_an_episode_that_does_not_repeat_itself_is_refused_with_the_way_out() ->
         measured(task("Walk", wrappers=[LIMIT, "NormalizeReward"]))
 
 
+@pytest.mark.usefixtures("registry")
 def test_the_environment_of_the_documentation_runs_as_it_stands(tmp_path, monkeypatch) -> None:
     page = (ROOT / "docs" / "environments.md").read_text()
     (code,) = re.findall(r"```python\n(import gymnasium\nimport numpy.*?)```", page, re.DOTALL)
