@@ -17,5 +17,4 @@ RUN mkdir --parents src/pamdp && touch src/pamdp/__init__.py && make install
 COPY --chown=laboratory . .
 ENV PATH=/laboratory/.venv/bin:$PATH TF_CPP_MIN_LOG_LEVEL=3 DO_NOT_TRACK=1 \
     DVC_NO_ANALYTICS=true MLFLOW_DISABLE_TELEMETRY=true
-EXPOSE 5000
 CMD ["make", "study"]

@@ -84,8 +84,9 @@ def test_equal_inputs_give_equal_bytes(rendered: Path) -> None:
 
 def test_the_page_is_self_contained(rendered: Path) -> None:
     text = (rendered / "index.html").read_text()
-    assert "http:" not in text
-    assert "https:" not in text
+    # A link to where `pamdp ui` serves MLflow, and those to the models, are followed by hand.
+    assert re.findall(r'<a href="(https?:[^"]*)', text) == ["http://127.0.0.1:5000/"]
+    assert len(re.findall("https?:", text)) == 1
     assert "@import" not in text
     assert set(re.findall(r"url\((.)", text)) <= {"#"}
     page = Elements(text)
@@ -93,7 +94,8 @@ def test_the_page_is_self_contained(rendered: Path) -> None:
     assert not {"script", "link", "iframe"} & {tag for tag, _ in page.found}
     references = [
         value
-        for _, attributes in page.found
+        for tag, attributes in page.found
+        if tag != "a"
         for name, value in attributes.items()
         if name in ("src", "href", "xlink:href") and value is not None
     ]
@@ -149,10 +151,10 @@ def test_equal_cells_are_not_told_apart(tmp_path: Path) -> None:
     levels = {f"platform-pdqn-{strategy}": 0.9 for strategy in ("plain", "inverting")}
     section = section_of(tmp_path, Fake(levels, spread=0.0))
     assert "without a clear lead" in findings.headline(section)
-    assert "not told apart from" in findings.lead(section)
+    assert "not clearly different from" in findings.lead(section)
     assert findings.differences(section) == [
-        "With P-DQN, against `plain`: not told apart is `inverting`.",
-        "With P-DQN, against `inverting`: not told apart is `plain`.",
+        "With P-DQN, against `plain`: not clearly different is `inverting`.",
+        "With P-DQN, against `inverting`: not clearly different is `plain`.",
     ]
 
 

@@ -322,8 +322,12 @@ def test_an_environment_of_which_nothing_was_measured_has_what_training_met_with
     """So float32 tells apart what it did in training."""
     trained_in = {"kind": "gymnasium", "id": "pamdp/SparsePlatform-v0"}
     values = settings(environments__platform__task=trained_in)
+    path = root / "metrics/setup/environments/platform.json"
+    path.unlink(missing_ok=True)
+    assert module._task(Checkout(values, root), "pamdp/Platform-v0", "platform").seen is None
     seen = {"low": [0.0] * 9, "high": [1.7e9, *[1.0] * 8]}
-    write_json(root / "metrics/setup/environments/platform.json", {"seen": seen})
+    random = {"return_mean": 0.0, "return_std": 0.0, "episodes": 1}
+    write_json(path, {"seen": seen, "random_policy": random})
     task = module._task(Checkout(values, root), "pamdp/Platform-v0", "platform")
     assert json.loads(task.seen) == seen
     # Another number of features, or a policy from elsewhere, tells nothing.

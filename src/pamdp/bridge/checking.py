@@ -13,7 +13,7 @@ from gymnasium.utils.env_checker import check_env
 
 from pamdp.base.errors import EnvironmentFailure
 from pamdp.bridge.failures import theirs
-from pamdp.bridge.parameterised import Parameterised, Unseeded
+from pamdp.bridge.parameterised import WAY_OUT, Parameterised, Unseeded
 
 # Of Gymnasium's warnings these are not passed on.
 STYLE = (
@@ -25,10 +25,6 @@ STYLE = (
 
 # In what the checker says of seeds; what does not even take one is not helped by the setting.
 OF_SEEDS = r"(?i)^(?!.*unexpected keyword).*(seed|determinis|np_random|random number generat)"
-WAY_OUT = (
-    "if it cannot be seeded, write seeded: false beside its id; then the study runs, and says that "
-    "it is not reproducible"
-)
 
 
 def checked(made: Parameterised) -> list[str]:

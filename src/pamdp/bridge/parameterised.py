@@ -17,6 +17,10 @@ from pamdp.bridge.translation import Actions, Drives, Observations, Seen
 
 LARGEST = float(np.finfo(np.float32).max)
 SHOWN = 200  # characters of what was received
+WAY_OUT = (
+    "if it cannot be seeded, write seeded: false beside its id; then the study runs, and says that "
+    "it is not reproducible"
+)
 
 
 class Parameterised(gymnasium.Wrapper[np.ndarray, ActionTuple, Any, Any]):

@@ -13,8 +13,7 @@ from pamdp.base.calls import on_cpu
 from pamdp.base.errors import EnvironmentFailure
 from pamdp.base.spaces import ActionSpec
 from pamdp.base.task import Task
-from pamdp.bridge.checking import WAY_OUT
-from pamdp.bridge.parameterised import Recording
+from pamdp.bridge.parameterised import WAY_OUT, Recording
 from pamdp.learning.loop import Decide
 from pamdp.learning.rollout import NOTHING, Command, Episodes, Measures, Step
 

@@ -76,7 +76,11 @@ def lead(section: Section) -> str:
         f"{_span([best.num_seeds], 'seed')}."
     ]
     if _fewest_seeds(section) >= MIN_SEEDS:
-        verbs = {"better": "better than", "worse": "worse than", "open": "not told apart from"}
+        verbs = {
+            "better": "better than",
+            "worse": "worse than",
+            "open": "not clearly different from",
+        }
         for word, verb in verbs.items():
             keys = [key for key in best.comparisons if verdict(section, best, key) == word]
             if keys:
@@ -219,7 +223,7 @@ def _sentence(section: Section, algorithm: str, key: str, who: str, link: str = 
         word = verdict(section, cell, key)
         if word is not None:
             groups[word].append(f"`{cell.name.strategy}`")
-    names = {"better": "better", "worse": "worse", "open": "not told apart"}
+    names = {"better": "better", "worse": "worse", "open": "not clearly different"}
     parts = [
         f"{names[word]} {link or ('is' if len(found) == 1 else 'are')} {listed(found)}"
         for word, found in groups.items()

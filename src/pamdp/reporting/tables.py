@@ -110,7 +110,7 @@ def comparisons_table(section: Section) -> Table:
         rows.append((f"`{strategy}`", *texts))
     return Table(
         f"Probability of improvement on {section.label} with its 95 % bootstrap interval. Bold: "
-        "told apart.",
+        "clearly different.",
         ("Strategy", *names),
         tuple(rows),
     )

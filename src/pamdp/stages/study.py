@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
+from types import MappingProxyType
 from typing import NamedTuple
 
 import psutil
@@ -55,13 +56,13 @@ def run(options: Namespace) -> None:
             f"expected a git repository, which DVC works in, received {checkout.root} in none; run "
             "`git init`"
         )
-    said = {}
+    said: dict[str, str] = {}
     with lockfile.guarded(checkout, lambda line: print(line, file=sys.stderr)):
         if not options.stages and not options.force:
             run_cells(checkout)
             said = {SAID: "1"}
         force = ["--force"] if options.force else []
-        _dvc(checkout.root, "repro", *force, *options.stages, **said)
+        _dvc(checkout.root, "repro", *force, *options.stages, variables=said)
     if not options.stages:
         print(f"The report: {checkout.report.relative_to(checkout.root)}/index.html")
 
@@ -159,7 +160,7 @@ def _needed(estimates: Sequence[Estimate], num_workers: int) -> float:
 def _seconds(estimate: Estimate, stages: Sequence[str]) -> dict[str, float]:
     """What some stages of a cell take of one core."""
     tuning = estimate.tuning_share
-    shares = dict(zip(STAGES, (tuning, 1 - tuning), strict=True))
+    shares: dict[str, float] = dict(zip(STAGES, (tuning, 1 - tuning), strict=True))
     return {stage: shares[stage] * estimate.seconds for stage in stages}
 
 
@@ -214,8 +215,13 @@ def _environment() -> dict[str, str]:
     return os.environ | {"PATH": path, lifetime.STUDY: "1"}
 
 
-def _dvc(root: Path, *arguments: str, stdout: int | None = None, **variables: str) -> str:
-    command, environment = [*DVC, *arguments], _environment() | variables
+def _dvc(
+    root: Path,
+    *arguments: str,
+    stdout: int | None = None,
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    command, environment = [*DVC, *arguments], _environment() | dict(variables)
     with subprocess.Popen(command, cwd=root, env=environment, stdout=stdout, text=True) as process:
         try:
             said, _ = process.communicate()

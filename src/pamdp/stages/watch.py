@@ -118,11 +118,12 @@ def _task(checkout: Checkout, name: str, trained_in: str) -> Task:
 def _informed(checkout: Checkout, task: Task, trained_in: str) -> Task:
     """A task of which `setup` has measured nothing, with what it has of the one trained in.
 
-    So float32 tells apart what it did in training. What does not fit is no fault here.
+    So float32 tells apart what it did in training. What is missing, or does not fit, is left out.
     """
-    if trained_in not in checkout.settings.study.environments:
-        return task
-    seen = getattr(task_of(checkout, trained_in), "seen", None)
+    seen = None
+    if trained_in in checkout.settings.study.environments:
+        with suppress(PamdpError):
+            seen = getattr(task_of(checkout, trained_in), "seen", None)
     if seen is None or len(json.loads(seen)["low"]) != len(task.observation_low):
         return task
     return task.with_facts({"seen": seen})

@@ -21,13 +21,14 @@ RETURN = f"metrics.`{EVALUATE}/return_mean`"
 # The columns that are shown, from left to right, and how wide they are in pixels; what MLflow shows
 # besides comes last.
 COLUMNS = {
-    "attributes.`Run Name`": 260,
-    "tags.`algorithm`": 90,
-    "tags.`strategy`": 120,
-    RETURN: 150,
-    f"metrics.`{EVALUATE}/return_mean_low`": 175,
-    f"metrics.`{EVALUATE}/return_mean_high`": 180,
-    f"metrics.`{EVALUATE}/success_mean`": 165,
+    "attributes.`Run Name`": 240,
+    "runDateAndNestInfo": 125,
+    "tags.`algorithm`": 80,
+    "tags.`strategy`": 110,
+    RETURN: 145,
+    f"metrics.`{EVALUATE}/return_mean_low`": 165,
+    f"metrics.`{EVALUATE}/return_mean_high`": 170,
+    f"metrics.`{EVALUATE}/success_mean`": 155,
 }
 
 
@@ -79,7 +80,7 @@ def state(search: str) -> str:
             "searchFilter": search,
             "orderByKey": RETURN,
             "orderByAsc": False,
-            "selectedColumns": [name for name in COLUMNS if not name.startswith("attributes")],
+            "selectedColumns": [name for name in COLUMNS if name.startswith(("tags", "metrics"))],
             "columnOrder": [*COLUMNS],
             "columnWidths": COLUMNS,
             "runsHiddenMode": "FIRST_20_RUNS",  # in charts
