@@ -174,3 +174,32 @@ def test_a_description_begins_with_a_headline_and_fits_a_tag(tmp_path):
     assert len(text) <= 5000
     assert "**Reach wins.**" in text
     assert "viewStateShareKey=best-reach&" in text
+
+
+def test_environments_whose_returns_do_not_compare_have_a_table_and_a_champion_each(
+    fresh, tmp_path, request
+):
+    other = "reach-mpdqn-plain"
+    trained(tmp_path, A, 1.0)
+    trained(tmp_path, other, 5.0)
+    view = fresh()
+    for cell in (A, other):
+        log_model(view, cell, SIGNATURE)
+    show_study(view)
+    tags = view.client.get_experiment(view.experiment_id).tags
+    for cell in (A, other):
+        environment = cell.partition("-")[0]
+        state = json.loads(tags[f"mlflow.sharedViewState.best-{environment}"])
+        (run,) = view.client.search_runs([view.experiment_id], state["searchFilter"])
+        assert run.data.tags["cell"] == cell
+    aliases = view.client.get_registered_model(request.node.name).aliases
+    assert set(aliases) == {"champion-goal", "champion-reach"}
+    # With one environment left there is one champion.
+    for folder in ("metrics/train", "models"):
+        shutil.rmtree(tmp_path / folder / other)
+    write_json(
+        tmp_path / "metrics/evaluate/summary.json",
+        {A: json.loads((tmp_path / "metrics/evaluate/summary.json").read_text())[A]},
+    )
+    show_study(fresh())
+    assert set(view.client.get_registered_model(request.node.name).aliases) == {"champion"}
