@@ -25,6 +25,7 @@ from typing import Any
 
 from tests.pipeline import checkout, small
 
+LATE = "after its end"
 CELL = "platform-mpdqn-reversal"
 PRUNERS: dict[str, dict[str, Any]] = {
     "median": {"kind": "median", "n_startup_trials": 2, "n_warmup_steps": 300},
@@ -87,7 +88,7 @@ def killed(folder: Path, workers: int, seconds: float) -> str:
     process = subprocess.Popen(**command(folder, workers), start_new_session=True)
     try:
         process.wait(seconds)
-        return "after its end"
+        return LATE
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -134,9 +135,14 @@ def main() -> None:
             same[f"{workers} workers"] = searched(folder, workers) == expected
             print(same, flush=True)
         anew(folder)
-        for _ in range(3):
+        hits = 0
+        while hits < 3:
             at = killed(folder, chance.choice((1, 2, 3)), chance.uniform(0.35, 0.75) * seconds)
             print(f"killed {at}", flush=True)
+            hits += 1
+            if at == LATE:  # the machine is faster than it was
+                hits, seconds = 0, seconds / 2
+                anew(folder)
         same["killed and resumed"] = searched(folder, 2) == expected
         anew(folder)
         checkout.change(folder, {"tuning.trials": 5})
