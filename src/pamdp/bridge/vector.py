@@ -89,8 +89,8 @@ class FunctionalVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
         """
         mask = self._masked(options)
         seeds = self._wanted(seed)
-        if seed is not None and np.ndim(seed) == 0:
-            super().reset(seed=operator.index(seed))  # pyright: ignore[reportArgumentType]
+        if isinstance(seed, int | np.integer):
+            super().reset(seed=int(seed))
         fresh = mask & ((seeds >= 0) | (self._seeds < 0))
         if (seeds[fresh] < 0).any():
             chance = self.np_random.integers(SEEDS, size=self.num_envs)
