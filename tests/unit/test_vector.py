@@ -21,7 +21,7 @@ STAY = (np.array([1, 1, 1]), (np.zeros([3, 2]), np.zeros([3, 0]), np.zeros([3, 1
 
 def test_seeds_are_counted_up_and_streams_are_those_of_the_compiled_loop() -> None:
     env = made()
-    given = env.reset(seed=np.int64(4))[0], env.reset(seed=np.array([4, 5, 6]))[0]
+    given = env.reset(seed=np.int64(4))[0], env.reset(seed=[4, 5, 6])[0]
     observations, info = env.reset(seed=4)
     np.testing.assert_array_equal(given, [observations] * 2)
     assert info == {}
