@@ -95,29 +95,6 @@ def test_plots_are_shown(copy, tmp_path):
     assert "<DVC_METRIC" not in json.dumps([returns, curves])
 
 
-def test_a_clone_takes_the_results_from_a_remote_and_computes_nothing(copy, tmp_path):
-    """The remote is a folder; what runs after it is `setup`, which always looks."""
-    checkout.succeed(copy, "dvc", "remote", "add", "--default", "shared", str(tmp_path / "remote"))
-    checkout.commit(copy)
-    checkout.succeed(copy, "dvc", "push")
-    checkout.git(tmp_path, "clone", "--quiet", str(copy), "clone")
-    clone = tmp_path / "clone"
-    checkout.succeed(clone, "dvc", "pull")
-    results = checkout.contents(copy, "metrics", "models")
-    assert "metrics/report/index.html" in results
-    assert checkout.contents(clone, "metrics", "models") == results
-    done = checkout.succeed(clone, "dvc", "repro", PAMDP_TRACKING="off")
-    assert STARTED.findall(done.stdout) == ["setup"]
-    assert checkout.git(clone, "status", "--porcelain") == ""
-    # And one model of it, by its address alone.
-    name = f"models/{CELL}"
-    checkout.succeed(tmp_path, "dvc", "get", str(clone), name, "--out", "model")
-    saved = checkout.contents(tmp_path / "model", ".")
-    assert {f"{name}/{path}": content for path, content in saved.items()} == checkout.contents(
-        clone, name
-    )
-
-
 def test_an_experiment_reruns_what_its_setting_changes(copy):
     before = Run.read(copy / "metrics" / "tune" / OTHER / "record.json")
     # One stage, and without trials, so that it takes no time.

@@ -1,4 +1,4 @@
-"""A rebuilt MLflow shows who won, and serves it."""
+"""A published study in a fresh clone: nothing is computed, MLflow shows who won, and serves it."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from pamdp.files import read_json
 from pamdp.serving import Model
 from tests.browser import CHROMIUM, browser
 from tests.pipeline import checkout
+from tests.pipeline.small import CELL, STARTED
 
 SECONDS = 500.0  # at most, for a server to answer
 
@@ -33,7 +34,7 @@ def serving(folder: Path, path: str, *command: str) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    address, log = f"http://127.0.0.1:{port}", folder / "server.log"
+    address, log = f"http://127.0.0.1:{port}", folder.parent / "server.log"
     with log.open("w") as output:
         process = subprocess.Popen(
             [each.format(port=port) for each in command],
@@ -65,17 +66,43 @@ def answers(address: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def rebuilt(study, tmp_path_factory) -> Iterator[tuple[Path, str, str]]:
-    """A copy of the study elsewhere whose MLflow is made anew: folder, server, printed address."""
-    folder = tmp_path_factory.mktemp("rebuilt") / "copy"
-    shutil.copytree(study, folder, symlinks=True)
-    for name in ("mlflow.db", "mlartifacts"):
-        path = folder / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    with serving(folder, "/health", "pamdp", "ui", "--port", "{port}") as server:
-        printed = (folder / "server.log").read_text()
+def clone(study, tmp_path_factory) -> Path:
+    """A fresh clone with the study's results from a remote of DVC, which is a folder."""
+    base = tmp_path_factory.mktemp("published")
+    origin = shutil.copytree(study, base / "origin", symlinks=True)
+    checkout.succeed(origin, "dvc", "remote", "add", "--default", "shared", str(base / "remote"))
+    checkout.commit(origin)
+    checkout.succeed(origin, "dvc", "push")
+    checkout.git(base, "clone", "--quiet", str(origin), "clone")
+    checkout.succeed(base / "clone", "dvc", "pull")
+    shutil.rmtree(origin)
+    return base / "clone"
+
+
+def test_it_takes_the_results_and_computes_nothing(study, clone, tmp_path):
+    results = checkout.contents(study, "metrics", "models")
+    assert "metrics/report/index.html" in results
+    assert checkout.contents(clone, "metrics", "models") == results
+    done = checkout.succeed(clone, "dvc", "repro", PAMDP_TRACKING="off")
+    assert STARTED.findall(done.stdout) == ["setup"]  # which always looks
+    assert checkout.git(clone, "status", "--porcelain") == ""
+    # And one model of it, by its address alone.
+    name = f"models/{CELL}"
+    checkout.succeed(tmp_path, "dvc", "get", str(clone), name, "--out", "model")
+    saved = checkout.contents(tmp_path / "model", ".")
+    assert {f"{name}/{path}": content for path, content in saved.items()} == checkout.contents(
+        clone, name
+    )
+
+
+@pytest.fixture(scope="module")
+def rebuilt(clone) -> Iterator[tuple[Path, str, str]]:
+    """The clone while its MLflow, made anew, is served: folder, server, printed address."""
+    assert not (clone / "mlflow.db").exists()
+    with serving(clone, "/health", "pamdp", "ui", "--port", "{port}") as server:
+        printed = (clone.parent / "server.log").read_text()
         (line,) = (line for line in printed.splitlines() if server + "/#" in line)
-        yield folder, server, line.partition(": ")[2]
+        yield clone, server, line.partition(": ")[2]
 
 
 @pytest.fixture(scope="module")
