@@ -13,6 +13,7 @@ from pamdp.base.errors import nearest
 
 KEY = "extends"
 FAMILY = "environments"  # whose blocks may have it
+ARGUMENTS = "arguments"  # of an environment of the user's: names in there are not ours
 
 
 def resolved(values: Any) -> Any:
@@ -20,7 +21,7 @@ def resolved(values: Any) -> Any:
 
     A mapping adds to the inherited one and takes precedence, key by key and level by level. One
     that says its `kind` is complete and takes the place of the inherited one, as any other value
-    does.
+    does. Arguments of a user's environment have names of their own: `kind` is one like others.
 
     Args:
       values: as they stand in the file.
@@ -44,7 +45,8 @@ def resolved(values: Any) -> Any:
 
 def origins(values: Any) -> Callable[[str], str | None]:
     """What tells of a dotted path of `resolved(values)` which path it is inherited from, if any."""
-    blocks = values[FAMILY] if isinstance(values, dict) and FAMILY in values else {}
+    blocks = values.get(FAMILY) if isinstance(values, dict) else None
+    blocks = blocks if isinstance(blocks, dict) else {}
 
     def origin(path: str) -> str | None:
         family, _, rest = path.partition(".")
@@ -53,7 +55,7 @@ def origins(values: Any) -> Callable[[str], str | None]:
             return None
         keys = rest.removeprefix(f"{name}.").split(".")
         for each in _lineage(blocks, name):
-            if _says(blocks[each], keys):
+            if isinstance(blocks[each], dict) and _says(blocks[each], keys):
                 return None if each == name else ".".join([FAMILY, str(each), *keys])
         return None
 
@@ -78,19 +80,27 @@ def _lineage(blocks: Mapping[Any, Any], name: Any) -> list[Any]:
     return names
 
 
-def _merged(inherited: Any, own: Any) -> Any:
-    if not (isinstance(inherited, dict) and isinstance(own, dict)) or "kind" in own:
+def _merged(inherited: Any, own: Any, theirs: bool = False) -> Any:
+    """One value within another; `theirs` are arguments of a user's, where `kind` says nothing."""
+    if not (isinstance(inherited, dict) and isinstance(own, dict)):
         return own
-    both = {key: _merged(inherited[key], value) for key, value in own.items() if key in inherited}
+    if "kind" in own and not theirs:
+        return own
+    both = {
+        key: _merged(inherited[key], value, theirs or key == ARGUMENTS)
+        for key, value in own.items()
+        if key in inherited
+    }
     return inherited | own | both
 
 
 def _says(block: Any, keys: Sequence[str]) -> bool:
     """Whether the value at a path follows from this block, and not from what it extends."""
+    theirs = False
     for key in keys:
         if not isinstance(block, dict):
             return True
         if key not in block:
-            return "kind" in block
-        block = block[key]
+            return "kind" in block and not theirs
+        block, theirs = block[key], theirs or key == ARGUMENTS
     return True

@@ -17,7 +17,8 @@ from pamdp.learning.loops import loop_of
 from pamdp.learning.rollout import Episodes
 from pamdp.progress import Progress
 from pamdp.records import Facts, Run
-from pamdp.stages.results import cells, initial_parameters, trained, tuned
+from pamdp.stages.facts import thresholds
+from pamdp.stages.results import agree, cells, initial_parameters, trained, tuned
 from pamdp.tracking import collect, open_sink
 
 BySeed = dict[int, Episodes]
@@ -36,6 +37,8 @@ def evaluate_study(checkout: Checkout) -> None:
         open_sink(settings.study.name, checkout.root) as sink,
         Progress("evaluate", len(settings.cells), "cell") as progress,
     ):
+        blocks = {name: settings.environments[name] for name in settings.study.environments}
+        agree(checkout, "thresholds", thresholds(blocks))
         for cell in cells(checkout):
             episodes[str(cell.name)] = evaluate_cell(checkout, cell)
             progress.update(1)

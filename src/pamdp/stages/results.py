@@ -18,7 +18,7 @@ from pamdp.learning.loops import loop_of
 from pamdp.learning.policy import Weights
 from pamdp.provenance import digest
 from pamdp.records import Best, Facts, Run
-from pamdp.stages.facts import code_of
+from pamdp.stages.facts import code_of, environment_settings, search_settings
 
 
 def task_of(checkout: Checkout, name: str) -> Task:
@@ -33,8 +33,29 @@ def task_of(checkout: Checkout, name: str) -> Task:
     return task.with_facts(read_json(checkout.setup / "environments" / f"{name}.json", Facts))
 
 
+def agree(checkout: Checkout, name: str, settings: Any) -> Any:
+    """The fact of that name, which `setup` has written of these settings.
+
+    Raises:
+      PamdpError: they are others: a result would be filed under settings that it does not have.
+    """
+    found = read_json(checkout.setup / f"{name}.json")
+    if found != json.loads(json.dumps(settings)):
+        raise PamdpError(
+            f"{name}: expected the settings that `setup` has looked at, received others; run "
+            "`pamdp setup`, or `pamdp study` for all that depends on it"
+        )
+    return found
+
+
 def cells(checkout: Checkout) -> list[Cell]:
-    """All cells of the study, with what `setup` has measured of their environments."""
+    """All cells of the study, with what `setup` has measured of their environments.
+
+    Raises:
+      PamdpError: their settings are not what they were then.
+    """
+    for name in checkout.settings.study.environments:
+        agree(checkout, *_settings(checkout, name))
     tasks = {name: task_of(checkout, name) for name in checkout.settings.study.environments}
     return [
         cell.model_copy(update={"task": tasks[cell.name.environment]})
@@ -48,15 +69,20 @@ def cell_of(checkout: Checkout, name: str) -> Cell:
     return cell.model_copy(update={"task": task_of(checkout, cell.name.environment)})
 
 
+def _settings(checkout: Checkout, name: str) -> tuple[str, Any]:
+    return f"settings/{name}", environment_settings(checkout.settings.environments[name])
+
+
 def fingerprint(checkout: Checkout, stage: str, cell: Cell, *parts: Component) -> str:
     """Hash of what a stage's results of a cell depend on.
 
     These are the settings, and what `setup` found out about code and versions.
 
     Raises:
-      PamdpError: the code is not what it was then.
+      PamdpError: settings or code are not what they were then.
     """
     environment, algorithm, strategy = cell.name
+    agree(checkout, *_settings(checkout, environment))
     subjects = {
         f"algorithms/{algorithm}": cell.algorithm,
         f"code/{stage}": stage,
@@ -72,6 +98,9 @@ def fingerprint(checkout: Checkout, stage: str, cell: Cell, *parts: Component) -
                 f"{name}: expected the code that `setup` has looked at, received other code; run "
                 "`pamdp setup`, or `pamdp study` for all that depends on it"
             )
+    if stage == "tune":
+        search = search_settings(checkout.settings.tuning.of(cell.name))
+        found["search"] = agree(checkout, f"tuning/{cell.name}", search)["versions"]
     values = [part.model_dump(mode="json") for part in (cell, *parts)]
     content = json.dumps([values, found], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]

@@ -27,9 +27,8 @@ from pamdp.files import forget_scratch, read_json, write_json
 from pamdp.foresight import foretold
 from pamdp.learning.loops import loop_for
 from pamdp.provenance import digest
-from pamdp.settings import Benchmark, Settings
 from pamdp.stages import live
-from pamdp.stages.facts import STAGES, code_of
+from pamdp.stages.facts import STAGES, code_of, settings_of
 from pamdp.stages.vega import write_scripts
 
 # What numbers come out of; the others show, store and check.
@@ -59,10 +58,10 @@ def set_up(checkout: Checkout) -> None:
     live.forget(checkout)
     write_scripts(checkout)
     study = checkout.settings.study
-    versions = {"packages": _versions(checkout.settings)}
+    versions = {"packages": {name: version(name) for name in RESULT_PACKAGES}}
     facts: dict[str, Any] = {"versions": versions}
     facts |= {f"code/{stage}": digest(code_of(stage)) for stage in STAGES}
-    facts |= _settings_of(_chosen(checkout.settings.environments, study.environments))
+    facts |= settings_of(checkout.settings)
     families = {
         "algorithms": _chosen(checkout.settings.algorithms, study.algorithms),
         "strategies": _chosen(checkout.settings.gradients, study.strategies),
@@ -87,16 +86,6 @@ def set_up(checkout: Checkout) -> None:
         print(*(f"setup: {line}" for line in told), sep="\n", flush=True)
 
 
-def _settings_of(environments: Mapping[str, Benchmark]) -> dict[str, Any]:
-    """The settings of environments, with what they inherit: paths in params.yaml do not have that.
-
-    The threshold stands apart, because nothing but the evaluation depends on it.
-    """
-    values = {name: each.model_dump(mode="json") for name, each in environments.items()}
-    thresholds = {name: each.pop("return_threshold") for name, each in values.items()}
-    return {f"settings/{name}": each for name, each in values.items()} | {"thresholds": thresholds}
-
-
 def check_versions(lock: Path) -> None:
     """Compares what is installed with `requirements.lock`.
 
@@ -119,25 +108,6 @@ def check_versions(lock: Path) -> None:
             "\n".join([f"the installed packages are not those of {lock.name}:", *wrong])
             + f"\ninstall these: `make install`, or `pip install --require-hashes -r {lock.name}`"
         )
-
-
-def _versions(settings: Settings) -> dict[str, str]:
-    """The versions of what results come out of.
-
-    Raises:
-      SettingsError: a search needs a package that is not installed.
-    """
-    found = {name: version(name) for name in RESULT_PACKAGES}
-    searches = [settings.tuning.of(cell.name) for cell in settings.cells]
-    for name in sorted({name for each in searches if each.trials for name in each.packages}):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            raise SettingsError(
-                f"tuning: expected the package {name}, which a sampler or pruner needs, received "
-                f"none; install it with `pip install {name}`, or choose another one"
-            ) from None
-    return found
 
 
 def describe(task: Task, tell: Callable[[str], object] = print) -> dict[str, Any]:
