@@ -18,14 +18,6 @@ from typing import Any
 from benchmarks.measures import ROOT, Measure, timed
 
 CELL = "platform-mpdqn-inverting"
-# What `setup` writes and fingerprints are made of; the measurements need no more of it.
-FACTS = (
-    "algorithms/mpdqn",
-    "code/train",
-    "environments/platform",
-    "strategies/inverting",
-    "versions",
-)
 
 
 def new_checkout(**changes: Any) -> Any:
@@ -35,6 +27,7 @@ def new_checkout(**changes: Any) -> Any:
     from pamdp.checkout import Checkout
     from pamdp.files import write_json
     from pamdp.settings import load
+    from pamdp.stages.setup import set_up
 
     yaml, root = YAML(typ="safe"), Path(tempfile.mkdtemp(prefix="pamdp-bench-"))
     atexit.register(shutil.rmtree, root)
@@ -47,8 +40,7 @@ def new_checkout(**changes: Any) -> Any:
         yaml.dump(values, file)
     made = Checkout(load(root / "params.yaml"), root)
     write_json(made.tune(CELL) / "best.json", {"values": {}, "score": None})
-    for name in FACTS:
-        write_json(made.setup / f"{name}.json", {})
+    set_up(made)
     return made
 
 

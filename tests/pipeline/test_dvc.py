@@ -79,6 +79,7 @@ def facts_of_study() -> Iterator[tuple[str, str]]:
     yield from (("strategies", name) for name in FEW)
     yield "environments", "platform"
     yield "settings", "platform"
+    yield from (("tuning", name.removeprefix("tune@")) for name in TUNE)
 
 
 def write(path: Path, content: Any) -> None:
@@ -222,8 +223,6 @@ PARAMS = {
     "gradients.zeroing.kind": ("plain", set()),  # which this study does not have
     "algorithms.mpdqn.kind": ("pdqn", stages_of(*FEW, algorithms=["mpdqn"])),
     "study.seeds": ([1, 2, 3], (ONCE | TRAIN) - {"setup"}),
-    "tuning.trials": (1, TUNE),
-    "tuning.share": (1.0, TUNE),
     "evaluation.episodes": (1, {"evaluate", "export"}),
 }
 
@@ -245,6 +244,7 @@ FACTS = {
     "environments/platform": {"evaluate", "export", "report"} | CELLS,
     "settings/platform": {"evaluate"} | CELLS,  # which `setup` writes, test_edits.py
     "thresholds": {"evaluate"},
+    "tuning/platform-mpdqn-plain": {"tune@platform-mpdqn-plain"},
     "code/tune": TUNE,
     "code/train": TRAIN,
     "code/evaluate": {"evaluate"},

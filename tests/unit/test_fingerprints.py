@@ -1,5 +1,6 @@
 """Fingerprints: of all that the results of a cell depend on, its settings and the facts."""
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ from pamdp.base.errors import PamdpError
 from pamdp.checkout import Checkout
 from pamdp.files import write_json
 from pamdp.learning.cell import Cell, CellName
-from pamdp.settings import load
+from pamdp.settings import load, validated
 from pamdp.stages import results
+from pamdp.stages.facts import settings_of
 from pamdp.stages.results import fingerprint
-from tests.helpers import PARAMS, cell
+from tests.helpers import PARAMS, cell, changed, params
 
 SETTINGS = load(PARAMS)
 FACTS = (
@@ -29,8 +31,10 @@ FACTS = (
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch) -> Checkout:
-    """One whose facts are all the same, and invented: the code is not looked at."""
+    """One whose facts are all the same, and invented: code and settings are not looked at."""
     monkeypatch.setattr(results, "digest", lambda modules: {})
+    monkeypatch.setattr(results, "agree_on", lambda *_: None)
+    monkeypatch.setattr(results, "agree", lambda *_: {"versions": {}})
     for name in FACTS:
         write_json(tmp_path / "metrics" / "setup" / f"{name}.json", {"source": "a"})
     return Checkout(SETTINGS, tmp_path)
@@ -158,3 +162,59 @@ def test_a_fact_that_is_missing_is_an_error_that_says_what_writes_it(checkout) -
     (checkout.setup / "code" / "train.json").unlink()
     with pytest.raises(PamdpError, match=r"code/train.json: expected what `setup` writes"):
         fingerprint(checkout, "train", SUBJECT)
+
+
+# -- Settings that setup has not looked at ---------------------------------------------------------
+
+OTHERS = {
+    "environments.platform.learner.gamma": 0.5,
+    "environments.platform.training.steps": 4000,
+    "environments.platform.task.noise": 0.5,
+    "tuning.trials": 3,
+    "environments.platform.return_threshold": 0.5,
+}
+
+
+@pytest.mark.parametrize("path", OTHERS)
+def test_settings_that_setup_has_not_looked_at_are_refused(tmp_path, path) -> None:
+    """An edit between `setup` and a stage would be filed under the settings before it."""
+    seen = Checkout(SETTINGS, tmp_path)
+    for name, fact in settings_of(SETTINGS).items():
+        write_json(seen.setup / f"{name}.json", fact)
+    edited = Checkout(validated(changed(params(), {path: OTHERS[path]}), PARAMS), tmp_path)
+    name, family = "platform-mpdqn-plain", path.split(".")[0]
+    agreed = [
+        name for name, fact in settings_of(edited.settings).items() if holds(seen, name, fact)
+    ]
+    stale = {each for each in settings_of(SETTINGS) if each not in agreed}
+    if path.endswith("return_threshold"):
+        assert stale == {"thresholds"}
+    elif family == "tuning":
+        assert stale == {f"tuning/{cell.name}" for cell in SETTINGS.cells}
+    else:
+        assert stale == {"settings/platform"}
+        with pytest.raises(PamdpError, match="settings/platform: expected the settings that `set"):
+            results.cells(edited)
+        with pytest.raises(PamdpError, match=r"received others; run `pamdp setup`, or `pamdp st"):
+            fingerprint(edited, "train", edited.settings.cell(name))
+
+
+def holds(checkout: Checkout, name: str, fact: Any) -> bool:
+    try:
+        results.agree(checkout, name, fact)
+    except PamdpError:
+        return False
+    return True
+
+
+def test_what_a_search_needs_is_no_part_of_the_others() -> None:
+    """CMA-ES for one cell: the facts of all other searches stay, and so do the versions."""
+    before = settings_of(SETTINGS)
+    tuning = {"cells": {"platform-mpdqn-plain": {"sampler": {"kind": "cmaes"}}}}
+    values = params()
+    values["tuning"] |= tuning
+    after = settings_of(validated(values, PARAMS))
+    assert {name for name in after if after[name] != before[name]} == {
+        "tuning/platform-mpdqn-plain"
+    }
+    assert after["tuning/platform-mpdqn-plain"]["versions"] == {"cmaes": version("cmaes")}

@@ -72,6 +72,27 @@ def test_what_says_its_kind_is_complete() -> None:
     assert lines == [f"{CHILD}.task.task: expected a value, received none"]
 
 
+def test_kind_is_a_name_like_others_among_arguments_of_a_users_environment() -> None:
+    task = {"kind": "gymnasium", "id": "m:E", "arguments": {"size": 3, "kind": "easy"}}
+    values = raw(environments__goal__task=task)
+    values["environments"]["mine"]["task"] = {"arguments": {"kind": "hard"}}
+    found = resolved(values)["environments"]["mine"]["task"]
+    assert found == task | {"arguments": {"size": 3, "kind": "hard"}}
+    assert origins(values)("environments.mine.task.arguments.size") == (
+        "environments.goal.task.arguments.size"
+    )
+
+
+@pytest.mark.parametrize(
+    "blocks", [None, 3, {"goal": None}, {"goal": 3, "mine": {"extends": "goal"}}]
+)
+def test_blocks_that_are_none_are_a_mistake_like_others(blocks) -> None:
+    lines = said(raw() | {"environments": blocks})
+    assert lines[0].startswith("environments")
+    assert ": expected " in lines[0]
+    assert not any("inherited from environments.goal" in line for line in lines)
+
+
 def test_a_change_reaches_all_descendants_in_any_order_of_blocks() -> None:
     values = raw(environments__mine={"extends": "hard_goal_v1"})
     blocks = values["environments"]

@@ -21,7 +21,7 @@ from pamdp.learning.scaling import Observed
 from pamdp.settings import Settings
 from pamdp.stages import evaluate, export, report, results, train
 from tests.helpers import cell, params
-from tests.unit.two_cells import INVERTING, PLAIN, curve, found, small
+from tests.unit.two_cells import INVERTING, PLAIN, curve, found, looked_at, small
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,7 @@ def evaluated(tmp_path, monkeypatch):
     write_json(tmp_path / "metrics" / "setup" / "environments" / "platform.json", facts)
 
     def run(values: Settings) -> tuple[dict, dict]:
-        checkout = Checkout(values, tmp_path)
+        checkout = looked_at(values, tmp_path)
         for each in values.cells:
             parent = results.record(each, "train", "f")
             record = train.training_run(parent, {1: curve(0.95), 2: curve(0.1)})
@@ -117,7 +117,7 @@ def test_each_environment_has_a_film_of_its_best(tmp_path, monkeypatch):
     write_json(tmp_path / "metrics" / "evaluate" / "summary.json", summary)
     for name in names:
         found(tmp_path, name, {})
-    checkout = Checkout(Settings.model_validate(values), tmp_path)
+    checkout = looked_at(Settings.model_validate(values), tmp_path)
     filmed: list[tuple[str, str, int, str]] = []
 
     def film(cell: Cell, weights: str, seed: int, path: Path) -> None:
@@ -137,7 +137,7 @@ def test_the_film_is_of_the_best_seed_of_the_best_cell(tmp_path, monkeypatch):
     filmed: list[tuple] = []
     monkeypatch.setattr(report, "film", lambda *arguments: filmed.append(arguments))
     monkeypatch.setattr(report, "trained", lambda *_: {1: "one", 2: "two", 3: "three"})
-    report.film_best(Checkout(small(), tmp_path))
+    report.film_best(looked_at(small(), tmp_path))
     ((shown, weights, seed, path),) = filmed
     assert (str(shown.name), shown.learner.gamma, weights, seed) == (INVERTING, 0.5, "two", 2)
     assert path == tmp_path / "metrics" / "report" / "platform-best.gif"
@@ -238,9 +238,9 @@ def test_a_card_of_a_users_environment_says_what_its_actions_drive(tmp_path):
 
 def test_stages_know_what_setup_has_measured(tmp_path):
     values = small(environments__platform__task=WIDE)
-    checkout = Checkout(values, tmp_path)
     with pytest.raises(PamdpError, match=r"platform\.json: expected what `setup` writes"):
-        results.cells(checkout)
+        results.cells(Checkout(values, tmp_path))
+    checkout = looked_at(values, tmp_path)
     path = tmp_path / "metrics" / "setup" / "environments" / "platform.json"
     write_json(path, {"random_policy": {}, "seen": SEEN})
     cells = [*results.cells(checkout), results.cell_of(checkout, PLAIN)]
@@ -249,4 +249,4 @@ def test_stages_know_what_setup_has_measured(tmp_path):
         assert json.loads(each.task.seen) == SEEN
         assert each.task.observation_offset[2] == 1.7e9 - 0.05
     # Of ours there is nothing to know, and nothing is read.
-    assert results.cells(Checkout(small(), tmp_path / "none")) == list(small().cells)
+    assert results.cells(looked_at(small(), tmp_path / "none")) == list(small().cells)

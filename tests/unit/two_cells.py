@@ -10,7 +10,7 @@ from pamdp.files import write_json
 from pamdp.learning.training import Point
 from pamdp.provenance import digest
 from pamdp.settings import Settings
-from pamdp.stages.facts import code_of
+from pamdp.stages.facts import code_of, settings_of
 from tests.helpers import settings
 
 PLAIN, INVERTING = "platform-mpdqn-plain", "platform-mpdqn-inverting"
@@ -27,9 +27,17 @@ def found(root: Path, name: str, values: dict[str, float]) -> None:
     write_json(root / "metrics/tune" / name / "best.json", {"values": values, "score": 1.0})
 
 
+def looked_at(settings: Settings, root: Path) -> Checkout:
+    """A checkout in which `setup` has looked at these settings."""
+    checkout = Checkout(settings, root)
+    for name, fact in settings_of(settings).items():
+        write_json(checkout.setup / f"{name}.json", fact)
+    return checkout
+
+
 def set_up(root: Path, **changes: Any) -> Checkout:
-    """A checkout of it in which `setup` has looked at the code."""
-    checkout = Checkout(small(**changes), root)
+    """A checkout of it in which `setup` has looked at settings and code."""
+    checkout = looked_at(small(**changes), root)
     plain, inverting = checkout.settings.cells
     subjects: dict[str, Any] = {
         "code/tune": "tune",

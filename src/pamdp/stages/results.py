@@ -48,6 +48,12 @@ def agree(checkout: Checkout, name: str, settings: Any) -> Any:
     return found
 
 
+def agree_on(checkout: Checkout, environment: str) -> None:
+    """Compares the settings of an environment with what `setup` has written; raises as above."""
+    block = checkout.settings.environments[environment]
+    agree(checkout, f"settings/{environment}", environment_settings(block))
+
+
 def cells(checkout: Checkout) -> list[Cell]:
     """All cells of the study, with what `setup` has measured of their environments.
 
@@ -55,7 +61,7 @@ def cells(checkout: Checkout) -> list[Cell]:
       PamdpError: their settings are not what they were then.
     """
     for name in checkout.settings.study.environments:
-        agree(checkout, *_settings(checkout, name))
+        agree_on(checkout, name)
     tasks = {name: task_of(checkout, name) for name in checkout.settings.study.environments}
     return [
         cell.model_copy(update={"task": tasks[cell.name.environment]})
@@ -69,10 +75,6 @@ def cell_of(checkout: Checkout, name: str) -> Cell:
     return cell.model_copy(update={"task": task_of(checkout, cell.name.environment)})
 
 
-def _settings(checkout: Checkout, name: str) -> tuple[str, Any]:
-    return f"settings/{name}", environment_settings(checkout.settings.environments[name])
-
-
 def fingerprint(checkout: Checkout, stage: str, cell: Cell, *parts: Component) -> str:
     """Hash of what a stage's results of a cell depend on.
 
@@ -82,7 +84,7 @@ def fingerprint(checkout: Checkout, stage: str, cell: Cell, *parts: Component) -
       PamdpError: settings or code are not what they were then.
     """
     environment, algorithm, strategy = cell.name
-    agree(checkout, *_settings(checkout, environment))
+    agree_on(checkout, environment)
     subjects = {
         f"algorithms/{algorithm}": cell.algorithm,
         f"code/{stage}": stage,
