@@ -19,6 +19,7 @@ from pamdp.base.spaces import Action, ActionSpec
 from pamdp.learning.cell import Cell
 from pamdp.learning.loops import loop_for
 from pamdp.settings import Settings
+from pamdp.tuning.space import Space
 
 # Bytes.
 FLOAT = 4
@@ -63,14 +64,18 @@ class Estimate:
         )
         return self.cell.algorithm.q_function(self.cell.learner.q, spec)
 
+    @cached_property
+    def _space(self) -> Space:
+        return Space(self.cell, self.settings.tuning.of(self.cell.name))
+
     @property
     def seconds(self) -> float:
         """Of one core, for tuning, training and evaluation."""
         full = self.settings.environments[self.cell.name.environment].training
-        tuning = self.settings.tuning.of(self.cell.name)
+        tuning = self._space.tuning
         runs = [
             (full, len(self.settings.study.seeds)),
-            (tuning.training(full), tuning.trials * len(tuning.seeds)),
+            (tuning.training(full), self._space.num_trials * len(tuning.seeds)),
         ]
         episodes = self.settings.evaluation.episodes * len(self.settings.study.seeds)
         for training, number in runs:
@@ -83,8 +88,8 @@ class Estimate:
     def tuning_share(self) -> float:
         """The share of tuning in the steps of tuning and training."""
         full = self.settings.environments[self.cell.name.environment].training
-        tuning = self.settings.tuning
-        tuned = tuning.training(full).steps * tuning.trials * len(tuning.seeds)
+        tuning = self._space.tuning
+        tuned = tuning.training(full).steps * self._space.num_trials * len(tuning.seeds)
         return tuned / (tuned + full.steps * len(self.settings.study.seeds))
 
     def memory(self, num_workers: int) -> float:
@@ -93,9 +98,9 @@ class Estimate:
 
     def parts(self, num_workers: int) -> dict[str, float]:
         """The same by the setting that it grows with; "" is what does not."""
-        seeds, tuning = len(self.settings.study.seeds), self.settings.tuning.of(self.cell.name)
+        seeds, tuning = len(self.settings.study.seeds), self._space.tuning
         together = 1 if tuning.pruner.by_seed else len(tuning.seeds)
-        tasks = max(seeds, min(tuning.lag, tuning.trials) * together)
+        tasks = max(seeds, min(tuning.lag, self._space.num_trials) * together)
         working = min(num_workers, tasks)
         processes = self._engine == "processes"
         # Threads take turns at the tasks, so that all of them are under way.

@@ -59,6 +59,8 @@ def expected(detail: Mapping[str, Any]) -> str:
     if LARGEST in (context.get("le"), -context.get("ge", 0)):
         return SIZE
     pattern = _EXPECTED.get(detail["type"])
+    if context.get("field_type") == "Dictionary":
+        pattern = _MAPPING
     if pattern is None:
         return detail["msg"].removeprefix("Input should be ")
     return pattern.format(**context)

@@ -15,8 +15,10 @@ from pamdp.base.errors import SettingsError
 from pamdp.engines import workers
 from pamdp.estimate import Estimate, random_length
 from pamdp.settings import Settings
+from pamdp.tuning.space import Space
 
 STUDY = 60.0  # seconds of the stages that are one for all cells
+NAMED = 4  # cells, in a remark
 HALF = 0.5  # of a run, or of a schedule
 
 
@@ -48,6 +50,7 @@ def foretold(settings: Settings, facts: Mapping[str, Mapping[str, Any]]) -> Iter
         yield from (
             f"environments.{name}: {remark}" for remark in _remarks(settings, name, facts[name])
         )
+    yield from _untuned(settings)
     # Fewer cells are run side by side where memory is too small.
     lanes = min(workers(), len(estimates))
     together = lanes * max(estimate.memory(workers() // lanes) for estimate in estimates)
@@ -82,6 +85,18 @@ def _remarks(settings: Settings, name: str, facts: Mapping[str, Any]) -> Iterato
         yield (
             f"exploration ends at epsilon {last:.2f}: {steps:,} steps are about {episodes:,.0f} "
             f"episodes, and learner.epsilon.episodes is {epsilon.episodes:,g}"
+        )
+
+
+def _untuned(settings: Settings) -> Iterator[str]:
+    """Which cells are to be searched, and have nothing to search over."""
+    spaces = [Space(cell, settings.tuning.of(cell.name)) for cell in settings.cells]
+    found = [str(s.cell.name) for s in spaces if s.tuning.trials > s.num_trials]
+    if found:
+        more = f" and {len(found) - NAMED} more" if found[NAMED:] else ""
+        yield (
+            f"tuning: nothing of tuning.space is a setting of {', '.join(found[:NAMED])}{more}; "
+            "only trial 0 of each is run"
         )
 
 

@@ -13,7 +13,6 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from pamdp.algorithms import ALGORITHMS, AnyAlgorithm
 from pamdp.base.component import Component, Finite, ListOf
-from pamdp.base.environment import Environment
 from pamdp.base.errors import SettingsError, nearest
 from pamdp.evaluation import Evaluation
 from pamdp.explain import distinct_and_known, explained
@@ -23,8 +22,9 @@ from pamdp.learning.learner import LearnerSettings
 from pamdp.learning.training import Training
 from pamdp.reading import read
 from pamdp.strategies import STRATEGIES, AnyStrategy
+from pamdp.tuning.checks import check_cell, check_paths, check_ranges
 from pamdp.tuning.settings import Seeds, Tuning
-from pamdp.tuning.space import Space, check_cell, check_paths
+from pamdp.tuning.space import Space
 
 # Names become parts of shell commands, file names and keys; three make the name of a cell, and file
 # systems allow 255 characters.
@@ -64,16 +64,6 @@ class Benchmark(Problem):
     training: Training
     return_threshold: Finite
 
-    @model_validator(mode="after")
-    def _fitting(self) -> Benchmark:
-        # What another form of environment needs is known once it is made, which is not done here.
-        if self.initial_parameters is not None and isinstance(self.task, Environment):
-            num_features = len(self.task.observation_low)
-            self.initial_parameters.check(self.task.actions.num_parameters, num_features)
-        if too_large := _too_large(self.learner):
-            raise ValueError(too_large)
-        return self
-
 
 class Settings(Component):
     """All of params.yaml."""
@@ -112,18 +102,24 @@ class Settings(Component):
         parts += [("algorithm", member) for member in self.algorithms.values()]
         parts += [("strategy", member) for member in self.gradients.values()]
         names = list(map("-".join, product(self.environments, self.algorithms, self.gradients)))
-        distinct_and_known("tuning.cells", tuple(self.tuning.cells), names)
+        _check_places(self.tuning, names)
         for name in ("", *self.tuning.cells):
             with _said_of(name, self.tuning):
                 tuning = self.tuning.of(name)
                 self._check_seeds(tuning)
                 check_paths(tuning, parts)
+        shared: dict[str, list[Space]] = {}  # by the cell that a space is said for
         for cell in self.cells:
-            with _said_of(cell.name, self.tuning):
-                space = Space(cell, self.tuning.of(cell.name))
+            name, space = str(cell.name), Space(cell, self.tuning.of(cell.name))
+            with _said_of(name, self.tuning):
                 check_cell(space)
                 if space.tuning.trials:
                     self._check_trials(space)
+                    own = "space" in self.tuning.cells.get(name, {})
+                    shared.setdefault(name if own else "", []).append(space)
+        for name, spaces in shared.items():
+            with _said_of(name, self.tuning):
+                check_ranges(spaces)
 
     def _check_seeds(self, tuning: Tuning) -> None:
         distinct_and_known("tuning.seeds", tuning.seeds, list(tuning.seeds))
@@ -135,7 +131,7 @@ class Settings(Component):
             )
 
     def _check_trials(self, space: Space) -> None:
-        """No trial may be too short, or need a larger memory than it has."""
+        """No trial may need a larger memory than it has, or be too short."""
         name = space.cell.name.environment
         training = self.environments[name].training
         steps = space.tuning.training(training).steps
@@ -143,10 +139,7 @@ class Settings(Component):
             f"{space.tuning.share:g} of the {training.steps} steps of "
             f"environments.{name}.training.steps, {steps}"
         )
-        for cell in space.extremes():
-            if too_large := _too_large(cell.learner):
-                raise ValueError(f"tuning.space: {too_large}")
-            _check_length("tuning.share", steps, told, name, cell.learner)
+        _check_length("tuning.share", steps, told, name, space.most_demanding.learner)
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -210,18 +203,24 @@ def validated(values: Any, name: object) -> Settings:
     raise SettingsError("\n".join([f"{name} is wrong:", *(f"  {line}" for line in lines)]))
 
 
-def _too_large(learner: LearnerSettings) -> str | None:
-    """What of a learner its memory cannot hold."""
-    sizes = {"learner.batch_size": learner.batch_size}
-    if learner.n_step is not None:
-        sizes["learner.n_step.steps"] = learner.n_step.steps
-    for path, size in sizes.items():
-        if size > learner.replay_size:
-            return (
-                f"{path}: expected at most what the memory keeps, {learner.replay_size} "
-                f"transitions (learner.replay_size), received {size}"
+def _check_places(tuning: Tuning, cells: Collection[str]) -> None:
+    """What is said for single cells has to be said there, and of cells that there are."""
+    if tuning.use_trial is not None:
+        raise ValueError(
+            f"tuning.use_trial: expected it under tuning.cells.<cell>, as trial {tuning.use_trial} "
+            f"of each cell is another one, received {tuning.use_trial} for all cells"
+        )
+    for name, own in tuning.cells.items():
+        if name not in cells:
+            raise ValueError(
+                f"tuning.cells.{name}: expected environment-algorithm-strategy of names under "
+                f"environments, algorithms and gradients, received {name!r}{nearest(name, cells)}"
             )
-    return None
+        if "cells" in own:
+            raise ValueError(
+                f"tuning.cells.{name}.cells: expected what holds for this cell alone, received "
+                "cells again; name others beside it"
+            )
 
 
 def _check_length(path: str, steps: int, told: str, name: str, learner: LearnerSettings) -> None:

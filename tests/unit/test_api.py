@@ -135,8 +135,8 @@ def test_any_setting_is_changed_by_its_path() -> None:
 
 
 def test_what_a_file_says_of_the_search_of_one_cell_holds_for_it() -> None:
-    told = {"platform-pdqn-plain": {"trials": 20}, INVERTING: {"seeds": [77]}}
-    values = changed(params(), {"tuning.use_trial": 3, "tuning.cells": told})
+    told = {"platform-pdqn-plain": {"trials": 20, "use_trial": 3}, INVERTING: {"seeds": [77]}}
+    values = changed(params(), {"tuning.cells": told})
     Path("params.yaml").write_text(json.dumps(values))
     assert pamdp.cell("platform", params="params.yaml").settings.tuning.seeds == (77,)
 

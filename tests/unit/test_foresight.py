@@ -227,3 +227,14 @@ def test_learning_that_starts_late_is_said(memory) -> None:
     assert not said(**late | {"tuning__trials": 0})[:-1]
     (line,) = said(**late | {"tuning__trials": 0, f"{LEARNER}__replay_size": 8000})[:-1]
     assert "the first transitions are forgotten before learning starts" in line
+
+
+def test_a_search_over_nothing_is_said_and_takes_one_trial(memory) -> None:
+    nothing = {"tuning__space": [], "tuning__trials": 8}
+    assert said(**nothing)[:-1] == [
+        "tuning: nothing of tuning.space is a setting of platform-mpdqn-plain; only trial 0 of "
+        "each is run"
+    ]
+    assert not said(tuning__trials=8)[:-1]
+    assert estimate(**nothing).seconds == estimate(tuning__trials=1).seconds
+    assert estimate(**nothing).tuning_share == estimate(tuning__trials=1).tuning_share

@@ -170,7 +170,7 @@ NULLABLE = {"n_step", "gradient_clip", "output_std", "initial_parameters"}
 SHARES = {"gamma", "tau", "theta", "beta", "start", "end", "share"}
 POSITIVE = {"learning_rate", "gradient_clip", "reward_scale", "episodes", "share", "tau"}
 NON_NEGATIVE = {"output_std", "noise", "sigma"}
-FROM_ZERO = {"parameter", "feature", "trials", "sampler_seed", "seeds"}
+FROM_ZERO = {"parameter", "feature", "trials", "sampler_seed", "seeds", "n_startup_trials"}
 
 
 def can_be_meant(variant: Variant) -> bool:

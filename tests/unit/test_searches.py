@@ -22,9 +22,11 @@ from pamdp.stages import setup
 from pamdp.tuning import scoring, study
 from pamdp.tuning.database import open_database
 from pamdp.tuning.importance import importance
+from pamdp.tuning.pruners import Wilcoxon
+from pamdp.tuning.scoring import Judge
 from pamdp.tuning.settings import Tuning
 from pamdp.tuning.study import CellStudy
-from pamdp.tuning.trials import Trial
+from pamdp.tuning.trials import Report, Trial
 from tests.helpers import cell, settings
 
 RATE, FACTOR, BATCH, HIDDEN = (
@@ -247,6 +249,34 @@ def test_the_trial_of_the_settings_is_used(trained, prepared, subject, tmp_path)
     trials = run(todo)
     assert todo.used(trials) == trials[1]
     assert search(subject, tmp_path, trials=4).used(trials) == todo.best(trials) != trials[1]
+
+
+def test_a_trial_without_a_score_is_not_used(subject) -> None:
+    todo = search(subject, Path(), use_trial=1)
+    trials = [Trial(0, {}, 1.0), Trial(1, {}, None, pruned=True)]
+    said = r"tuning.cells.platform-mpdqn-plain.use_trial: .* received 1, which was given up"
+    with pytest.raises(SettingsError, match=said):
+        todo.used(trials)
+    with pytest.raises(SettingsError, match="received 1, which diverged"):
+        todo.used([trials[0], trials[1]._replace(pruned=False)])
+
+
+def test_where_nothing_is_tuned_one_trial_is_run(trained, prepared, subject, tmp_path) -> None:
+    space = [{"path": FACTOR, "low": 0.0, "high": 1.0}]  # which the cell does not have
+    todo = search(subject, tmp_path, space=space, enqueue=[{FACTOR: 0.5}])
+    assert [(trial.number, trial.values) for trial in run(todo)] == [(0, {})]
+    assert todo.missing == 0
+    assert search(subject, tmp_path, space=space, trials=0).missing == 0
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.125, 0.1, 0.03])
+def test_a_trial_can_be_given_up_by_the_least_number_of_seeds_and_by_none_fewer(threshold) -> None:
+    pruner = Wilcoxon(kind="wilcoxon", p_threshold=threshold)
+    best = Trial(0, {}, 1.0, reports=tuple(Report(seed, 1.0 + seed) for seed in range(20)))
+    judged = Judge(pruner, (best,)).judged()
+    next(judged)
+    given_up = [judged.send(Report(seed, -100.0 * seed)) for seed in range(pruner.least_seeds)]
+    assert given_up == [*[False] * (pruner.least_seeds - 1), True]
 
 
 def test_values_that_do_not_go_together_are_named(trained, prepared, tmp_path, monkeypatch) -> None:

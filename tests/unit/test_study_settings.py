@@ -10,9 +10,11 @@ from pamdp.algorithms import ALGORITHMS
 from pamdp.base.component import floats, structure
 from pamdp.base.lazy import tf
 from pamdp.learning.cell import policy_of
+from pamdp.learning.learner import NStep
 from pamdp.learning.training import Training
 from pamdp.settings import Settings
 from pamdp.tuning.settings import Tuning
+from pamdp.tuning.space import Space
 from tests.helpers import changed, params, settings, undashed
 
 LEARNER = "environments__platform__learner"
@@ -85,7 +87,7 @@ AHEAD = {"environments__fast__learner__n_step": N_STEP}
 def test_the_ends_of_a_range_have_to_be_allowed_in_the_cells_of_the_study() -> None:
     beyond = AHEAD | {"tuning__space": [BETA | {"high": 1.5}]}
     with_a_second_environment(**beyond)
-    said = r"tuning.space.0.high: .*to 1, as learner.n_step.beta has to be, received 1.5"
+    said = r"tuning.space.0.high: learner.n_step.beta: .*to 1, received 1.5"
     for trials in (0, 8):
         with pytest.raises(ValueError, match=said):
             with_a_second_environment(study__environments=["fast"], tuning__trials=trials, **beyond)
@@ -97,6 +99,43 @@ def test_the_space_may_name_what_only_another_environment_has() -> None:
     assert "learner.n_step.beta" not in floats(study.cells[0])
     with pytest.raises(ValueError, match=r"n_step is null, give it a value first"):
         settings(tuning__space=[BETA])
+
+
+OUTPUT = {"path": "learner.q.output_std", "low": 1e-6, "high": 1e-2, "log": True}
+GOAL = {"study__environments": ["platform", "goal"], "study__algorithms": ["mpdqn"]}
+
+
+def test_a_range_has_to_be_of_numbers_in_some_cell_that_shares_it() -> None:
+    settings(tuning__space=[OUTPUT], **GOAL)
+    settings(tuning__space=[OUTPUT], tuning__trials=0)
+    own = {"platform-mpdqn-plain": {"space": [OUTPUT]}}
+    said = r"tuning.cells.platform-mpdqn-plain.space.0.path: .* which is null in each cell"
+    with pytest.raises(ValueError, match=said):
+        settings(tuning__cells=own, **GOAL)
+    settings(tuning__cells={"goal-mpdqn-plain": own["platform-mpdqn-plain"]}, **GOAL)
+
+
+def test_what_does_not_fit_the_environment_cannot_be_tried() -> None:
+    bias, weight = "initial_parameters.bias", "initial_parameters.weights.0.feature"
+    start = [12.5, 0.0, 6.01, -6.01]
+    study = {"study__environments": ["goal"]}
+    for entry, said in (
+        ({"path": bias, "choices": [start, [1.0, 2.0]]}, f"choices.1: {bias}: .* received 2"),
+        ({"path": weight, "low": 0, "high": 500}, f"high: {weight}: .* below 17, received 500"),
+    ):
+        with pytest.raises(ValueError, match=f"tuning.space.0.{said}"):
+            settings(tuning__space=[entry], **study)
+    subject = settings(tuning__space=[], **study).cells[0]
+    with pytest.raises(ValueError, match="expected 4 numbers, one for each parameter, received 2"):
+        subject.replace({bias: [1.0, 2.0]})
+
+
+def test_a_cell_without_a_dimension_has_no_trial_but_the_first() -> None:
+    own = {"platform-mpdqn-plain": {"space": [], "use_trial": 0}}
+    settings(tuning__cells=own)
+    own["platform-mpdqn-plain"]["use_trial"] = 1
+    with pytest.raises(ValueError, match=r"mpdqn-plain.*: expected 0, the only trial .*received 1"):
+        settings(tuning__cells=own)
 
 
 @pytest.mark.parametrize(
@@ -148,6 +187,12 @@ def test_integers_may_be_tuned_as_far_as_the_memory_holds_them() -> None:
     batch = {"path": "learner.batch_size", "low": 32, "high": 256}
     steps = {"path": "learner.n_step", "choices": [None, {"steps": 5000, "beta": 0.5}]}
     settings(tuning__space=[batch, steps])
+    many = {"path": "learner.replay_size", "choices": [*range(5000, 6000), 10000]}
+    starts = {"path": "learner.learning_starts", "choices": [*range(1, 900)]}
+    space = Space(settings().cells[0], settings(tuning__space=[batch, steps, many, starts]).tuning)
+    worst = space.most_demanding.learner  # of all their combinations
+    assert (worst.batch_size, worst.n_step) == (256, NStep(steps=5000, beta=0.5))
+    assert (worst.replay_size, worst.learning_starts) == (5000, 899)
     memory = {"path": "learner.replay_size", "low": 4000, "high": 10000}
     said = "tuning.space: learner.n_step.steps: expected at most .* 4000 .* received 5000"
     with pytest.raises(ValueError, match=said):

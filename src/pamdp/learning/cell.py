@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
+
+from pydantic import model_validator
 
 from pamdp.algorithms import AnyAlgorithm
 from pamdp.base.component import Component, leaves, nodes, with_node
+from pamdp.base.environment import Environment
 from pamdp.base.errors import SettingsError, nearest
 from pamdp.bridge.tasks import AnyTask
 from pamdp.learning.learner import Learner, LearnerSettings
@@ -52,6 +55,15 @@ class Problem(Component):
     initial_parameters: InitialParameters | None
     learner: LearnerSettings
 
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        # What another form of environment needs is known once it is made, which is not done here.
+        if self.initial_parameters is not None and isinstance(self.task, Environment):
+            num_features = len(self.task.observation_low)
+            self.initial_parameters.check(self.task.actions.num_parameters, num_features)
+        self.learner.check()
+        return self
+
 
 class Cell(Problem):
     """One combination of the study: all that its training depends on, but for its length."""
@@ -86,7 +98,7 @@ class Cell(Problem):
 
         Raises:
           SettingsError: the cell has no such path.
-          ValidationError: a value is out of range.
+          ValidationError: a value is out of range, or does not fit the others.
         """
         known, plain = self.nodes, self.model_dump()
         for path, value in values.items():

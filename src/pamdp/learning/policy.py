@@ -11,6 +11,7 @@ from pydantic import Field
 
 from pamdp.base.algorithm import QFunction
 from pamdp.base.component import Component, Finite, Index, ListOf
+from pamdp.base.errors import SettingsError
 from pamdp.base.lazy import tf
 from pamdp.base.networks import Network
 from pamdp.base.spaces import ActionSpec
@@ -38,9 +39,9 @@ class InitialParameters(Component):
     weights: Annotated[ListOf[Weight], Field(max_length=10_000)] = ()
 
     def check(self, num_parameters: int, num_features: int) -> None:
-        """Raises ValueError if these are not for P parameters and S features."""
+        """Raises SettingsError if these are not for P parameters and S features."""
         if len(self.bias) != num_parameters:
-            raise ValueError(
+            raise SettingsError(
                 f"initial_parameters.bias: expected {num_parameters} numbers, one for each "
                 f"parameter, received {len(self.bias)}"
             )
@@ -48,7 +49,7 @@ class InitialParameters(Component):
         for index, weight in enumerate(self.weights):
             for name, size in sizes.items():
                 if getattr(weight, name) >= size:
-                    raise ValueError(
+                    raise SettingsError(
                         f"initial_parameters.weights.{index}.{name}: expected an index below "
                         f"{size}, received {getattr(weight, name)}"
                     )

@@ -50,7 +50,7 @@ def tune_cell(checkout: Checkout, name: str) -> None:
         loop.prepare(training.evaluation_episodes)
     with (
         open_sink(settings.study.name, checkout.root) as sink,
-        Progress(f"tune {name}", tuning.trials, "trial") as progress,
+        Progress(f"tune {name}", study.space.num_trials, "trial") as progress,
         open_engine(loop.engine, min(missing, tuning.lag)) as engine,
     ):
         sink.put(parent)

@@ -6,13 +6,14 @@ it is given up follows from the study alone, and not from what else happens to h
 
 from __future__ import annotations
 
+import math
 import warnings
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Discriminator, Field
 
-from pamdp.base.component import Component, Count, Index, Share
+from pamdp.base.component import Component, Count, Index, PositiveShare
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
@@ -33,6 +34,11 @@ class Pruning(Component):
     by_seed: ClassVar[bool] = False
     reported: ClassVar[str] = "eval/return"
     replayed: ClassVar[bool] = False
+
+    @property
+    def least_seeds(self) -> int:
+        """How many seeds a trial has to have for any to be given up."""
+        return 1
 
     def pruner(self) -> BasePruner:
         """Optuna's pruner."""
@@ -131,8 +137,13 @@ class Wilcoxon(Pruning):
     reported: ClassVar[str] = "score/seed"
 
     kind: Literal["wilcoxon"]
-    p_threshold: Share = 0.1
+    p_threshold: PositiveShare = 0.1
     n_startup_steps: Index = 2
+
+    @property
+    def least_seeds(self) -> int:
+        """So many that the test's p can fall below the threshold: it is 2^-n if all n are worse."""
+        return max(2, self.n_startup_steps, math.floor(-math.log2(self.p_threshold)) + 1)
 
     def _made(self) -> BasePruner:
         from optuna.pruners import WilcoxonPruner

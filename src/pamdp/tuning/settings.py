@@ -23,7 +23,7 @@ def _frozen(value: Any) -> Any:
 
 
 Plain = Annotated[Any, BeforeValidator(_frozen)]
-Point = dict[Text, Plain]  # values by path
+Point = Annotated[dict[Text, Plain], Field(min_length=1)]  # values by path
 
 
 class Range(Component):
@@ -79,7 +79,8 @@ class Tuning(Component):
       enqueue: points to be tried right after trial 0, as values by path; what a point does not
         name is as it stands.
       space: what is tuned; a cell without such a path leaves it out.
-      use_trial: the number of the trial whose values are trained; null for the best one.
+      use_trial: the number of the trial whose values are trained, of a single cell under `cells`;
+        null for the best one.
       cells: what is said otherwise for a single cell, by its name.
     """
 
@@ -101,6 +102,15 @@ class Tuning(Component):
             raise ValueError(
                 f"use_trial: expected a trial below {self.trials} (trials), received "
                 f"{self.use_trial}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _seeds_enough(self) -> Tuning:
+        if len(self.seeds) < self.pruner.least_seeds:
+            raise ValueError(
+                f"seeds: expected at least {self.pruner.least_seeds} of them, with fewer of which "
+                f"pruner {self.pruner.kind} can give no trial up, received {len(self.seeds)}"
             )
         return self
 

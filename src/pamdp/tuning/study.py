@@ -15,19 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from pydantic import ValidationError
 
 from pamdp.base.component import structure
 from pamdp.base.errors import SettingsError
 from pamdp.engines import Engine
-from pamdp.explain import explained
 from pamdp.learning.cell import Cell
 from pamdp.learning.loops import loop_of
 from pamdp.learning.training import Training
 from pamdp.tuning.ledger import Ledger
 from pamdp.tuning.scoring import Judge, Outcome, score
 from pamdp.tuning.settings import Tuning
-from pamdp.tuning.space import Space
+from pamdp.tuning.space import Space, replaced
 from pamdp.tuning.trials import Parameters, Report, Trial, as_judged
 
 
@@ -77,12 +75,12 @@ class CellStudy:
     @property
     def missing(self) -> int:
         """How many trials are still to be run."""
-        return self.tuning.trials - len(self.finished)
+        return self.space.num_trials - len(self.finished)
 
     @property
     def finished(self) -> list[Trial]:
         """The trials that are stored, in the order of their numbers, none left out in between."""
-        return self.ledger.finished(self.tuning.trials)
+        return self.ledger.finished(self.space.num_trials)
 
     def run(self, engine: Engine) -> Iterator[Trial]:
         """Runs what is missing of the study, as many trials at a time as its lag allows.
@@ -92,7 +90,7 @@ class CellStudy:
         """
         finished = self.finished
         yield from (trial._replace(earlier=True) for trial in finished)
-        if len(finished) == self.tuning.trials:
+        if len(finished) == self.space.num_trials:
             return
         self.ledger.open()
         running: list[tuple[Trial, int, int]] = []  # with its key in the storage and its task
@@ -106,7 +104,7 @@ class CellStudy:
             finished.append(trial)
             return trial
 
-        for number in range(len(finished), self.tuning.trials):
+        for number in range(len(finished), self.space.num_trials):
             while len(finished) < self._known(number):
                 yield told()
             known = finished[: self._known(number)]
@@ -144,22 +142,32 @@ class CellStudy:
         return max(scored, key=lambda trial: (trial.score, -trial.number), default=None)
 
     def used(self, trials: Sequence[Trial]) -> Trial | None:
-        """The trial whose values are trained: that of the settings, or the best."""
+        """The trial whose values are trained: that of the settings, or the best.
+
+        Raises:
+          SettingsError: that of the settings has no score.
+        """
         number = self.tuning.use_trial
-        return self.best(trials) if number is None else trials[number]
+        if number is None:
+            return self.best(trials)
+        if trials[number].score is None:
+            how = "was given up" if trials[number].pruned else "diverged"
+            raise SettingsError(
+                f"tuning.cells.{self.cell.name}.use_trial: expected a trial with a score, received "
+                f"{number}, which {how}; choose another, or leave it out for the best"
+            )
+        return trials[number]
 
     def _known(self, number: int) -> int:
         """How many trials are told when one is asked for."""
         return max(0, number - self.tuning.lag + 1)
 
     def _tried(self, trial: Trial) -> Cell:
-        try:
-            return self.cell.replace(trial.values)
-        except ValidationError as error:  # values that do not go together
-            raise SettingsError(
-                f"tuning.space: expected values that go together, received {trial.values} in trial "
-                f"{trial.number} of {self.cell.name}: {explained(error, {})[0]}"
-            ) from None
+        where = (
+            f"tuning.space: expected values that go together, received {trial.values} in trial "
+            f"{trial.number} of {self.cell.name}"
+        )
+        return replaced(self.cell, trial.values, where)
 
     def _reported(self, key: int, _: int, event: Any) -> None:
         if isinstance(event, Report):
