@@ -6,8 +6,6 @@ and there. The examples begin with `import pamdp`.
 
 from __future__ import annotations
 
-import tempfile
-import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -285,14 +283,13 @@ def tune(
     subject, tuning = asked.cell, asked.settings.tuning
     length = tuning.training(asked.training)
     ended: list[Trial] = []
-    with tempfile.TemporaryDirectory() as folder:
-        # A name of its own: no search goes on with what other code has found.
-        study = CellStudy(subject, tuning, length, uuid.uuid4().hex[:16], Path(folder))
-        with open_engine(loop_of(subject).engine, min(study.missing, tuning.lag)) as engine:
-            for trial in study.run(engine):
-                ended.append(trial)
-                if on_trial is not None:
-                    on_trial(trial)
-        best = study.best(ended)
+    # In memory: a search that nothing goes on with belongs in no database.
+    study = CellStudy(subject, tuning, length, "", None)
+    with open_engine(loop_of(subject).engine, min(study.missing, tuning.lag)) as engine:
+        for trial in study.run(engine):
+            ended.append(trial)
+            if on_trial is not None:
+                on_trial(trial)
+    best = study.best(ended)
     found = cell.replace(best.values) if best else cell
     return Tuned(found, best.score if best else None, ended)

@@ -92,21 +92,21 @@ class Estimate:
         tuned = tuning.training(full).steps * self._space.num_trials * len(tuning.seeds)
         return tuned / (tuned + full.steps * len(self.settings.study.seeds))
 
-    def memory(self, num_workers: int) -> float:
-        """Bytes at most, with so many seeds at work at a time."""
-        return sum(self.parts(num_workers).values())
+    def memory(self, num_workers: int, engine: str | None = None) -> float:
+        """Bytes at most, with so many tasks at work at a time on an engine, or on the one used."""
+        return sum(self.parts(num_workers, engine).values())
 
-    def parts(self, num_workers: int) -> dict[str, float]:
+    def parts(self, num_workers: int, engine: str | None = None) -> dict[str, float]:
         """The same by the setting that it grows with; "" is what does not."""
-        seeds, tuning = len(self.settings.study.seeds), self._space.tuning
-        together = 1 if tuning.pruner.by_seed else len(tuning.seeds)
-        tasks = max(seeds, min(tuning.lag, self._space.num_trials) * together)
-        working = min(num_workers, tasks)
-        processes = self._engine == "processes"
-        # Threads take turns at the tasks, so that all of them are under way.
-        states = working if processes else tasks
-        if not self._hosted:  # which keeps one, in which each step writes
-            states += working * COPIES
+        processes = (engine or self._engine) == "processes"
+        working, states = 0, 0
+        for tasks, together in self._tasks:
+            busy = min(num_workers, tasks)
+            # Threads take turns at the tasks, so that all of them are under way.
+            held = (busy if processes else tasks) * together
+            if not self._hosted:  # which keeps one, in which each step writes
+                held += busy * COPIES
+            working, states = max(working, busy), max(states, held)
         learner = self.cell.learner
         row = 2 * self.features + self.q_function.spec.num_parameters + 4
         hidden = learner.batch_size * self._hidden * COPIES_OF_HIDDEN
@@ -123,12 +123,14 @@ class Estimate:
         }
 
     @property
-    def alone(self) -> Estimate:
-        """That of the same cell with one seed and one trial at a time."""
-        study = self.settings.study.model_copy(update={"seeds": (1,)})
-        tuning = self.settings.tuning.of(self.cell.name).model_copy(update={"lag": 1})
-        settings = self.settings.model_copy(update={"study": study, "tuning": tuning})
-        return Estimate(settings, self.cell, self.facts)
+    def _tasks(self) -> list[tuple[int, int]]:
+        """Of training and of tuning: how many tasks, and how many seeds each trains level."""
+        tuning = self._space.tuning
+        together = 1 if tuning.pruner.by_seed else len(tuning.seeds)
+        return [
+            (len(self.settings.study.seeds), 1),
+            (min(tuning.lag, self._space.num_trials), together),
+        ]
 
     @property
     def _engine(self) -> str:

@@ -67,9 +67,12 @@ def _remarks(settings: Settings, name: str, facts: Mapping[str, Any]) -> Iterato
     learner, steps = benchmark.learner, benchmark.training.steps
     start, size = learner.learning_starts, learner.replay_size
     runs = {f"the {steps:,} steps of training": steps}
-    if settings.tuning.trials:
-        trial = settings.tuning.training(benchmark.training).steps
-        runs[f"the {trial:,} steps of a trial"] = trial
+    for cell in settings.cells:
+        tuning = settings.tuning.of(cell.name)
+        if cell.name.environment == name and tuning.trials:
+            trial = tuning.training(benchmark.training).steps
+            own = f" of {cell.name}" if str(cell.name) in settings.tuning.cells else ""
+            runs[f"the {trial:,} steps of a trial{own}"] = trial
     for told, length in runs.items():
         if start > HALF * length:
             yield f"learning starts after {start:,} of {told} (learner.learning_starts)"
@@ -107,7 +110,7 @@ def _check(estimate: Estimate, limit: float) -> None:
         return
     setting, largest = max(parts.items(), key=lambda part: part[1])
     hints = [f"make {setting} smaller, with which {_size(largest)} of it go"] if setting else []
-    if estimate.alone.memory(1) <= limit:
+    if estimate.memory(1, "processes") <= limit:
         hints.append("train one seed at a time (PAMDP_ENGINE=processes PAMDP_WORKERS=1)")
     raise SettingsError(
         f"environments.{estimate.cell.name.environment}: expected a study that {_size(limit)} of "

@@ -134,6 +134,29 @@ def test_processes_hold_one_state_each_and_threads_all(monkeypatch) -> None:
     assert many.parts(2)["learner.replay_size"] == 6 * 1e9
 
 
+def test_seeds_that_are_trained_level_share_a_process(monkeypatch) -> None:
+    monkeypatch.setenv("PAMDP_ENGINE", "processes")
+    level = {
+        f"{LEARNER}__replay_size": 10_000_000,
+        "tuning__trials": 4,
+        "tuning__lag": 2,
+        "tuning__seeds": [11, 12, 13],
+    }
+    tuned = estimate(**level)
+    assert tuned.parts(1)["learner.replay_size"] == (3 + 2) * 1e9
+    assert tuned.parts(8)["learner.replay_size"] == 2 * (3 + 2) * 1e9
+    assert tuned.parts(8)[""] == 3e9  # two at work, whatever seeds they have
+    one_by_one = estimate(**level, tuning__pruner={"kind": "wilcoxon"})
+    assert one_by_one.parts(1)["learner.replay_size"] == 3 * 1e9
+
+
+def test_what_is_tuned_of_a_cell_alone_counts() -> None:
+    cell = "platform-mpdqn-plain"
+    assert estimate().tuning_share == 0
+    own = {"trials": 40, "share": 0.25, "seeds": [11, 12]}
+    assert estimate(tuning__cells={cell: own}).tuning_share == 20 / 21
+
+
 # -- What is said ----------------------------------------------------------------------------------
 
 
@@ -227,6 +250,8 @@ def test_learning_that_starts_late_is_said(memory) -> None:
     assert not said(**late | {"tuning__trials": 0})[:-1]
     (line,) = said(**late | {"tuning__trials": 0, f"{LEARNER}__replay_size": 8000})[:-1]
     assert "the first transitions are forgotten before learning starts" in line
+    own = {"tuning__trials": 0, "tuning__cells": {"platform-mpdqn-plain": {"trials": 1}}}
+    assert said(**late | own)[:-1] == [f"{trial} of platform-mpdqn-plain (learner.learning_starts)"]
 
 
 def test_a_search_over_nothing_is_said_and_takes_one_trial(memory) -> None:

@@ -12,7 +12,9 @@ from glob import glob
 from pathlib import Path
 
 import pytest
+from optuna.trial import TrialState, create_trial
 
+import pamdp
 from pamdp.base.errors import PamdpError
 from pamdp.tuning.database import create_database, open_database
 from pamdp.tuning.remote import VARIABLE
@@ -81,6 +83,8 @@ def test_a_search_is_the_same_in_postgresql(
     ("address", "said"),
     [
         ("somewhere", "expected an address of a database, such as postgresql://user@host/database"),
+        ("postgresql://me:secret@h:abc/x", "expected an address of a database, such as"),
+        ("sqlite:///x.db?timeout=abc", "answers at sqlite:///x.db"),
         ("postgresql://me:secret@127.0.0.1:9/x", r"answers at postgresql\+psycopg://me:\*\*\*@127"),
         ("nothing://x/y", "expected the package that talks to such a database"),
     ],
@@ -92,6 +96,57 @@ def test_a_database_that_cannot_be_used_is_one_line(tmp_path, monkeypatch, addre
     (line,) = str(error.value).splitlines()
     assert line.startswith(f"{VARIABLE}: ")
     assert "secret" not in line
+
+
+def test_what_the_server_refuses_in_a_search_is_one_line(server, tmp_path, monkeypatch) -> None:
+    psycopg = pytest.importorskip("psycopg")
+    monkeypatch.setenv(VARIABLE, server)
+    open_database(tmp_path, "refused")
+    with psycopg.connect(server, autocommit=True) as administrator:
+        administrator.execute("CREATE ROLE guest LOGIN")
+        administrator.execute("CREATE ROLE reader LOGIN SUPERUSER")
+        administrator.execute("ALTER ROLE reader SET default_transaction_read_only = on")
+    for user, said in (("reader", "read-only transaction"), ("guest", "permission denied")):
+        monkeypatch.setenv(VARIABLE, server.replace("pamdp@", f"{user}@"))
+        with pytest.raises(PamdpError, match=f"may be read and written at .*{said}") as error:
+            open_database(tmp_path, "refused").set_user_attr("cell", "x")
+        assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_connection_that_was_lost_while_idle_is_made_again(server, tmp_path, monkeypatch) -> None:
+    psycopg = pytest.importorskip("psycopg")
+    monkeypatch.setenv(VARIABLE, server)
+    study = open_database(tmp_path, "lost")
+    with psycopg.connect(server, autocommit=True) as administrator:
+        administrator.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
+    study.set_user_attr("cell", "x")
+    assert study.user_attrs == {"cell": "x"}
+
+
+def test_what_something_else_adds_to_a_study_is_left_alone(
+    trained, prepared, subject, tmp_path
+) -> None:
+    expected = run(search(subject, tmp_path / "own", trials=4))
+    run(search(subject, tmp_path / "shared", trials=2))
+    shared = open_database(tmp_path / "shared", f"{subject.name}-f")
+    shared.add_trial(create_trial(value=1.0))
+    other = shared.ask()
+    assert run(search(subject, tmp_path / "shared", trials=4)) == expected
+    assert shared.trials[other.number].state is TrialState.RUNNING
+
+
+def test_a_search_from_python_leaves_nothing_in_a_shared_database(
+    trained, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, f"sqlite:///{tmp_path / 'shared.db'}")
+    cell = pamdp.cell("platform", changes={"tuning.share": 1.0, "learner.q.hidden": [8]})
+    space = [{"path": "learner.gamma", "low": 0.8, "high": 0.99}]
+    found = pamdp.tune(cell, trials=2, space=space)
+    assert [trial.state for trial in found.trials] == ["complete", "complete"]
+    assert not [*tmp_path.iterdir()]
 
 
 def test_the_driver_that_is_missing_is_named(tmp_path) -> None:

@@ -7,23 +7,70 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import optuna
 import psutil
-from sqlalchemy import event
-from sqlalchemy.engine import ExceptionContext
+from optuna.exceptions import OptunaError
+from optuna.storages import RDBStorage
 from sqlalchemy.exc import SQLAlchemyError
 
 from pamdp.base.errors import Damaged, PamdpError
-from pamdp.tuning import remote
+from pamdp.tuning.remote import remote
+from pamdp.tuning.storage import Storage, in_a_line
 
 DATABASE = "optuna.db"  # all studies of a checkout, beside params.yaml
 LOCK_SECONDS = 30.0  # for which another process that holds it is waited for
 TABLES = frozenset({"studies", "version_info"})  # those that Optuna makes first
+
+
+@dataclass(frozen=True)
+class Local(Storage):
+    """The database of a checkout."""
+
+    root: Path
+
+    @property
+    def place(self) -> str:
+        """Its path."""
+        return str(self._path)
+
+    @property
+    def _path(self) -> Path:
+        return self.root.resolve() / DATABASE
+
+    def _opened(self) -> RDBStorage:
+        path, work = self._path, self.root.resolve() / ".work"
+        if not path.exists():
+            # In many steps, so under another name: of what was killed between them, Optuna would
+            # believe what is there. Of several processes one is first.
+            work.mkdir(exist_ok=True)
+            with TemporaryDirectory(prefix="optuna-", dir=work) as scratch:
+                made = Path(scratch) / DATABASE
+                _connected(made).engine.dispose()
+                try:
+                    os.link(made, path)
+                except FileExistsError:
+                    pass
+                except OSError:  # a file system without links
+                    made.replace(path)
+        _refuse_foreign(path)
+        return _connected(path)
+
+    def _while_opened(self, error: BaseException) -> PamdpError | None:
+        cause = _cause(error)
+        if cause or isinstance(error, SQLAlchemyError | OptunaError):
+            return self._while_used(error) or _damaged(self._path, cause or error)
+        if isinstance(error, OSError):
+            return PamdpError(f"{self.place}: cannot be made ({error})")
+        return None
+
+    def _while_used(self, error: BaseException) -> PamdpError | None:
+        cause = _cause(error)
+        return _explain(self._path, cause) if cause else None
 
 
 def create_database(root: Path) -> None:
@@ -32,7 +79,7 @@ def create_database(root: Path) -> None:
     Raises:
       PamdpError: there is one that cannot be used.
     """
-    _storage(root)
+    _storage(root).open()
 
 
 def open_database(root: Path, name: str) -> optuna.Study:
@@ -41,44 +88,14 @@ def open_database(root: Path, name: str) -> optuna.Study:
     Raises:
       PamdpError: the database cannot be used; so do the methods of the study.
     """
-    storage = _storage(root)
-    with remote.explained() if remote.address() else _explained(root.resolve() / DATABASE):
-        return optuna.create_study(
-            storage=storage, study_name=name, direction="maximize", load_if_exists=True
-        )
+    return _storage(root).study(name)
 
 
-def _storage(root: Path) -> optuna.storages.RDBStorage:
-    if remote.address():
-        return remote.open_storage()
-    path, work = root.resolve() / DATABASE, root.resolve() / ".work"
-    with _explained(path):
-        if not path.exists():
-            # In many steps, so under another name: of what was killed between them, Optuna would
-            # believe what is there. Of several processes one is first.
-            work.mkdir(exist_ok=True)
-            with TemporaryDirectory(prefix="optuna-", dir=work) as scratch:
-                made = Path(scratch) / DATABASE
-                _opened(made).engine.dispose()
-                try:
-                    os.link(made, path)
-                except FileExistsError:
-                    pass
-                except OSError:  # a file system without links
-                    made.replace(path)
-        _refuse_foreign(path)
-        storage = _opened(path)
-
-    @event.listens_for(storage.engine, "handle_error")
-    def explain(context: ExceptionContext) -> None:
-        error = context.original_exception
-        if isinstance(error, sqlite3.Error) and (wrong := _explain(path, error)):
-            raise wrong from error
-
-    return storage
+def _storage(root: Path) -> Storage:
+    return remote() or Local(root)
 
 
-def _opened(path: Path) -> optuna.storages.RDBStorage:
+def _connected(path: Path) -> RDBStorage:
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(path, timeout=LOCK_SECONDS, check_same_thread=False)
 
@@ -93,27 +110,9 @@ def _refuse_foreign(path: Path) -> None:
         raise _damaged(path, "it is another program's")
 
 
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Around what opens the database: one line for whatever is wrong with it."""
-    try:
-        yield
-    except PamdpError:
-        raise
-    except sqlite3.Error as error:
-        raise _explain(path, error) or _damaged(path, error) from error
-    except (SQLAlchemyError, optuna.exceptions.OptunaError) as error:
-        cause = _cause(error)
-        raise (cause and _explain(path, cause)) or _damaged(path, cause or error) from error
-    except OSError as error:
-        raise PamdpError(f"{path}: cannot be made ({error})") from error
-    except RuntimeError as error:  # of another release of Optuna, which says what to do
-        raise PamdpError(f"{path}: {' '.join(str(error).split())}") from error
-
-
 def _cause(error: BaseException | None) -> sqlite3.Error | None:
     while error is not None and not isinstance(error, sqlite3.Error):
-        error = error.__cause__
+        error = getattr(error, "orig", None) or error.__cause__
     return error
 
 
@@ -137,8 +136,8 @@ def _explain(path: Path, error: sqlite3.Error) -> PamdpError | None:
     )
 
 
-def _damaged(path: Path, wrong: Exception | str) -> Damaged:
-    reason = "it is a folder" if path.is_dir() else " ".join(str(wrong).split())[:200]
+def _damaged(path: Path, wrong: BaseException | str) -> Damaged:
+    reason = "it is a folder" if path.is_dir() else in_a_line(wrong)[:200]
     return Damaged(
         f"{path}: expected a database of Optuna, received none that can be read ({reason}); move "
         "it away: finished searches are kept in metrics/tune, one under way begins anew"

@@ -28,13 +28,13 @@ class Ledger:
     """The stored study of a cell.
 
     Attributes:
-      root: the checkout's folder.
+      root: the checkout's folder; without one, the study is kept in memory.
       name: of the study.
       parameters: of its trials.
       attributes: of the study and of each trial, such as its cell, for who reads them.
     """
 
-    root: Path
+    root: Path | None
     name: str
     parameters: Parameters
     attributes: Mapping[str, Any]
@@ -43,6 +43,8 @@ class Ledger:
     @cached_property
     def study(self) -> optuna.Study:
         """The study as Optuna has it."""
+        if self.root is None:
+            return optuna.create_study(study_name=self.name, direction="maximize")
         return open_database(self.root, self.name)
 
     def finished(self, most: int) -> list[Trial]:
@@ -51,7 +53,7 @@ class Ledger:
         known = {
             trial.user_attrs[NUMBER]: trial
             for trial in reversed(self.study.trials)
-            if trial.state.is_finished() and INTERRUPTED not in trial.user_attrs
+            if trial.state.is_finished() and _ours(trial) and INTERRUPTED not in trial.user_attrs
         }
         return [self._read(known[n]) for n in takewhile(known.__contains__, range(most))]
 
@@ -59,7 +61,8 @@ class Ledger:
         """Says what the study is of, and closes the trials that an interruption left open."""
         for name, value in self.attributes.items():
             self.study.set_user_attr(name, value)
-        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        for trial in filter(_ours, running):
             with suppress(UpdateFinishedTrialError):  # just now, by another machine
                 self._storage.set_trial_user_attr(trial._trial_id, INTERRUPTED, True)
                 self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
@@ -103,3 +106,8 @@ class Ledger:
         pruned = trial.state is TrialState.PRUNED
         score = trial.value if trial.state is TrialState.COMPLETE else None
         return Trial(trial.user_attrs[NUMBER], values, score, pruned=pruned, reports=tuple(reports))
+
+
+def _ours(trial: FrozenTrial) -> bool:
+    """Whether a trial is of a search, and not one that something else has added."""
+    return NUMBER in trial.user_attrs

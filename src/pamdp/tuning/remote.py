@@ -6,84 +6,89 @@ Results do not depend on where studies are stored.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 
-import optuna
-from sqlalchemy import event
-from sqlalchemy.engine import URL, ExceptionContext, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from optuna.exceptions import OptunaError
+from optuna.storages import RDBStorage
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    InternalError,
+    NoSuchModuleError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 
 from pamdp.base.errors import PamdpError, SettingsError
+from pamdp.tuning.storage import Storage, in_a_line
 
 VARIABLE = "PAMDP_OPTUNA_STORAGE"
 EXAMPLE = "postgresql://user@host/database"
 DRIVER = "postgresql+psycopg"  # which the extra `postgresql` installs
+REFUSALS = (InternalError, ProgrammingError)  # by a read-only copy, or for want of rights
 
 
-def address() -> URL | None:
-    """The address that is set, if there is one.
+@dataclass(frozen=True)
+class Remote(Storage):
+    """The database at an address."""
+
+    url: URL
+
+    @property
+    def place(self) -> str:
+        """The variable."""
+        return VARIABLE
+
+    def _opened(self) -> RDBStorage:
+        return RDBStorage(
+            self.url.render_as_string(hide_password=False), engine_kwargs={"pool_pre_ping": True}
+        )
+
+    def _while_opened(self, error: BaseException) -> PamdpError | None:
+        if isinstance(error, ImportError | NoSuchModuleError):
+            return SettingsError(
+                f"{VARIABLE}: expected the package that talks to such a database, received none "
+                f"({error}); for PostgreSQL install it with `pip install 'pamdp[postgresql]'`"
+            )
+        if isinstance(error, SQLAlchemyError | OptunaError | ValueError):  # an option's value
+            return self._unusable(error)
+        return None
+
+    def _while_used(self, error: BaseException) -> PamdpError | None:
+        # Whether a row is there already is for Optuna to handle.
+        known = isinstance(error, DBAPIError) and not isinstance(error, IntegrityError)
+        return self._unusable(error) if known else None
+
+    def _unusable(self, error: BaseException) -> PamdpError:
+        if isinstance(error, OptunaError):  # which does not say what the database has said
+            error = error.__cause__ or error
+        refused = isinstance(error, REFUSALS)
+        expected = "may be read and written" if refused else "answers"
+        mended = "grant that, name another one" if refused else "start it"
+        name = self.url.render_as_string(hide_password=True)
+        reason = in_a_line(getattr(error, "orig", None) or error)[:200]
+        return PamdpError(
+            f"{VARIABLE}: expected a database that {expected} at {name}, received: {reason}; "
+            f"{mended}, or unset {VARIABLE} and use optuna.db"
+        )
+
+
+def remote() -> Remote | None:
+    """The database that is named, if one is.
 
     Raises:
-      SettingsError: it is none.
+      SettingsError: its address is none.
     """
     text = os.environ.get(VARIABLE)
     if not text:
         return None
     try:
         url = make_url(text)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter of a port; both may tell the password
         raise SettingsError(
             f"{VARIABLE}: expected an address of a database, such as {EXAMPLE}, received one that "
             "cannot be read"
         ) from None
-    return url.set(drivername=DRIVER) if url.drivername == "postgresql" else url
-
-
-def open_storage() -> optuna.storages.RDBStorage:
-    """Optuna's storage at that address; its tables are made where there are none.
-
-    Raises:
-      PamdpError: it cannot be used; so do its methods.
-    """
-    url = address()
-    with explained():
-        storage = optuna.storages.RDBStorage(
-            url.render_as_string(hide_password=False) if url else "",
-            engine_kwargs={"pool_pre_ping": True},
-        )
-
-    @event.listens_for(storage.engine, "handle_error")
-    def explain(context: ExceptionContext) -> None:
-        error = context.sqlalchemy_exception
-        # Whether a row is there already is for Optuna to handle.
-        if error is not None and type(error).__name__ in ("OperationalError", "InterfaceError"):
-            raise _unusable(error) from error
-
-    return storage
-
-
-@contextmanager
-def explained() -> Iterator[None]:
-    """Around what opens the database: one line for whatever is wrong with it."""
-    try:
-        yield
-    except (ImportError, NoSuchModuleError) as error:
-        raise SettingsError(
-            f"{VARIABLE}: expected the package that talks to such a database, received none "
-            f"({error}); for PostgreSQL install it with `pip install 'pamdp[postgresql]'`"
-        ) from error
-    except (SQLAlchemyError, optuna.exceptions.OptunaError) as error:
-        raise _unusable(error) from error
-    except RuntimeError as error:  # of another release of Optuna, which says what to do
-        raise PamdpError(f"{VARIABLE}: {' '.join(str(error).split())}") from error
-
-
-def _unusable(error: BaseException) -> PamdpError:
-    url = address()
-    name = url.render_as_string(hide_password=True) if url else VARIABLE
-    reason = " ".join(str(getattr(error, "orig", None) or error).split())[:200]
-    return PamdpError(
-        f"{VARIABLE}: expected a database that answers at {name}, received: {reason}; start it, or "
-        f"unset {VARIABLE} and use optuna.db"
-    )
+    return Remote(url.set(drivername=DRIVER) if url.drivername == "postgresql" else url)

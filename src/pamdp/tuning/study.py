@@ -39,14 +39,14 @@ class CellStudy:
       training: of a trial.
       fingerprint: of all that its trials depend on, which is not how many there are; part of the
         study's name.
-      root: the folder of the database.
+      root: the folder of the database; without one, the study is kept in memory.
     """
 
     cell: Cell
     tuning: Tuning
     training: Training
     fingerprint: str
-    root: Path
+    root: Path | None
 
     @cached_property
     def space(self) -> Space:
