@@ -146,7 +146,8 @@ def test_seeds_that_are_trained_level_share_a_process(monkeypatch) -> None:
     assert tuned.parts(1)["learner.replay_size"] == (3 + 2) * 1e9
     assert tuned.parts(8)["learner.replay_size"] == 2 * (3 + 2) * 1e9
     assert tuned.parts(8)[""] == 3e9  # two at work, whatever seeds they have
-    one_by_one = estimate(**level, tuning__pruner={"kind": "wilcoxon"})
+    four = level | {"tuning__seeds": [11, 12, 13, 14]}
+    one_by_one = estimate(**four, tuning__pruner={"kind": "wilcoxon"})
     assert one_by_one.parts(1)["learner.replay_size"] == 3 * 1e9
 
 
