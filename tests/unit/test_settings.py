@@ -259,7 +259,12 @@ MISTAKES: list[tuple[str, str, Any, str]] = [
     ("tuning.cells.platform-a-b", "tuning.cells", {"platform-a-b": {}}, "'platform-a-b'; did you"),
     (f"tuning.cells.{CELL}s", "tuning.cells", {f"{CELL}s": {}}, f"mean '{CELL}'"),
     (f"{ONE}.cells", "tuning.cells", {CELL: {"cells": {}}}, "for this cell alone, received cells"),
-    (f"{ONE}.pruner", "tuning.cells", {CELL: {"pruner": {"kind": "wilcoxn"}}}, "mean 'wilcoxon'"),
+    (
+        f"{ONE}.pruner.kind",
+        "tuning.cells",
+        {CELL: {"pruner": {"kind": "wilcxn"}}},
+        "mean 'wilcoxon'",
+    ),
     (
         f"{ONE}.seeds",
         "tuning.cells",

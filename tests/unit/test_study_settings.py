@@ -187,12 +187,12 @@ def test_integers_may_be_tuned_as_far_as_the_memory_holds_them() -> None:
     batch = {"path": "learner.batch_size", "low": 32, "high": 256}
     steps = {"path": "learner.n_step", "choices": [None, {"steps": 5000, "beta": 0.5}]}
     settings(tuning__space=[batch, steps])
-    many = {"path": "learner.replay_size", "choices": [*range(5000, 6000), 10000]}
-    starts = {"path": "learner.learning_starts", "choices": [*range(1, 900)]}
+    many = {"path": "learner.replay_size", "choices": [*range(5000, 5020), 10000]}
+    starts = {"path": "learner.learning_starts", "choices": [*range(490, 510)]}
     space = Space(settings().cells[0], settings(tuning__space=[batch, steps, many, starts]).tuning)
     worst = space.most_demanding.learner  # of all their combinations
     assert (worst.batch_size, worst.n_step) == (256, NStep(steps=5000, beta=0.5))
-    assert (worst.replay_size, worst.learning_starts) == (5000, 899)
+    assert (worst.replay_size, worst.learning_starts) == (5000, 509)
     memory = {"path": "learner.replay_size", "low": 4000, "high": 10000}
     said = "tuning.space: learner.n_step.steps: expected at most .* 4000 .* received 5000"
     with pytest.raises(ValueError, match=said):

@@ -61,7 +61,7 @@ class Problem(Component):
         if self.initial_parameters is not None and isinstance(self.task, Environment):
             num_features = len(self.task.observation_low)
             self.initial_parameters.check(self.task.actions.num_parameters, num_features)
-        self.learner.check()
+        _check_memory(self.learner)
         return self
 
 
@@ -134,6 +134,19 @@ class Cell(Problem):
             **own,
             **{p: v for p, v in settings.items() if not p.startswith(LEFT_OUT)},
         }
+
+
+def _check_memory(learner: LearnerSettings) -> None:
+    """The memory has to hold what is taken from it at a time."""
+    sizes = {"batch_size": learner.batch_size}
+    if learner.n_step is not None:
+        sizes["n_step.steps"] = learner.n_step.steps
+    for path, size in sizes.items():
+        if size > learner.replay_size:
+            raise SettingsError(
+                f"learner.{path}: expected at most what the memory keeps, {learner.replay_size} "
+                f"transitions (learner.replay_size), received {size}"
+            )
 
 
 def policy_of(cell: Cell) -> Policy:

@@ -21,7 +21,7 @@ from pydantic import Field
 
 from pamdp.base import seeding
 from pamdp.base.component import Component, Count, Positive, Share
-from pamdp.base.errors import PamdpError, SettingsError
+from pamdp.base.errors import PamdpError
 from pamdp.base.lazy import tf
 from pamdp.base.networks import Network
 from pamdp.base.seeding import Stream
@@ -86,18 +86,6 @@ class LearnerSettings(Component):
     epsilon: Epsilon
     exploration: Exploration
     evaluated: Literal["online", "target"]
-
-    def check(self) -> None:
-        """Raises SettingsError if the memory cannot hold what is taken from it at a time."""
-        sizes = {"batch_size": self.batch_size}
-        if self.n_step is not None:
-            sizes["n_step.steps"] = self.n_step.steps
-        for path, size in sizes.items():
-            if size > self.replay_size:
-                raise SettingsError(
-                    f"learner.{path}: expected at most what the memory keeps, {self.replay_size} "
-                    f"transitions (learner.replay_size), received {size}"
-                )
 
 
 @dataclass(frozen=True)
