@@ -24,7 +24,7 @@ from pamdp.records import Run
 from pamdp.stages import results, train, tune
 from pamdp.tuning import scoring as tuning_module
 from pamdp.tuning.study import CellStudy
-from pamdp.tuning.trials import Trial
+from pamdp.tuning.trials import Report, Trial
 from tests.helpers import SMALL, cell
 from tests.unit.two_cells import INVERTING, PLAIN, curve, found, set_up, small
 
@@ -288,11 +288,15 @@ def test_the_record_of_a_training():
 
 def test_the_record_of_a_search():
     values = small()
-    trials = [Trial(0, {"learner.gamma": 0.5}, 0.25), Trial(1, {"learner.gamma": 0.6}, None)]
+    reports = (Report(10, 0.5), Report(20, 0.25))
+    trials = [
+        Trial(0, {"learner.gamma": 0.5}, 0.25, reports=reports),
+        Trial(1, {"learner.gamma": 0.6}, None),
+    ]
     training = Training(steps=700, report_every=10, evaluation_episodes=1)
     subject = values.cell(PLAIN)
     parent = results.record(subject, "tune", "f", tuning=values.tuning, training=training)
-    record = tune.tuning_run(parent, trials, training)
+    record = tune.tuning_run(parent, trials, training, "score/seed")
     assert (record.key, record.fingerprint) == (f"tune/{PLAIN}", "f")
     assert record.parameters["learner.gamma"] == 0.9
     assert record.parameters["tuning.share"] == 0.25
@@ -302,7 +306,10 @@ def test_the_record_of_a_search():
         f"tune/{PLAIN}/trial-0",
         f"tune/{PLAIN}/trial-1",
     ]
-    assert record.children[0].metrics == {"score": [(700, 0.25)]}
+    assert record.children[0].metrics == {
+        "score": [(700, 0.25)],
+        "score/seed": [(10, 0.5), (20, 0.25)],
+    }
     assert record.children[1].metrics == {}
     assert record.children[1].parameters == {"learner.gamma": 0.6}
     assert record.children[1].tags["trial"] == "1"

@@ -57,9 +57,8 @@ def tune_cell(checkout: Checkout, name: str) -> None:
         reported = tuning.pruner.reported
         for trial in study.run(engine):
             trials.append(trial)
-            best = study.best(trials)
-            shown = {"best_score": best.score} if best and best.score is not None else {}
-            progress.update(1, trial.earlier, **shown)
+            scores = [each.score for each in trials if each.score is not None]
+            progress.update(1, trial.earlier, **({"best_score": max(scores)} if scores else {}))
             sink.put(tuning_run(parent, trials, training, reported))
         finished = tuning_run(parent, trials, training, reported)
         _write(folder, study, trials)
@@ -67,9 +66,7 @@ def tune_cell(checkout: Checkout, name: str) -> None:
         sink.put(finished, final=True)
 
 
-def tuning_run(
-    parent: Run, trials: Sequence[Trial], training: Training, reported: str = "eval/return"
-) -> Run:
+def tuning_run(parent: Run, trials: Sequence[Trial], training: Training, reported: str) -> Run:
     """The record of a study: one child for each trial told so far.
 
     Args:

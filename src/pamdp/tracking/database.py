@@ -8,25 +8,22 @@ is asked of its own models and migrations.
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from pamdp.base.errors import PamdpError
+from pamdp.lifetime import sole
 from pamdp.tracking.connection import DATABASE, address
 from pamdp.tracking.moved import follow
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 SCRATCH = "mlflow-"  # begins the names of scratch folders in .work
 COMPANIONS = ("-journal", "-wal", "-shm")  # of a database of SQLite, beside it
@@ -51,7 +48,7 @@ def ensure(root: Path, fill: Callable[[str], object]) -> None:
     """
     path, work = root / DATABASE, root / ".work"
     work.mkdir(parents=True, exist_ok=True)
-    with _alone(work / "mlflow.lock"):
+    with sole(work / "mlflow.lock", f"making {DATABASE}", math.inf):
         for left in work.glob(f"{SCRATCH}*"):  # by a process that was killed
             shutil.rmtree(left, ignore_errors=True)
         damage = damage_of(path) if path.exists() else None
@@ -185,17 +182,3 @@ def _set_aside(path: Path) -> Path:
         if companion.exists():
             companion.replace(aside.with_name(aside.name + suffix))
     return aside
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Waits until no other process is in here; one that is killed leaves at once."""
-    with path.open("w") as file:
-        if fcntl is None:
-            yield
-            return
-        fcntl.flock(file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(file, fcntl.LOCK_UN)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import optuna
 from optuna.importance import PedAnovaImportanceEvaluator
 
+from pamdp.tuning.from_optuna import experimental
 from pamdp.tuning.trials import STATES, Parameters, Trial
 
 LEAST_TRIALS = 8  # complete ones: of fewer, the best quarter is one trial
@@ -29,8 +29,7 @@ def importance(parameters: Parameters, trials: Sequence[Trial]) -> dict[str, flo
         return {}
     study = optuna.create_study(direction="maximize")
     study.add_trials([parameters.frozen(trial, STATES[trial.state]) for trial in complete])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what Optuna calls experimental
+    with experimental():
         evaluator = PedAnovaImportanceEvaluator(target_quantile=BEST)
         found = evaluator.evaluate(study)
     total = sum(found.values())

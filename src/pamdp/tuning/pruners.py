@@ -7,33 +7,29 @@ it is given up follows from the study alone, and not from what else happens to h
 from __future__ import annotations
 
 import math
-import warnings
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Discriminator, Field
 
-from pamdp.base.component import Component, Count, Index, PositiveShare
+from pamdp.base.component import Count, Index, PositiveShare
+from pamdp.tuning.from_optuna import FromOptuna, experimental
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
 
 
-class Pruning(Component):
+class Pruning(FromOptuna):
     """A pruner.
 
     Attributes:
-      packages: what it needs besides Optuna.
       by_seed: whether a trial is judged after each of its seeds, by their scores, and its seeds are
         trained one after another; else at each point of its curve, the mean of the seeds' curves.
       reported: what that is, as records name it.
-      replayed: whether it keeps notes in the study, so that the earlier trials are judged anew.
     """
 
-    packages: ClassVar[tuple[str, ...]] = ()
     by_seed: ClassVar[bool] = False
     reported: ClassVar[str] = "eval/return"
-    replayed: ClassVar[bool] = False
 
     @property
     def least_seeds(self) -> int:
@@ -42,8 +38,7 @@ class Pruning(Component):
 
     def pruner(self) -> BasePruner:
         """Optuna's pruner."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what Optuna calls experimental
+        with experimental():
             return self._made()
 
     @abstractmethod

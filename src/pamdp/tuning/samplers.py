@@ -6,37 +6,33 @@ follows from the settings, the number of the trial and the trials that it is sho
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Discriminator, Field
 
-from pamdp.base.component import LARGEST_INTEGER, Component, Count, Index
+from pamdp.base.component import LARGEST_INTEGER, Count, Index
+from pamdp.tuning.from_optuna import FromOptuna, experimental
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
 
-class Suggesting(Component):
+class Suggesting(FromOptuna):
     """A sampler.
 
     Attributes:
-      packages: what it needs besides Optuna.
-    X
+      seeded_by_trial: whether each trial has a seed of its own; else all have the study's.
     """
 
-    packages: ClassVar[tuple[str, ...]] = ()
-    replayed: ClassVar[bool] = False
     seeded_by_trial: ClassVar[bool] = True
 
     def sampler(self, seed: int, number: int) -> BaseSampler:
         """Optuna's sampler for trial `number` of a study of this seed."""
         if self.seeded_by_trial:
             seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what Optuna calls experimental
+        with experimental():
             return self._made(seed)
 
     @abstractmethod

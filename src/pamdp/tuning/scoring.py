@@ -56,7 +56,8 @@ def score(
     Its score is the mean greedy return of the last points over the seeds; none if one diverged.
 
     Yields:
-      Its intermediate values, and the points of the curves that they are means of.
+      Its intermediate values; where its seeds are trained one after another, also the points of
+      their curves.
     """
     way = _by_seed if judge.pruner.by_seed else _by_step
     reports, judged = [], judge.judged()

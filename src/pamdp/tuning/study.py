@@ -26,7 +26,7 @@ from pamdp.tuning.ledger import Ledger
 from pamdp.tuning.scoring import Judge, Outcome, score
 from pamdp.tuning.settings import Tuning
 from pamdp.tuning.space import Space, replaced
-from pamdp.tuning.trials import Parameters, Report, Trial, as_judged
+from pamdp.tuning.trials import Parameters, Report, Trial, as_judged, tell
 
 
 @dataclass(frozen=True)
@@ -183,16 +183,14 @@ class CellStudy:
 
     def _replayed(self, known: Sequence[Trial], number: int) -> optuna.Study:
         """The same, in which all trials before one were asked for, each at its time."""
-        study, sampler = optuna.create_study(direction="maximize"), self.tuning.sampler
+        sampler, pruner = self.tuning.sampler, optuna.pruners.NopPruner()
+        study = optuna.create_study(direction="maximize", pruner=pruner)
         distributions = self.parameters.distributions
         asked: list[optuna.Trial] = []
         told = 0
         for each in range(number + 1):
             for trial in known[told : self._known(each)]:
-                for step, value in trial.reports:
-                    asked[told].report(value, step)
-                state, value = as_judged(trial, self.tuning.pruner)
-                study.tell(asked[told], value, state)
+                tell(study, asked[told], trial, self.tuning.pruner)
                 told += 1
             if each == number:
                 break

@@ -122,18 +122,23 @@ def as_judged(trial: Trial, pruner: Pruner) -> tuple[TrialState, float | None]:
     return STATES[trial.state], trial.score
 
 
+def tell(study: optuna.Study, asked: optuna.Trial, trial: Trial, pruner: Pruner) -> None:
+    """Tells a study what came of a trial that it was asked for."""
+    for step, value in trial.reports:
+        asked.report(value, step)
+        asked.should_prune()  # is known; the study's pruner takes its notes
+    state, score = as_judged(trial, pruner)
+    study.tell(asked, score, state)
+
+
 def judging_study(pruner: Pruner, known: Iterable[Trial]) -> optuna.Study:
     """A study in memory that has told these trials, to judge another one by."""
     study = optuna.create_study(direction="maximize", pruner=pruner.pruner())
     for trial in known:
-        state, value = as_judged(trial, pruner)
-        if not pruner.replayed:
+        if pruner.replayed:
+            tell(study, study.ask(), trial, pruner)
+        else:
+            state, value = as_judged(trial, pruner)
             reports = dict(trial.reports)
             study.add_trial(create_trial(value=value, state=state, intermediate_values=reports))
-            continue
-        asked = study.ask()
-        for step, reported in trial.reports:
-            asked.report(reported, step)
-            asked.should_prune()
-        study.tell(asked, value, state)
     return study
