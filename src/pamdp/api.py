@@ -8,24 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
-import numpy as np
 
 from pamdp import evaluation, export
-from pamdp.base.component import LARGEST_INTEGER
-from pamdp.base.errors import PamdpError
 from pamdp.engines import open_engine
 from pamdp.extras import require_study
+from pamdp.files import local
 from pamdp.learning import training
 from pamdp.learning.loops import loop_of
-from pamdp.learning.policy import Weights
 from pamdp.learning.rollout import Episodes
 from pamdp.learning.training import Point
 from pamdp.recipe import Recipe, recipe
+from pamdp.results import Result, Tuned, whole
 from pamdp.serving import Model
 from pamdp.tensorboard import TensorBoard
 
@@ -35,58 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["Result", "TensorBoard", "Tuned", "cell", "evaluate", "load", "save", "train", "tune"]
 
 OnPoint = Callable[[int, Point], object]  # is given a seed and a point of its learning curve
-
-
-@dataclass(frozen=True, repr=False)
-class Result:
-    """A trained seed.
-
-    Attributes:
-      cell: what was trained.
-      seed: of all random numbers.
-      points: the learning curve; each has `step`, `metrics` by name.
-      weights: of the policy, as arrays.
-    """
-
-    cell: Recipe
-    seed: int
-    points: Sequence[Point]
-    weights: Weights
-
-    def curve(self, metric: str = "eval/return") -> tuple[np.ndarray, np.ndarray]:
-        """A metric over the steps: [N] int steps, [N] float values, where it was measured.
-
-        Example:
-          >>> cell = pamdp.cell("platform", changes={"training.steps": 2000})
-          >>> steps, returns = pamdp.train(cell, seed=1).curve("eval/return")
-          >>> steps
-          array([2000])
-        """
-        known = [(p.step, p.metrics[metric]) for p in self.points if metric in p.metrics]
-        return np.array([step for step, _ in known], int), np.array([value for _, value in known])
-
-    def __repr__(self) -> str:
-        """In a line."""
-        return f"Result({self.cell.name}, seed {self.seed}, {len(self.points)} points)"
-
-
-@dataclass(frozen=True, repr=False)
-class Tuned:
-    """What a search gave.
-
-    Attributes:
-      cell: the cell with the best values.
-      score: of these; None where every trial diverged, and the cell is as it was.
-      trials: all of them, in order: `number`, `values` by path and `score`.
-    """
-
-    cell: Recipe
-    score: float | None
-    trials: Sequence[Trial]
-
-    def __repr__(self) -> str:
-        """In a line."""
-        return f"Tuned({self.cell.name}, score {self.score}, {len(self.trials)} trials)"
 
 
 def cell(
@@ -105,7 +50,9 @@ def cell(
       environment: a name there (`platform`, `goal`, ...); or an environment of your own: its id in
         Gymnasium, its class (which needs `task.max_episode_steps`), what `gymnasium.make` gave, or
         what stands under `task` in params.yaml. Its other settings are those of the first
-        environment of the file's study. It plays 200 random episodes here, for their range.
+        environment of the file's study, unless a block of the file has this task. It plays 200
+        random episodes here, for their range. Ours, given by their ids or as `gymnasium.make` gave
+        them, are learned as the block says that has the task.
       algorithm: a name there.
       strategy: a name under `gradients` there.
       changes: other values by their paths in a cell, such as `learner.gamma`, `learner.q.hidden`,
@@ -116,6 +63,10 @@ def cell(
       SettingsError: a name, a path or a value is wrong; the message names each.
       EnvironmentFailure: your environment does not keep to Gymnasium's interface.
 
+    Warns:
+      UserWarning: your environment is not reproducible, its bounds are not true, or Gymnasium
+        advises against something; what each action drives is logged by the logger `pamdp`.
+
     Example:
       >>> cell = pamdp.cell("platform", "mpdqn", "inverting", {"learner.gamma": 0.95})
       >>> cell
@@ -125,7 +76,7 @@ def cell(
       >>> cell.replace({"training.steps": 2000, "learner.q.hidden": [64, 64]})
       Recipe(platform-mpdqn-inverting, 2,000 steps)
     """
-    return recipe((environment, algorithm, strategy), changes or {}, params)
+    return recipe((environment, algorithm, strategy), changes, params)
 
 
 def train(cell: Recipe, *, seed: int = 1, on_point: OnPoint | None = None) -> Result:
@@ -144,7 +95,9 @@ def train(cell: Recipe, *, seed: int = 1, on_point: OnPoint | None = None) -> Re
       The learning curve and the policy; the same bytes as a study's of equal settings.
 
     Raises:
+      PamdpError: the seed is none.
       TrainingError: learning diverged.
+      EnvironmentFailure: your environment failed.
 
     Example:
       >>> cell = pamdp.cell("platform", changes={"training.steps": 4000})
@@ -156,8 +109,7 @@ def train(cell: Recipe, *, seed: int = 1, on_point: OnPoint | None = None) -> Re
       >>> result
       Result(platform-mpdqn-inverting, seed 3, 2 points)
     """
-    if not 0 <= seed <= LARGEST_INTEGER:
-        raise PamdpError(f"seed: expected a number from 0 to {LARGEST_INTEGER}, received {seed}")
+    seed = whole("seed", seed, 0)
     ended: list[training.TrainResult] = []
 
     def events() -> Generator:
@@ -182,6 +134,10 @@ def evaluate(result: Result, *, episodes: int | None = None) -> Episodes:
       `returns`, `lengths` and `successes` [episodes], the last ones NaN where the environment tells
       of none, and `means` of other measures by name; those of a study of equal settings.
 
+    Raises:
+      PamdpError: the number is none from 1 on.
+      EnvironmentFailure: your environment failed.
+
     Example:
       >>> result = pamdp.train(pamdp.cell("platform", changes={"training.steps": 2000}), seed=1)
       >>> played = pamdp.evaluate(result, episodes=100)
@@ -191,8 +147,7 @@ def evaluate(result: Result, *, episodes: int | None = None) -> Episodes:
       True
     """
     number = result.cell.settings.evaluation.episodes if episodes is None else episodes
-    if number < 1:
-        raise PamdpError(f"episodes: expected at least 1, received {number}")
+    number = whole("episodes", number, 1)
     return evaluation.evaluate(result.cell.cell, result.weights, result.seed, number)
 
 
@@ -207,6 +162,7 @@ def save(result: Result, folder: Path | str) -> None:
       folder: is created, or a model in it replaced.
 
     Raises:
+      PamdpError: it is an address, `gs://...`, and no folder of this machine.
       ExportError: it cannot be written, or acts otherwise.
 
     Example:
@@ -214,7 +170,7 @@ def save(result: Result, folder: Path | str) -> None:
       >>> pamdp.save(result, "my_policy")
     """
     subject, weights = result.cell.cell, result.weights
-    export.save(subject, weights, Path(folder))
+    export.save(subject, weights, local(folder))
     rows = export.observations(subject, weights)
     export.check(subject, weights, rows, Model(folder)(rows))
 
@@ -232,6 +188,7 @@ def load(folder: Path | str) -> Model:
 
     Raises:
       Damaged: it cannot be loaded.
+      PamdpError: there is none, or it has another signature.
 
     Example:
       >>> import numpy as np
@@ -262,6 +219,7 @@ def tune(
       on_trial: is given each trial when it has ended.
 
     Raises:
+      PamdpError: the number of trials is none from 1 on.
       SettingsError: a path or a range is wrong.
       NotInstalled: the extra is missing.
 
@@ -279,7 +237,7 @@ def tune(
     from pamdp.tuning.study import CellStudy
 
     own = {} if space is None else {"tuning.space": [*space]}
-    asked = cell.replace({"tuning.trials": trials, **own})
+    asked = cell.changed({"tuning.trials": whole("trials", trials, 1), **own}, "pamdp.tune")
     subject, tuning = asked.cell, asked.settings.tuning
     length = tuning.training(asked.training)
     ended: list[Trial] = []
@@ -290,6 +248,6 @@ def tune(
             ended.append(trial)
             if on_trial is not None:
                 on_trial(trial)
-    best = study.best(ended)
-    found = cell.replace(best.values) if best else cell
-    return Tuned(found, best.score if best else None, ended)
+    used = study.used(ended)
+    found = cell.replace(used.values) if used else cell
+    return Tuned(found, used.score if used else None, ended)

@@ -54,17 +54,21 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        stage = _stage_of(path)
-        raise PamdpError(
-            f"{path}: expected what `{stage}` writes, found none; `dvc repro {stage}` makes it"
-            if stage
-            else f"{path}: expected a file, found none"
-        ) from None
+        raise missing(path, "a file") from None
     except FAULTS as error:
         if isinstance(error, OSError) and error.errno in NOT_NOW:
             error.filename = str(path)
             raise
         raise damaged(path, error) from error
+
+
+def missing(path: Path, what: str) -> PamdpError:
+    """The error about something that is not there."""
+    if stage := _stage_of(path):
+        return PamdpError(
+            f"{path}: expected what `{stage}` writes, found none; `dvc repro {stage}` makes it"
+        )
+    return PamdpError(f"{path}: expected {what}, received none")
 
 
 def damaged(path: Path, wrong: Exception | str) -> Damaged:
@@ -100,6 +104,24 @@ def _stage_of(path: Path) -> str | None:
             stage, cell = (*inside[index + 1 :], "", "")[:2]
             return f"{stage}@{cell}" if stage in ("tune", "train") else stage
     return None
+
+
+def local(folder: Path | str) -> Path:
+    """A folder of this machine.
+
+    Raises:
+      PamdpError: it is an address, or a file.
+    """
+    if "://" in str(folder):
+        raise PamdpError(
+            f"{folder}: expected a folder of this machine, received an address; write into a "
+            "folder, and copy that"
+        )
+    path = Path(folder)
+    there = next((each for each in (path, *path.parents) if each.exists()), path)
+    if there.exists() and not there.is_dir():
+        raise PamdpError(f"{folder}: expected a folder, received the file {there}")
+    return path
 
 
 @contextmanager

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
-import re
+import os
+import warnings
 from collections.abc import Collection, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import gymnasium
+import numpy as np
 
 from pamdp.base.component import leaves
 from pamdp.base.errors import SettingsError, nearest
@@ -18,12 +20,13 @@ from pamdp.bridge.gymnasium import Gymnasium
 from pamdp.learning.cell import Cell, CellName
 from pamdp.learning.learner import LearnerSettings
 from pamdp.learning.training import Training
-from pamdp.settings import Settings, load, validated
-from pamdp.stages.setup import measure
+from pamdp.naming import block_of, name_of, task_of
+from pamdp.settings import Benchmark, Settings, load, validated
+from pamdp.stages.setup import driven, measure
 
+HERE = os.path.dirname(__file__) + os.sep
 SHIPPED = Path(__file__).with_name("params.yaml")
-OURS = "pamdp"  # the namespace of our environments in Gymnasium
-GIVEN = "what `pamdp.cell` was given"
+GIVEN = "what `{}` was given"
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,9 +35,11 @@ class Recipe:
 
     Attributes:
       settings: those of a study of this cell alone.
+      measured: whether `task.seen` was measured here, and is not the user's own.
     """
 
     settings: Settings
+    measured: bool = False
 
     @property
     def cell(self) -> Cell:
@@ -67,24 +72,36 @@ class Recipe:
 
         Args:
           changes: values by their paths in a cell, such as `learner.gamma` or `strategy.factor`;
-            besides there are `training.*`, `tuning.*` and `evaluation.*`.
+            besides there are `training.*`, `tuning.*` and `evaluation.*`. Numbers of NumPy are
+            taken for Python's.
 
         Raises:
           SettingsError: a path or a value is wrong.
+          EnvironmentFailure: under `task` is another environment, which cannot be played.
         """
-        values = self.settings.model_dump(mode="json")
+        return self.changed(changes, "cell.replace")
+
+    def changed(self, changes: Mapping[str, Any], function: str) -> Recipe:
+        """The same, for a function that errors name."""
+        if not isinstance(changes, Mapping) or not all(isinstance(path, str) for path in changes):
+            raise SettingsError(
+                "changes: expected values by their paths, such as {'learner.gamma': 0.9}, received "
+                f"{changes!r}"
+            )
+        values, measured = self.settings.model_dump(mode="json"), self.measured
+        if measured and any(path.split(".")[0] == "task" for path in changes):
+            values["environments"][self.name.environment]["task"].pop("seen", None)
+            measured = False
         for path, value in changes.items():
             try:
-                _set(values, self._located(path), value)
+                _set(values, self._located(path), _plain(value))
             except (KeyError, IndexError, TypeError, ValueError):
                 known = [each for each, _ in leaves(self.cell)]
                 raise SettingsError(
                     f"{path}: expected the path of a setting of {self.name}, received {path!r}"
                     f"{nearest(path, known)}"
                 ) from None
-        if any(path.split(".")[0] == "task" for path in changes) and "task.seen" not in changes:
-            values["environments"][self.name.environment]["task"].pop("seen", None)
-        return _measured(Recipe(validated(values, GIVEN)))
+        return _measured(Recipe(validated(values, GIVEN.format(function)), measured))
 
     def _located(self, path: str) -> list[str]:
         """The keys of a setting in the file."""
@@ -96,6 +113,8 @@ class Recipe:
             "tuning": ["tuning"],
             "evaluation": ["evaluation"],
         }
+        if first not in [*families, *Benchmark.model_fields]:
+            raise KeyError(first)
         return [*families.get(first, ["environments", environment, first]), *rest]
 
     def __repr__(self) -> str:
@@ -104,20 +123,22 @@ class Recipe:
 
 
 def recipe(
-    names: tuple[Any, str, str], changes: Mapping[str, Any], params: Path | str | None
+    names: tuple[Any, str, str], changes: Mapping[str, Any] | None, params: Path | str | None
 ) -> Recipe:
     """What `pamdp.cell` gives, whose arguments these are."""
     path = SHIPPED if params is None else Path(params)
     settings = load(path)
     values = settings.model_dump(mode="json")
     environment, algorithm, strategy = names
+    _check_name("algorithm", algorithm, settings.algorithms)
+    _check_name("strategy", strategy, settings.gradients)
     blocks = values["environments"]
-    if environment not in [*blocks]:
-        block = blocks[settings.study.environments[0]]
-        task = _task_of(environment, blocks)
-        environment = _name_of(task)
-        blocks[environment] = blocks.get(task.get("kind"), block | {"initial_parameters": None})
-        blocks[environment] = blocks[environment] | {"task": task}
+    if not isinstance(environment, str) or environment not in blocks:
+        task = _plain(task_of(environment, blocks))
+        known = block_of(task, settings)
+        block = blocks[known or settings.study.environments[0]] | {"task": task}
+        environment = known or name_of(task)
+        blocks[environment] = block if known else block | {"initial_parameters": None}
     values["study"] |= {
         "environments": [environment],
         "algorithms": [algorithm],
@@ -126,58 +147,24 @@ def recipe(
     tuning = settings.tuning.of(CellName(environment, algorithm, strategy))
     # Without a search runs may be too short for one.
     values["tuning"] = tuning.model_dump(mode="json") | {"trials": 0, "use_trial": None}
-    made = Recipe(validated(values, GIVEN))
-    return made.replace(changes) if changes else _measured(made)
+    made = Recipe(validated(values, GIVEN.format("pamdp.cell")))
+    return made.changed({} if changes is None else changes, "pamdp.cell")
 
 
-def _task_of(environment: Any, known: Collection[str]) -> dict[str, Any]:
-    """What stands under `task` for an environment that the file does not name."""
-    if isinstance(environment, Mapping):
-        return dict(environment)
-    if isinstance(environment, gymnasium.Env):
-        return _task_of_made(environment)
-    if isinstance(environment, type):
-        return {
-            "kind": "gymnasium",
-            "id": f"{environment.__module__}:{environment.__qualname__}",
-        }
-    if str(environment).startswith(f"{OURS}/"):
-        return dict(gymnasium.spec(environment).kwargs)
-    if re.fullmatch(r"[a-z][a-z0-9_]*", str(environment)):
+def _check_name(what: str, name: Any, known: Collection[str]) -> None:
+    if not isinstance(name, str) or name not in known:
         raise SettingsError(
-            f"environment: expected one of {', '.join(known)}, or the id of one in Gymnasium, "
-            f"received {environment!r}{nearest(environment, known)}"
+            f"{what}: expected one of {', '.join(known)}, received {name!r}{nearest(name, known)}"
         )
-    return {"kind": "gymnasium", "id": environment}
 
 
-def _task_of_made(environment: gymnasium.Env) -> dict[str, Any]:
-    """The same for what Gymnasium has made, by what it tells of that."""
-    spec = environment.spec
-    wrappers = () if spec is None else spec.additional_wrappers
-    if spec is None or any(each.kwargs is None for each in wrappers):
-        raise SettingsError(
-            "environment: expected what `gymnasium.make` gave, and wrappers that tell their "
-            f"arguments (gymnasium.utils.RecordConstructorArgs), received {environment}; name its "
-            "class or its id, and its wrappers under `task.wrappers`"
-        )
-    arguments = {name: each for name, each in spec.kwargs.items() if name != "render_mode"}
-    if spec.namespace == OURS and not wrappers:
-        return arguments
-    return {
-        "kind": "gymnasium",
-        "id": spec.id,
-        "arguments": arguments,
-        "max_episode_steps": spec.max_episode_steps,
-        "wrappers": [{"name": each.entry_point, **(each.kwargs or {})} for each in wrappers],
-    }
-
-
-def _name_of(task: Mapping[str, Any]) -> str:
-    """A name for it that may be part of a cell's: `my_package:Reach-v0` is `reach`."""
-    title = re.split("[:/]", str(task.get("id", task.get("kind"))))[-1]
-    words = re.sub(r"[^a-z0-9]+", "_", re.sub(r"-v\d+$", "", title).lower())
-    return f"own_{words}"[:36] if words[:1].isdigit() or not words.strip("_") else words[:36]
+def _plain(value: Any) -> Any:
+    """The value, with Python's own numbers and lists in the place of NumPy's."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    return [*map(_plain, value)] if isinstance(value, list | tuple) else value
 
 
 def _set(values: Any, keys: list[str], value: Any) -> None:
@@ -200,9 +187,23 @@ def _measured(made: Recipe) -> Recipe:
     def lines() -> Generator[str]:
         facts.update((yield from measure(task)))
 
-    for line in lines():
-        logging.getLogger("pamdp").info("%s: %s", made.name.environment, line)
+    told = [*lines()]
+    known = [*driven(facts)]
+    for line in told:
+        text = f"{made.name.environment}: {line}"
+        if line in known:
+            logging.getLogger("pamdp").info(text)
+        else:
+            _warn(text)
     values = made.settings.model_dump(mode="json")
     seen = task.with_facts(facts).model_dump(mode="json")
     values["environments"][made.name.environment]["task"] = seen
-    return Recipe(validated(values, GIVEN))
+    return Recipe(validated(values, GIVEN.format("pamdp.cell")), measured=True)
+
+
+def _warn(text: str) -> None:
+    """Warns, in the name of the user's line that has called us."""
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and frame.f_code.co_filename.startswith(HERE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, stacklevel=level)

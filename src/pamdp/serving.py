@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 from pamdp.base.calls import Direct
 from pamdp.base.errors import PamdpError
 from pamdp.base.lazy import tf
-from pamdp.files import damaged
+from pamdp.files import damaged, missing
 
 
 class Answer(NamedTuple):
@@ -46,7 +47,7 @@ class Model:
 
         Raises:
           Damaged: it cannot be loaded.
-          PamdpError: it has another signature.
+          PamdpError: there is none, or it has another signature.
         """
         try:
             serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
@@ -58,6 +59,9 @@ class Model:
                 f"without {error}"
             ) from None
         except Exception as error:  # its files are read by native code, which raises what it likes
+            local = "://" not in str(folder)
+            if local and not os.path.exists(os.path.join(folder, "saved_model.pb")):
+                raise missing(Path(folder), "a folder with a SavedModel") from None
             raise damaged(Path(folder), error) from error
         self.features = observation.shape[-1]
         self.dtype: Any = observation.dtype.as_numpy_dtype

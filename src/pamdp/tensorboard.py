@@ -7,6 +7,7 @@ from typing import Any
 
 from pamdp.base.calls import on_cpu
 from pamdp.base.lazy import tf
+from pamdp.files import local
 from pamdp.learning.training import Point
 
 
@@ -23,8 +24,12 @@ class TensorBoard:
     """
 
     def __init__(self, folder: Path | str) -> None:
-        """Writes nothing yet."""
-        self._folder = Path(folder)
+        """Writes nothing yet.
+
+        Raises:
+          PamdpError: it is a file, or an address.
+        """
+        self._folder = local(folder)
         self._writers: dict[int, Any] = {}
 
     @on_cpu()

@@ -9,11 +9,15 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
 import gymnasium
+import numpy as np
 import pytest
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.wrappers import FlattenObservation
 
 import pamdp
 from pamdp import api, checkpoint, export, recipe
@@ -24,6 +28,8 @@ from pamdp.extras import MODULES
 from pamdp.learning.compiled import CompiledLoop
 from pamdp.learning.training import Point
 from pamdp.stages import evaluate, setup, train
+from pamdp.tuning.study import CellStudy
+from pamdp.tuning.trials import Trial
 from tests import user_environment
 from tests.helpers import ROOT, SMALL, bytes_of, changed, params
 from tests.unit.two_cells import INVERTING, found, set_up
@@ -32,6 +38,8 @@ LEARNER = {f"learner.{path}": value for path, value in SMALL.items()}
 LENGTH = {"steps": 300, "report_every": 100, "evaluation_episodes": 10}
 FEW = LEARNER | {"training": LENGTH}
 BLOCK = {f"environments.platform.{path}": value for path, value in FEW.items()}
+REACH = {"kind": "gymnasium", "id": "tests.user_environment:Reach", "max_episode_steps": 5}
+SPARSE = {"kind": "sparse", "task": {"kind": "hard_move", "actuators": 6}}
 VALUES = {"learner.gamma": 0.8, "learner.q.learning_rate": 2e-3}
 
 
@@ -145,12 +153,22 @@ def test_what_a_file_says_of_the_search_of_one_cell_holds_for_it() -> None:
     ("given", "words"),
     [
         ({"environment": "platfrm"}, r"environment: expected one of .* did you mean 'platform'"),
-        ({"algorithm": "mpdq"}, r"study.algorithms.0: expected one of .* did you mean 'mpdqn'"),
+        ({"algorithm": "mpdq"}, r"algorithm: expected one of .* did you mean 'mpdqn'"),
         ({"changes": {"lerner.gamma": 0.9}}, r"lerner.gamma: .*did you mean 'learner.gamma'"),
         ({"changes": {"learner.gama": 0.9}}, r"learner.gama: unknown key; .*did you mean 'gamma'"),
         ({"changes": {"learner.gamma": 2.0}}, r"learner.gamma: expected .*less than or equal to 1"),
         ({"changes": {"training.steps": 10}}, r"training.steps: expected runs of more than 500"),
         ({"environment": user_environment.Reach()}, r"expected what `gymnasium.make` gave"),
+        ({"environment": 5}, r"environment: expected a name, an id in Gymnasium, .* received 5"),
+        ({"environment": "pamdp/Platfrm-v0"}, r"did you mean 'pamdp/Platform-v0'"),
+        (
+            {"environment": SPARSE},
+            r"that of one of platform, .*SparseHardMove6",
+        ),
+        ({"algorithm": 5}, r"algorithm: expected one of .*, received 5"),
+        ({"changes": ["a"]}, r"changes: expected values by their paths, .* received \['a'\]"),
+        ({"changes": {5: 1}}, r"changes: expected values by their paths, .* received \{5: 1\}"),
+        ({"changes": {"extends": "goal"}}, r"extends: expected the path of a setting"),
     ],
 )
 def test_what_is_wrong_is_said(given, words) -> None:
@@ -168,6 +186,8 @@ def test_what_gymnasium_made_is_an_environment(monkeypatch) -> None:
     cell = pamdp.cell(made)
     assert json.loads(cell.task.arguments) == {"width": 0.5}
     assert cell.task.time_limit == 4
+    with pytest.raises(SettingsError, match=r"^what `cell.replace` was given is wrong"):
+        cell.replace({"learner.gamma": 2.0})
     shorter = cell.replace({"task.arguments": {"width": 0.25}, "learner.gamma": 0.5})
     monkeypatch.setattr(recipe, "measure", None)
     assert cell.replace({"learner.gamma": 0.5}).task == cell.task  # not measured again
@@ -182,10 +202,99 @@ def test_its_wrappers_are_taken_over() -> None:
     assert pamdp.cell(made).task.time_limit == 8
 
 
+def test_its_time_limits_stay_in_their_places() -> None:
+    def skipping(**settings) -> gymnasium.Env:
+        made = gymnasium.make("tests.user_environment:Reach-v0", **settings)
+        return gymnasium.wrappers.TransformReward(made, abs)
+
+    with pytest.raises(SettingsError, match=r"expected names with numbers"):
+        pamdp.cell(skipping())  # a function is no setting
+    made = gymnasium.make("tests.user_environment:Reach-v0", max_episode_steps=6)
+    made = gymnasium.wrappers.TimeLimit(gymnasium.wrappers.FlattenObservation(made), 5)
+    task = pamdp.cell(made).task
+    assert (task.max_episode_steps, task.time_limit) == (6, 5)
+    assert [each["name"].split(":")[-1] for each in json.loads(task.wrappers)] == [
+        "FlattenObservation",
+        "TimeLimit",
+    ]
+    ours = pamdp.cell(gymnasium.make("pamdp/Platform-v0", max_episode_steps=7)).task
+    assert (type(ours), ours.time_limit) == (Gymnasium, 7)
+
+
+def test_a_time_limit_that_was_taken_away_is_refused() -> None:
+    made = gymnasium.make("tests.user_environment:Reach-v0", max_episode_steps=-1)
+    made = gymnasium.wrappers.TimeLimit(gymnasium.wrappers.FlattenObservation(made), 5)
+    with pytest.raises(SettingsError, match=r"a registered time limit .* cannot be none"):
+        pamdp.cell(made)
+
+
+def test_wrappers_of_the_registration_are_not_put_on_again(monkeypatch) -> None:
+    wrapper = gymnasium.wrappers.TimeAwareObservation.wrapper_spec(
+        flatten=True, normalize_time=False, dict_time_key="time"
+    )
+    layered = {
+        "Inside-v0": {"entry_point": lambda: FlattenObservation(user_environment.Reach())},
+        "Around-v0": {"entry_point": user_environment.Reach, "additional_wrappers": (wrapper,)},
+    }
+    for name, settings in layered.items():
+        spec = EnvSpec(name, max_episode_steps=4, **settings)
+        monkeypatch.setitem(gymnasium.registry, name, spec)
+        made = gymnasium.make(name)
+        task = pamdp.cell(made).task
+        assert task.wrappers == "[]"
+        assert task.observation_low.shape == made.observation_space.shape
+
+
 def test_a_class_is_an_environment() -> None:
     cell = pamdp.cell(user_environment.Reach, changes={"task.max_episode_steps": 5})
     assert (cell.task.id, cell.task.time_limit) == ("tests.user_environment:Reach", 5)
     assert str(cell.name) == "reach-mpdqn-inverting"
+
+    class Hidden(user_environment.Reach):
+        pass
+
+    with pytest.raises(SettingsError, match=r"expected a class at the top of a module.*put it"):
+        pamdp.cell(Hidden)
+
+
+def test_its_own_range_of_observations_is_kept() -> None:
+    seen = {"low": [-1, 0], "high": [1, 500]}
+    cell = pamdp.cell(user_environment.Reach, changes={"task": {**REACH, "seen": seen}})
+    for other in (cell, cell.replace({"task.max_episode_steps": 4})):
+        assert json.loads(other.task.seen) == seen
+    measured = cell.replace({"task": REACH})
+    assert json.loads(measured.task.seen) != seen
+    assert json.loads(measured.replace({"task.seen": seen}).task.seen) == seen
+
+
+def test_the_author_is_warned_of_what_results_depend_on(caplog) -> None:
+    caplog.set_level("INFO", "pamdp")
+    with pytest.warns(UserWarning, match="^reach: not reproducible, as seeded is false") as caught:
+        cell = pamdp.cell({**REACH, "seeded": False})
+    ours = [each for each in caught if str(each.message).startswith("reach: ")]
+    assert {warning.filename for warning in ours} == {__file__}
+    assert not [warning for warning in ours if "drives" in str(warning.message)]
+    assert "reach: action 0 (action_0) drives" in caplog.text
+    shown = repr(api.Result(cell, 1, [], None))
+    assert shown == "Result(reach-mpdqn-inverting, seed 1, 0 points, not reproducible)"
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    changes = {"learner.batch_size": np.int64(64), "learner.q.hidden": np.array([7, 8])}
+    cell = pamdp.cell(changes={**changes, "learner.gamma": np.float64(0.5)})
+    assert (cell.learner.batch_size, cell.learner.q.hidden) == (64, (7, 8))
+    assert cell.learner.gamma == 0.5
+
+
+def test_one_of_ours_is_learned_as_the_block_of_its_task_says() -> None:
+    cell, block = pamdp.cell("pamdp/HardMove4-v0"), params()["environments"]["catch_point"]
+    assert cell.learner == pamdp.cell("hard_move_4").learner
+    assert cell.name.environment == "hard_move_4"
+    assert cell.learner.gamma == block["learner"]["gamma"] != pamdp.cell().learner.gamma
+    kept = {"platform": params()["environments"]["platform"]}
+    Path("params.yaml").write_text(json.dumps(params() | {"environments": kept}))
+    with pytest.raises(SettingsError, match=r"that of one of platform, received pamdp/HardMove4"):
+        pamdp.cell("pamdp/HardMove4-v0", params="params.yaml")
 
 
 def test_one_of_ours_is_trained_in_its_compiled_form() -> None:
@@ -241,11 +350,56 @@ def test_a_metric_that_was_not_measured_at_first_has_a_shorter_curve(result) -> 
     given = api.Result(result.cell, 1, points, result.weights)
     assert [values.tolist() for values in given.curve("b")] == [[2], [3.0]]
 
+    with pytest.raises(PamdpError, match=r"metric: expected one of a, b, received 'c'"):
+        given.curve("c")
+    with pytest.raises(PamdpError, match=r"did you mean 'eval/return'"):
+        result.curve("eval/returns")
 
-@pytest.mark.parametrize("seed", [-1, 2**31])
-def test_a_seed_out_of_range_is_refused(result, seed) -> None:
-    with pytest.raises(PamdpError, match=f"seed: expected a number from 0 .* received {seed}"):
-        pamdp.train(result.cell, seed=seed)
+
+@pytest.mark.parametrize("number", [-1, 2**31, 1.5, "x", True])
+def test_what_is_no_number_in_its_range_is_refused(result, number) -> None:
+    told = f"expected a whole number from . to .*, received {number!r}"
+    with pytest.raises(PamdpError, match=f"seed: {told}"):
+        pamdp.train(result.cell, seed=number)
+    with pytest.raises(PamdpError, match=f"episodes: {told}"):
+        pamdp.evaluate(result, episodes=number)
+    with pytest.raises(PamdpError, match=f"trials: {told}"):
+        pamdp.tune(result.cell, trials=number)
+
+
+def test_an_integer_of_numpy_is_a_number_of_episodes(result) -> None:
+    assert pamdp.evaluate(result, episodes=np.int64(3)).returns.shape == (3,)
+
+
+def test_a_search_names_itself_in_its_errors(result) -> None:
+    space = [{"path": "learner.gama", "low": 0.1, "high": 0.2}]
+    with pytest.raises(SettingsError, match=r"^what `pamdp.tune` was given is wrong"):
+        pamdp.tune(result.cell, trials=1, space=space)
+
+
+def test_the_trial_that_is_asked_for_is_used(result, monkeypatch) -> None:
+    trials = [
+        Trial(number, {"learner.gamma": 0.5 + number / 10}, 1.0 - number) for number in (0, 1)
+    ]
+    monkeypatch.setattr(CellStudy, "missing", 1)
+    monkeypatch.setattr(CellStudy, "run", lambda *_: iter(trials))
+    assert pamdp.tune(result.cell, trials=2).cell.learner.gamma == 0.5
+    asked = result.cell.replace({"tuning.trials": 2, "tuning.use_trial": 1})
+    found = pamdp.tune(asked, trials=2)
+    assert (found.cell.learner.gamma, found.score) == (0.6, 0.0)
+
+
+def test_what_is_no_folder_is_refused(result) -> None:
+    Path("a_file").write_text("text")
+    Path("empty").mkdir()
+    for path in ("nothing", "empty", "a_file"):
+        with pytest.raises(PamdpError, match=f"{path}: expected a folder with a SavedModel, rec"):
+            pamdp.load(path)
+    for write in (pamdp.TensorBoard, partial(pamdp.save, result)):
+        with pytest.raises(PamdpError, match="expected a folder, received the file a_file"):
+            write("a_file/below")
+        with pytest.raises(PamdpError, match="gs://bucket/x: expected a folder of this machine"):
+            write("gs://bucket/x")
 
 
 def test_tensorboard_has_a_curve_for_each_seed() -> None:

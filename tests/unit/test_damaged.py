@@ -210,6 +210,6 @@ def test_a_full_disk_names_the_model(tmp_path, monkeypatch):
 
 
 def test_what_is_missing_is_not_damaged(tmp_path):
-    with pytest.raises(PamdpError, match=r"x.json: expected a file, found none") as error:
+    with pytest.raises(PamdpError, match=r"x.json: expected a file, received none") as error:
         read_json(tmp_path / "x.json")
     assert not isinstance(error.value, Damaged)

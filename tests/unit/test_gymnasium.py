@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import pickle
 import sys
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import gymnasium
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from pamdp.base.calls import Programs
 from pamdp.base.component import floats, structure, with_floats
 from pamdp.base.errors import EnvironmentFailure, SettingsError
 from pamdp.bridge.gymnasium import Gymnasium
@@ -144,6 +147,44 @@ def test_facts_are_asked_for_once(monkeypatch) -> None:
         assert subject.observation_low.tolist() == [-1, -np.inf]
         assert subject.time_limit == subject.actions.num_actions * 4
     assert len(made) == 1
+
+
+def slide(longest: float) -> type[gymnasium.Env]:
+    """A class as a cell of a notebook defines it, each time anew."""
+
+    class Slide(user_environment.Reach):
+        def __init__(self) -> None:
+            super().__init__(longest=longest)
+
+    return Slide
+
+
+def test_a_name_that_stands_for_another_class_is_another_environment(monkeypatch) -> None:
+    module = ModuleType("a_notebook")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    by_name = {"kind": "gymnasium", "id": "a_notebook:Slide", "max_episode_steps": 4}
+    by_id = {"kind": "gymnasium", "id": "Slide-v7", "max_episode_steps": 4}
+    for settings in (by_name, by_id):
+        subjects = []
+        for longest in (0.5, 2.0):
+            module.Slide = slide(longest)
+            monkeypatch.delitem(gymnasium.registry, "Slide-v7", raising=False)
+            if settings is by_id:
+                gymnasium.register("Slide-v7", "a_notebook:Slide")
+            subjects.append(Gymnasium(**settings))
+            assert subjects[-1].actions.high.tolist() == [longest]
+        assert subjects[0] == subjects[1]
+        # Bounds are constants of compiled programs.
+        assert Programs.of(subjects[0]) is not Programs.of(subjects[1])
+        assert Programs.of(subjects[1]) is Programs.of(Gymnasium(**settings))
+
+
+def test_so_is_one_whose_wrapper_was_written_anew(monkeypatch) -> None:
+    module = ModuleType("a_notebook")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    for limit in (3, 2):
+        module.short = partial(gymnasium.wrappers.TimeLimit, max_episode_steps=limit)
+        assert task("Reach", wrappers=["a_notebook:short"]).time_limit == limit
 
 
 # -- What was seen ---------------------------------------------------------------------------------

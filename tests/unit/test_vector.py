@@ -84,6 +84,7 @@ def test_any_number_of_copies_and_any_floats_share_their_programs() -> None:
             r"actions\[1\]\[0\]: expected finite numbers \[3, 2\], the parameters of go",
         ),
         ((np.zeros(3, int), (np.full([3, 2], np.nan), *STAY[1][1:])), "finite numbers"),
+        ((np.zeros(3, int), ([[1, 2], [3], [4]], *STAY[1][1:])), "finite numbers"),
     ],
 )
 def test_malformed_actions(actions: Any, expected: str) -> None:
@@ -104,8 +105,13 @@ def test_what_is_refused() -> None:
         env.step(STAY)
     with pytest.raises(ValueError, match=r"seed: expected one number or 3, .* received 2"):
         env.reset(seed=[1, 2])
-    with pytest.raises(gymnasium.error.Error, match="expected numbers from 0 on, received -1"):
-        env.reset(seed=-1)
+    for seed, bad in ((-1, "-1"), (1.5, "1.5"), ("x", "'x'"), ([1.5, 2, 3], "1.5")):
+        words = f"expected whole numbers from 0 on, received {bad}$"
+        with pytest.raises(gymnasium.error.Error, match=words):
+            env.reset(seed=seed)
+    for limit in (0, -5, 2.5, "x"):
+        with pytest.raises(ValueError, match="max_episode_steps: expected a whole number from 1"):
+            made(max_episode_steps=limit)
     for mask in ([True] * 3, np.ones(2, bool), np.ones(3)):
         with pytest.raises(ValueError, match=r"expected an array \(3,\) of bool"):
             env.reset(options={"reset_mask": mask})

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from pamdp.base.component import Component, floats, structure, with_floats
+from pamdp.base.component import Component, components, floats, structure, with_floats
 from pamdp.base.lazy import tf
 
 CPU = "/CPU:0"
@@ -63,7 +63,7 @@ class Programs:
       traces: how often each function was traced, by name. One each is what is wanted.
     """
 
-    _known: ClassVar[dict[tuple[type, str], Programs]] = {}
+    _known: ClassVar[dict[tuple[type, str, tuple], Programs]] = {}
     _lock: ClassVar[threading.RLock] = threading.RLock()
 
     def __init__(self, component: Component) -> None:
@@ -75,7 +75,8 @@ class Programs:
     @classmethod
     def of(cls, component: Component) -> Self:
         """The functions for a component's structure."""
-        key = cls, structure(component)
+        parts = [part for part in components(component) if isinstance(part, Component)]
+        key = cls, structure(component), tuple(part.token for part in parts)
         with cls._lock:
             if key not in cls._known:
                 cls._known[key] = cls(component)

@@ -76,6 +76,14 @@ class Component(BaseModel):
                 )
         return value
 
+    @property
+    def token(self) -> object:
+        """What programs compiled for it follow from besides its settings; None for nothing.
+
+        An object that is equal to itself alone.
+        """
+        return None
+
     def __reduce__(self) -> tuple:
         # To another process settings travel as plain values; what was computed from them does not.
         return type(self).model_validate, (self.model_dump(),)

@@ -19,7 +19,7 @@ from pamdp.base.calls import Direct, Programs, once, packed, packed_like, unpack
 from pamdp.base.environment import Environment, Path
 from pamdp.base.lazy import tf
 from pamdp.base.seeding import Stream
-from pamdp.base.spaces import ActionSpec
+from pamdp.bridge.actions import parsed
 from pamdp.envs import ENVIRONMENTS
 
 METADATA: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}
@@ -177,7 +177,7 @@ class FunctionalEnv(gymnasium.Env[np.ndarray, ActionTuple]):
                 "call reset first"
             )
         spec = self.environment.actions
-        index, parameters = _parsed(spec, action)
+        index, parameters = parsed(spec, action)
         padded = np.zeros(spec.max_size, np.float32)
         padded[: len(parameters)] = parameters
         given = packed(self._seed, self._count, index, padded)
@@ -251,37 +251,3 @@ def drawn(environment: Environment, state: Any, last: tuple[int, np.ndarray] | N
         name = environment.actions.actions[last[0]].name
         caption = " ".join([name, *(f"{value:.4g}" for value in last[1])])
     return environment.picture(state, caption)
-
-
-def _parsed(spec: ActionSpec, action: Any) -> tuple[int, np.ndarray]:
-    """The action's index and its own parameters, [m_k] float32."""
-    names = ", ".join(known.name for known in spec.actions)
-    if not isinstance(action, (tuple, list)) or len(action) != 2:
-        raise ValueError(
-            f"action: expected a pair (index, (parameters of {names})), received {action!r}"
-        )
-    try:
-        index = operator.index(action[0])
-    except TypeError:
-        index = -1
-    if not 0 <= index < spec.num_actions:
-        raise ValueError(
-            f"action[0]: expected an index from 0 to {spec.num_actions - 1}, one of {names}, "
-            f"received {action[0]!r}"
-        )
-    if not isinstance(action[1], (tuple, list)) or len(action[1]) != spec.num_actions:
-        raise ValueError(
-            f"action[1]: expected a tuple of {spec.num_actions} arrays, the parameters of {names}, "
-            f"received {action[1]!r}"
-        )
-    name, size, given = spec.actions[index].name, spec.sizes[index], action[1][index]
-    try:
-        parameters = np.asarray(given, np.float32)
-    except (TypeError, ValueError):
-        parameters = np.full(size, np.nan, np.float32)
-    if parameters.shape != (size,) or not np.isfinite(parameters).all():
-        raise ValueError(
-            f"action[1][{index}]: expected {size} finite numbers, the parameters of {name}, "
-            f"received {given!r}"
-        )
-    return index, parameters

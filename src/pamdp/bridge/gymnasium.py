@@ -6,8 +6,9 @@ import importlib
 import json
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import gymnasium
 import numpy as np
@@ -21,7 +22,14 @@ from pamdp.base.task import Task, ends
 from pamdp.bridge.checking import checked
 from pamdp.bridge.failures import theirs
 from pamdp.bridge.fields import Arguments, Drives, PartName, Ranges, Wrappers
-from pamdp.bridge.named import check_arguments, environment_of, module_of, wrapped, wrapper_of
+from pamdp.bridge.named import (
+    check_arguments,
+    environment_of,
+    module_of,
+    origin_of,
+    wrapped,
+    wrapper_of,
+)
 from pamdp.bridge.parameterised import Parameterised, Unseeded
 from pamdp.bridge.translation import Actions, Observations, Seen
 from pamdp.envs import LISTS
@@ -29,8 +37,15 @@ from pamdp.envs import LISTS
 TRANSLATION = ("pamdp.bridge.parameterised", "pamdp.bridge.translation")
 
 
-class _Facts(NamedTuple):
-    """What can be told of an environment once it has been made."""
+@dataclass(frozen=True, eq=False)
+class _Facts:
+    """What can be told of an environment once it has been made.
+
+    Attributes:
+      origin: the objects that its settings named then.
+    """
+
+    origin: list[object]
 
     actions: Actions
     observation_space: gymnasium.Space
@@ -124,6 +139,11 @@ class Gymnasium(Task):
     def gymnasium_id(self) -> str:
         """What `gymnasium.make` takes."""
         return self.id
+
+    @property
+    def token(self) -> object:
+        """Its spaces, which are not in its settings."""
+        return self._facts
 
     @property
     def actions(self) -> ActionSpec:
@@ -226,12 +246,24 @@ class Gymnasium(Task):
 
     @cached_property
     def _facts(self) -> _Facts:
-        # An instance is made once for all equal settings: that may take long.
-        key = self.model_dump_json(exclude={"seen"})
-        if key not in _known:
-            with closing(self.make()) as made:
-                space = made.env.observation_space
-                with theirs(self.id, "make"):
-                    modes = tuple(made.metadata.get("render_modes", ()))
-                _known[key] = _Facts(made.actions, space, made.time_limit, modes, made.reproducible)
+        # An instance is made once for all equal settings: that may take long. In a notebook their
+        # names may come to stand for other objects.
+        key, origin = self.model_dump_json(exclude={"seen"}), self._origin()
+        known = _known.get(key)
+        if known and [*map(id, known.origin)] == [*map(id, origin)]:
+            return known
+        with closing(self.make()) as made:
+            space = made.env.observation_space
+            with theirs(self.id, "make"):
+                modes = tuple(made.metadata.get("render_modes", ()))
+            facts = made.actions, space, made.time_limit, modes, made.reproducible
+        _known[key] = _Facts(origin, *facts)
         return _known[key]
+
+    def _origin(self) -> list[object]:
+        """What its id and the names of its wrappers stand for now."""
+        wrappers = [wrapper["name"] for wrapper in json.loads(self.wrappers)]
+        try:
+            return origin_of(self.id) + [wrapper_of(name, self.id) for name in wrappers]
+        except SettingsError as error:
+            raise SettingsError(f"{self.id}: {error}") from None

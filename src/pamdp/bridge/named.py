@@ -15,7 +15,13 @@ from functools import partial
 from typing import Any
 
 import gymnasium
-from gymnasium.envs.registration import EnvSpec, find_highest_version
+from gymnasium.envs.registration import (
+    EnvSpec,
+    find_highest_version,
+    get_env_id,
+    load_env_creator,
+    parse_env_id,
+)
 
 from pamdp.base.errors import SettingsError, nearest
 from pamdp.bridge.failures import theirs
@@ -45,6 +51,38 @@ def environment_of(identifier: str) -> EnvSpec | None:
     if own["name"] in gymnasium.registry or find_highest_version(None, own["name"]) is not None:
         return None
     return EnvSpec(identifier, entry_point=_attribute(module, own["name"], "id"))
+
+
+def origin_of(identifier: str) -> list[object]:
+    """What stands behind an id now, as objects that are others once it stands for something else.
+
+    A notebook may define a class or register an id again.
+
+    Args:
+      identifier: as above.
+
+    Returns:
+      What is called, and its registration if it has one; empty for an unknown id.
+
+    Raises:
+      SettingsError: as above.
+      EnvironmentFailure: as above.
+    """
+    own = environment_of(identifier)
+    if own is not None:
+        return [own.entry_point]
+    package, _, name = identifier.rpartition(":")
+    with theirs(identifier, "make"):
+        if package:
+            importlib.import_module(package)
+        space, title, version = parse_env_id(name)
+        if version is None:
+            name = get_env_id(space, title, find_highest_version(space, title))
+        spec = gymnasium.registry.get(name)
+        if spec is None:
+            return []
+        point = spec.entry_point
+        return [spec, load_env_creator(point) if isinstance(point, str) else point]
 
 
 def wrapped(

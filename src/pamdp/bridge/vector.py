@@ -14,7 +14,7 @@ from gymnasium.vector.utils import batch_space
 from pamdp.base.calls import Programs
 from pamdp.base.environment import Environment
 from pamdp.base.lazy import tf
-from pamdp.base.spaces import ActionSpec
+from pamdp.bridge.actions import parsed_all
 from pamdp.bridge.adapter import METADATA, SEEDS, check_render_mode, drawn
 from pamdp.bridge.copies import ManyPrograms
 from pamdp.envs import ENVIRONMENTS
@@ -58,8 +58,7 @@ class FunctionalVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
         )
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
-        unlimited = max_episode_steps is None or max_episode_steps == -1
-        self._limit = np.inf if unlimited else max_episode_steps
+        self._limit = _limit(max_episode_steps)
         self._values = Programs.inputs(environment)
         self._programs = ManyPrograms.of(environment)
         self._seeds = np.full(num_envs, -1)  # below 0: none yet
@@ -130,7 +129,7 @@ class FunctionalVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
                 "step: expected running episodes, but some have ended or have not been started; "
                 "call reset first"
             )
-        index, parameters = _parsed(self.environment.actions, actions, self.num_envs)
+        index, parameters = parsed_all(self.environment.actions, actions, self.num_envs)
         given = np.empty([self.num_envs, 3 + parameters.shape[1]], np.float32)
         whole = np.stack([self._seeds, self._counts, index], axis=1).astype(np.int32)
         given[:, :3], given[:, 3:] = whole.view(np.float32), parameters
@@ -223,19 +222,16 @@ class FunctionalVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
         """[N] seeds of the copies; below 0 for those that get none."""
         if seed is None:
             return np.full(self.num_envs, -1)
-        try:
-            first = operator.index(seed)
-            seeds: list[Any] = [first + copy for copy in range(self.num_envs)]
-        except TypeError:
-            seeds = [*seed]
+        if isinstance(seed, Sequence | np.ndarray) and np.ndim(seed):
+            seeds = [-1 if given is None else _seed(given) for given in seed]
+        else:
+            seeds = [_seed(seed) + copy for copy in range(self.num_envs)]
         if len(seeds) != self.num_envs:
             raise ValueError(
                 f"seed: expected one number or {self.num_envs}, one for each copy, received "
                 f"{len(seeds)}"
             )
-        if any(given is not None and given < 0 for given in seeds):
-            raise gymnasium.error.Error(f"seed: expected numbers from 0 on, received {seed}")
-        return np.array([-1 if given is None else given % SEEDS for given in seeds])
+        return np.array([given if given < 0 else given % SEEDS for given in seeds])
 
 
 class RegisteredVectorEnv(FunctionalVectorEnv):
@@ -263,38 +259,28 @@ class RegisteredVectorEnv(FunctionalVectorEnv):
         super().__init__(environment, num_envs, max_episode_steps, autoreset_mode, render_mode)
 
 
+def _limit(given: Any) -> float:
+    """A time limit; infinite for none."""
+    if given is None or given == -1:
+        return np.inf
+    if not isinstance(given, int | np.integer) or given < 1:
+        raise ValueError(
+            "max_episode_steps: expected a whole number from 1 on, or None or -1 for none, "
+            f"received {given!r}"
+        )
+    return int(given)
+
+
+def _seed(given: Any) -> int:
+    try:
+        seed = operator.index(given)
+    except TypeError:
+        seed = -1
+    if seed < 0:
+        raise gymnasium.error.Error(f"seed: expected whole numbers from 0 on, received {given!r}")
+    return seed
+
+
 def _told(success: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
     """What is told of the copies in a mask, in Gymnasium's form; nothing if there are none."""
     return {"success": success & mask, "_success": mask.copy()} if mask.any() else {}
-
-
-def _parsed(spec: ActionSpec, actions: Any, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """The actions' indices [N] and their own parameters [N, m] float32, padded."""
-    names = ", ".join(known.name for known in spec.actions)
-    if not isinstance(actions, (tuple, list)) or len(actions) != 2:
-        raise ValueError(
-            f"actions: expected a pair (indices, (parameters of {names})), received {actions!r}"
-        )
-    index, blocks = np.asarray(actions[0]), actions[1]
-    fits = index.shape == (number,) and index.dtype.kind in "iu"
-    if not fits or index.min() < 0 or index.max() >= spec.num_actions:
-        raise ValueError(
-            f"actions[0]: expected {number} indices from 0 to {spec.num_actions - 1}, received "
-            f"{actions[0]!r}"
-        )
-    if not isinstance(blocks, (tuple, list)) or len(blocks) != spec.num_actions:
-        raise ValueError(
-            f"actions[1]: expected a tuple of {spec.num_actions} arrays, the parameters of "
-            f"{names}, received {blocks!r}"
-        )
-    padded = np.zeros([number, spec.max_size], np.float32)
-    for k in np.unique(index):
-        block, size = np.asarray(blocks[k], np.float32), spec.sizes[k]
-        taken = index == k
-        if block.shape != (number, size) or not np.isfinite(block[taken]).all():
-            raise ValueError(
-                f"actions[1][{k}]: expected finite numbers [{number}, {size}], the parameters of "
-                f"{spec.actions[k].name}, received {blocks[k]!r}"
-            )
-        padded[taken, :size] = block[taken]
-    return index.astype(int), padded

@@ -158,13 +158,18 @@ def _environment(checkout: Checkout, name: str, versions: Any) -> tuple[dict[str
         raise SettingsError(f"environments.{name}.task: {error}") from error
 
 
-def _told(described: Mapping[str, Any]) -> Iterator[str]:
-    """What was taken for granted of a user's environment, for its author to look at."""
+def driven(described: Mapping[str, Any]) -> Iterator[str]:
+    """What each action of a user's environment drives, in words."""
     for action in described.get("actions", ()):
         if "drives" in action:
             boxes, bounds = " and ".join(action["drives"]), f"{action['low']} to {action['high']}"
             drives = f"drives {boxes}, {bounds}" if action["low"] else "has no parameters"
             yield f"action {action['number']} ({action['name']}) {drives}"
+
+
+def _told(described: Mapping[str, Any]) -> Iterator[str]:
+    """What was taken for granted of a user's environment, for its author to look at."""
+    yield from driven(described)
     remarks = described.get("observation", {}).get("remarks", ())
     yield from remarks[:REMARKS]
     if more := len(remarks) - REMARKS if len(remarks) > REMARKS else 0:
