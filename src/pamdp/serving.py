@@ -80,13 +80,21 @@ class Model:
           The model's outputs by name; see `export.save`.
 
         Raises:
-          ValueError: the observations have another shape.
+          ValueError: the observations have another shape, or are no finite numbers.
         """
-        rows = np.asarray(observations, self.dtype)
+        given = np.asarray(observations)
+        if given.dtype.kind not in "biuf":
+            raise ValueError(f"expected observations of real numbers, received {given.dtype}")
+        rows = given
+        if given.dtype != self.dtype:  # errstate takes microseconds
+            with np.errstate(over="ignore"):  # too large for float32 is not finite
+                rows = given.astype(self.dtype)
         if rows.ndim != 2 or rows.shape[1] != self.features:
             raise ValueError(
                 f"expected observations of shape [N, {self.features}], received {list(rows.shape)}"
             )
+        if not np.isfinite(rows).all():
+            raise ValueError(f"expected finite observations of {rows.dtype}, received others")
         # Padded, so that a few programs do for all numbers of rows.
         number, padded = len(rows), 1 << max(len(rows) - 1, 0).bit_length()
         if padded != number:

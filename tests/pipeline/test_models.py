@@ -109,7 +109,7 @@ def test_a_model_has_the_same_bytes_wherever_it_is_saved(study, tmp_path):
     exported = checkout.contents(study / "models" / CELL, ".")
     saved = checkout.contents(tmp_path / "model", ".")
     assert saved == {name: exported[name] for name in saved}
-    assert exported.keys() - saved.keys() == {"README.md", "signature.json"}
+    assert exported.keys() - saved.keys() == {"README.md", "signature.json", "training.json"}
 
 
 # -- The report ------------------------------------------------------------------------------------

@@ -73,7 +73,14 @@ def test_the_outputs_are_these(study):
         assert {path.name for path in (study / "metrics" / folder).iterdir()} == names
     report = {path.name for path in (study / "metrics/report").iterdir()}
     assert {"index.html", "results.md", "metrics.json", "platform-best.gif"} <= report
-    model = {"README.md", "assets", "saved_model.pb", "signature.json", "variables"}
+    model = {
+        "README.md",
+        "assets",
+        "saved_model.pb",
+        "signature.json",
+        "training.json",
+        "variables",
+    }
     for cell in CELLS:
         assert {path.name for path in (study / "models" / cell).iterdir()} == model
     assert {path.name for path in (study / "models").iterdir()} == set(CELLS)

@@ -86,6 +86,21 @@ def test_a_model_called_with_arrays_answers_as_tensorflow_does(folder, rows):
             np.testing.assert_allclose(found[name], values, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.parametrize(
+    ("odd", "text"),
+    [
+        ([None] * 9, "real numbers, received object"),
+        (["nan"] * 9, "real numbers, received <U3"),
+        ([1j] * 9, "real numbers, received complex128"),
+        ([np.nan] * 9, "finite observations of float32"),
+        ([0.0] * 8 + [1e300], "finite observations of float32"),
+    ],
+)
+def test_a_model_refuses_what_is_no_number(folder, odd, text):
+    with pytest.raises(ValueError, match=f"expected .*{text}"):
+        Model(folder)([odd])
+
+
 @pytest.mark.parametrize(("shape", "text"), [([9], r"\[9\]"), ([2, 8], r"\[2, 8\]")])
 def test_a_model_refuses_other_observations(folder, shape, text):
     message = rf"expected observations of shape \[N, 9\], received {text}"

@@ -146,12 +146,15 @@ def test_the_film_is_of_the_best_seed_of_the_best_cell(tmp_path, monkeypatch):
 def test_the_exported_seed_is_the_best(tmp_path, monkeypatch):
     monkeypatch.setattr(export, "trained", lambda *_: {1: "one", 2: "two", 3: "three"})
     found(tmp_path, PLAIN, {"learner.gamma": 0.5})
+    record = results.record(cell("mpdqn", "plain"), "train", "f")
+    record.write(tmp_path / "metrics" / "train" / PLAIN / "record.json")
     summary = summary_of(0.1, 0.9, 0.9)
     job = export._job(Checkout(small(), tmp_path), cell("mpdqn", "plain"), summary)
     assert (job.seed, job.weights) == (2, "two")  # the first of equals
     assert job.evaluated is summary["per_seed"][1]
     assert job.cell.learner.gamma == 0.5  # as it was tuned
     assert job.folder == tmp_path / "models" / PLAIN
+    assert job.training == "f"
 
 
 def test_the_observations_lie_within_the_bounds():
@@ -183,7 +186,7 @@ def test_a_model_card_says_what_the_model_is_and_how_it_was_checked(tmp_path):
     values = small(environments__platform__initial_parameters={"bias": [3.0, 10.0, 400.0]})
     trained = values.cell(INVERTING).replace({"learner.q.learning_rate": 0.00123})
     best = {"mean": 0.98765, "std": None}
-    job = export.Job(trained, 2, Weights((), (), ()), tmp_path / INVERTING, best)
+    job = export.Job(trained, 2, Weights((), (), ()), tmp_path / INVERTING, best, "f")
     played = Episodes(np.array([1.0, 0.5]), np.array([7.0, 8.0]), np.ones(2), {})
     export._describe(Checkout(values, tmp_path), job, 2.34e-7, played)
     card = (tmp_path / INVERTING / "README.md").read_text()
@@ -205,6 +208,7 @@ def test_a_model_card_says_what_the_model_is_and_how_it_was_checked(tmp_path):
     assert "{" not in card
     signature = read_json(tmp_path / INVERTING / "signature.json")
     assert signature["inputs"] == [["observation", "float32", [-1, 9]]]
+    assert read_json(tmp_path / INVERTING / "training.json") == {"fingerprint": "f"}
     assert "drives" not in card
 
 
@@ -219,7 +223,7 @@ SEEN = {"low": [0.0, 0.0, 1.7e9 - 1], "high": [2.0, 5.0, 1.7e9 + 0.9]}
 def test_a_card_of_a_users_environment_says_what_its_actions_drive(tmp_path):
     values = small(environments__platform__task=WIDE | {"seen": SEEN})
     job = export.Job(
-        values.cells[0], 2, Weights((), (), ()), tmp_path / PLAIN, {"mean": 1, "std": 0}
+        values.cells[0], 2, Weights((), (), ()), tmp_path / PLAIN, {"mean": 1, "std": 0}, "f"
     )
     played = Episodes(np.ones(1), np.ones(1), np.ones(1), {})
     export._describe(Checkout(values, tmp_path), job, 0.0, played)

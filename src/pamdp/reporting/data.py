@@ -10,20 +10,18 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from pamdp.algorithms import ALGORITHMS
 from pamdp.base.errors import PamdpError
 from pamdp.files import read_arrays, read_json, reading
 from pamdp.learning.cell import CellName
+from pamdp.ranking import Words, best_cells, ordered
 from pamdp.records import Best, Run, Scalar, Summary
 from pamdp.reporting.published import PUBLISHED, Published
 from pamdp.statistics import REFERENCE_ALGORITHM, REFERENCE_STRATEGIES, Band, band
-from pamdp.strategies import STRATEGIES
 
 COMPARISONS = tuple(f"over_{name}" for name in (*REFERENCE_STRATEGIES, REFERENCE_ALGORITHM))
 SEED_OF_BANDS = 0
 
 Versions = dict[Literal["packages"], dict[str, str]]
-Words = Mapping[str, Mapping[str, Mapping[str, str]]]  # family, name, and what it is
 
 
 @dataclass(frozen=True)
@@ -152,14 +150,12 @@ class Section:
     @property
     def algorithms(self) -> list[str]:
         """The algorithms there are, the simplest first."""
-        names = {algorithm for algorithm, _ in self.cells}
-        return _ordered(names, self.words["algorithms"], ALGORITHMS)
+        return ordered("algorithms", {algorithm for algorithm, _ in self.cells}, self.words)
 
     @property
     def strategies(self) -> list[str]:
         """The strategies there are, `plain` first, chains last."""
-        names = {strategy for _, strategy in self.cells}
-        return _ordered(names, self.words["strategies"], STRATEGIES)
+        return ordered("strategies", {strategy for _, strategy in self.cells}, self.words)
 
     def title(self, algorithm: str) -> str:
         """An algorithm's name for readers."""
@@ -177,7 +173,9 @@ class Section:
     @property
     def best(self) -> CellResults:
         """The cell with the highest mean return."""
-        return max(self.ordered, key=lambda cell: cell.summary["return"]["mean"])
+        cells = {str(cell.name): cell for cell in self.cells.values()}
+        summary = {name: cell.summary for name, cell in cells.items()}
+        return cells[best_cells(summary, self.words)[self.environment]]
 
     @property
     def ordered(self) -> list[CellResults]:
@@ -267,11 +265,3 @@ def _episodes(path: Path, cells: Iterable[str]) -> dict[str, int]:
 
 def _bytes(path: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
-
-
-def _ordered(
-    names: Iterable[str], words: Mapping[str, Mapping[str, str]], kinds: Iterable[str]
-) -> list[str]:
-    """Names in the order of their kinds."""
-    ranks = {kind: rank for rank, kind in enumerate(kinds)}
-    return sorted(names, key=lambda name: (ranks[words[name]["kind"]], name))

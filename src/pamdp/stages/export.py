@@ -21,7 +21,7 @@ from pamdp.learning.loops import loop_of
 from pamdp.learning.policy import Weights
 from pamdp.learning.rollout import Episodes
 from pamdp.progress import Progress
-from pamdp.records import Summary
+from pamdp.records import Run, Summary
 from pamdp.stages.results import cells, initial_parameters, trained, tuned
 from pamdp.tracking import open_sink
 
@@ -29,13 +29,17 @@ CARD = Path(__file__).with_suffix(".md")  # the template of a model card
 
 
 class Job(NamedTuple):
-    """A policy to export: the best seed of a cell, and its entry in the evaluation."""
+    """A policy to export: the best seed of a cell, and its entry in the evaluation.
+
+    `training` is the fingerprint of the training that it is from.
+    """
 
     cell: Cell
     seed: int
     weights: Weights
     folder: Path
     evaluated: dict[str, Any]
+    training: str
 
 
 def run(_: Namespace) -> None:
@@ -71,7 +75,8 @@ def export_study(checkout: Checkout) -> None:
 def _job(checkout: Checkout, cell: Cell, summary: dict[str, Any]) -> Job:
     cell, best = tuned(checkout, cell), max(summary["per_seed"], key=itemgetter("mean"))
     weights = trained(checkout, cell)[best["seed"]]
-    return Job(cell, best["seed"], weights, checkout.model(cell.name), best)
+    training = Run.read(checkout.train(cell.name) / "record.json").fingerprint
+    return Job(cell, best["seed"], weights, checkout.model(cell.name), best, training)
 
 
 def _played(jobs: list[Job], num_episodes: int) -> list[Episodes]:
@@ -94,9 +99,10 @@ def _play(cell: Cell, seed: int, weights: Weights, folder: Path, num_episodes: i
 
 
 def _describe(checkout: Checkout, job: Job, gap: float, played: Episodes) -> None:
-    """Writes the signature, for machines, and the model card."""
+    """Writes the signature and the training's fingerprint, for machines, and the model card."""
     settings, cell, signature = checkout.settings, job.cell, export.signature(job.cell)
     write_json(job.folder / "signature.json", signature)
+    write_json(job.folder / "training.json", {"fingerprint": job.training})
     bounds = "\n".join(
         f"| {index} | {a.name} | {list(a.low)} | {list(a.high)} |"
         for index, a in enumerate(cell.task.actions.actions)

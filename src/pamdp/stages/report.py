@@ -7,6 +7,7 @@ from operator import itemgetter
 
 from pamdp.checkout import Checkout
 from pamdp.files import read_json
+from pamdp.ranking import best_cells, read_words
 from pamdp.records import Summary
 from pamdp.reporting import write_report
 from pamdp.stages import live
@@ -33,11 +34,11 @@ def run(_: Namespace) -> None:
 def film_best(checkout: Checkout) -> None:
     """Writes `metrics/report/<environment>-best.gif`: an episode of its best cell's best seed."""
     summary = read_json(checkout.evaluate / "summary.json", Summary)
+    best = best_cells(summary, read_words(checkout.root))
+    subjects = {str(cell.name): cell for cell in cells(checkout)}
     for name in checkout.settings.study.environments:
-        rivals = [cell for cell in cells(checkout) if cell.name.environment == name]
-        best = max(rivals, key=lambda cell: summary[str(cell.name)]["return"]["mean"])
-        seed = max(summary[str(best.name)]["per_seed"], key=itemgetter("mean"))["seed"]
-        print(f"report: filming {best.name}, the best on {name}", flush=True)
-        cell = tuned(checkout, best)
+        seed = max(summary[best[name]]["per_seed"], key=itemgetter("mean"))["seed"]
+        print(f"report: filming {best[name]}, the best on {name}", flush=True)
+        cell = tuned(checkout, subjects[best[name]])
         path = checkout.report / f"{name}-best.gif"
         film(cell, trained(checkout, cell)[seed], seed, path)

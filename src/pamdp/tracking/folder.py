@@ -34,11 +34,14 @@ class Folder(Sink):
         self._folder, self._interval = folder, interval
         self._waiting: dict[str, tuple[Run, bool]] = {}
         self._written: dict[str, float] = {}
+        self._begun: set[str] = set()  # the keys of work that is done now
 
     def put(self, run: Run, final: bool = False) -> None:
         """Takes the newest snapshot of a record, and leaves all that are due."""
         if self.failed:
             return
+        if not final:
+            self._begun.add(run.key)
         self._waiting[run.key] = run, final
         now = time.monotonic()
         self._leave(
@@ -55,7 +58,8 @@ class Folder(Sink):
         try:
             for key in [*keys]:
                 run, final = self._waiting.pop(key)
-                content = {"run": run.model_dump(mode="json"), "final": final}
+                begun = key in self._begun
+                content = {"run": run.model_dump(mode="json"), "final": final, "begun": begun}
                 write_json(self._folder / f"{key.replace('/', '-')}.json", content)
                 self._written[key] = time.monotonic()
         except OSError as error:
@@ -100,6 +104,8 @@ def _watch(sink: Sink, folder: Path, interval: float, ended: threading.Event) ->
                     with reading(path):
                         content = read_json(path, dict)
                         run, final = Run.model_validate(content["run"]), content["final"]
+                    if final and content["begun"]:  # of which there was perhaps no time to see more
+                        sink.put(run)
                     sink.put(run, final)
     except (OSError, PamdpError) as error:
         sink.give_up(f"{type(error).__name__}: {error}")

@@ -46,6 +46,7 @@ class Live(Sink):
         self._thread: threading.Thread | None = None
         self._changed = threading.Condition()  # guards what follows
         self._jobs: dict[str, Callable[[View], object]] = {}
+        self._begun: set[str] = set()  # the keys of work that is done now
         self._asked = self._answered = self._ended = self._closed = False
 
     def __enter__(self) -> Self:
@@ -58,7 +59,10 @@ class Live(Sink):
 
     def put(self, run: Run, final: bool = False) -> None:
         """Takes the newest snapshot of a record and returns at once; arguments as in `Sink`."""
-        self._submit(run.key, lambda view: view.sync(run, final))
+        if not final:
+            self._begun.add(run.key)
+        live = run.key in self._begun
+        self._submit(run.key, lambda view: view.sync(run, final, live))
 
     def log_model(self, cell: str, signature: Signature) -> None:
         """Takes `models/<cell>`, to be logged and registered, and returns at once."""

@@ -1,14 +1,16 @@
 """Exported models in MLflow: on the run that trained them and in the registry."""
 
 import json
+import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from pamdp.files import read_json
 from pamdp.records import Run
 from pamdp.tracking import policy
 from pamdp.tracking.files import digest, files_below
@@ -26,36 +28,42 @@ MODEL = "pamdp.model"  # the logged model of a version
 LINKS = "mlflow.modelVersions"  # of a logged model
 LOADER = "pamdp_policy"  # the name of the copied module
 
+_log = logging.getLogger("pamdp.tracking")
 
-def log_model(view: View, cell: str, signature: Signature) -> None:
+
+def log_model(view: View, cell: str, signature: Signature) -> bool:
     """Logs the SavedModel `models/<cell>` on the cell's training run and registers it.
 
     The files are taken as they are; TensorFlow is not imported. The same files are registered
-    once, however often this is called.
+    once, however often this is called. A model of another training than the record's is left out,
+    with a line that says so.
 
     Args:
       view: the experiment.
       cell: the cell, which is also the name in the model registry.
       signature: the tensors of the model.
-    """
-    from mlflow.entities import LoggedModelOutput
 
+    Returns:
+      Whether it is shown.
+    """
+    if not _is_current(view, cell):
+        _log.warning(
+            "models/%s is not shown: it is of another training than metrics/train/%s. "
+            "`dvc repro export` makes it anew.",
+            cell,
+            cell,
+        )
+        return False
     record = Run.read(view.root / "metrics" / "train" / cell / "record.json")
     run_id = view.sync(record, final=True)
     tags = {DIGEST: _content(view, cell), FINGERPRINT: record.fingerprint}
     about = f"The best seed of the cell `{cell}`, a version for each export."
-    if found := _version(view, cell, tags[DIGEST]):
-        _describe(view, found, about, cell)
-        return
-    model = view.client.create_logged_model(view.experiment_id, cell, run_id, tags)
-    with TemporaryDirectory() as scratch:
-        _write(Path(scratch), model, signature)
-        view.client.log_model_artifacts(model.model_id, scratch)
-    folder = str(view.root / "models" / cell)
-    view.client.log_model_artifacts(model.model_id, folder, policy.FOLDER)
-    view.client.finalize_logged_model(model.model_id, "READY")
-    view.client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
-    _describe(view, _register(view, cell, model, tags), about, cell)
+    made = _version(view, cell, tags[DIGEST])
+    if made is None:
+        model = _logged(view, cell, run_id, tags, signature)
+        made = _register(view, cell, model, tags)
+    _describe(view, made, about, cell)
+    return True
 
 
 def crown(view: View) -> None:
@@ -71,7 +79,7 @@ def crown(view: View) -> None:
     for environment, cell in best.items():
         content = _content(view, cell)
         own, made = _version(view, cell, content), _version(view, name, content)
-        if own is None:
+        if own is None or not _is_current(view, cell):
             continue  # not exported yet
         if made is None:
             model = view.client.get_logged_model(own.tags[MODEL])
@@ -80,15 +88,42 @@ def crown(view: View) -> None:
         _describe(view, made, about, cell)
         alias = CHAMPION if len(best) == 1 else f"{CHAMPION}-{environment}"
         wanted[alias] = str(made.version)
-    if not wanted:
-        return
-    shown = view.client.get_registered_model(name).aliases
+    if wanted:
+        _set_aliases(view, name, wanted, best.keys())
+
+
+def _set_aliases(view: View, name: str, wanted: Mapping[str, str], study: Set[str]) -> None:
+    """Gives a study's aliases to their versions, and takes those that it has no more.
+
+    Others are the user's. The champion of an environment whose best cell is not exported stays.
+
+    Args:
+      view: the experiment.
+      name: of the registered model.
+      wanted: alias to number of the version.
+      study: the environments there are.
+    """
+    shown = {k: str(v) for k, v in view.client.get_registered_model(name).aliases.items()}
+    versions = view.client.search_model_versions(f"name = '{name}'")
+    environments = {str(v.version): v.tags["cell"].partition("-")[0] for v in versions}
+    crowned = {environments[number] for number in wanted.values()}
     for alias in shown.keys() - wanted.keys():
-        if alias.partition("-")[0] == CHAMPION:
+        environment = environments.get(shown[alias])
+        own = alias in {CHAMPION, *(f"{CHAMPION}-{each}" for each in environments.values())}
+        if own and (environment not in study or environment in crowned):
             view.client.delete_registered_model_alias(name, alias)
     for alias, number in wanted.items():
-        if str(shown.get(alias)) != number:
+        if shown.get(alias) != number:
             view.client.set_registered_model_alias(name, alias, number)
+
+
+def _is_current(view: View, cell: str) -> bool:
+    """Whether a model is of the training whose record stands beside it."""
+    made = view.root / "models" / cell / "training.json"
+    record = view.root / "metrics" / "train" / cell / "record.json"
+    if not (made.is_file() and record.is_file()):
+        return False
+    return read_json(made, dict).get("fingerprint") == Run.read(record).fingerprint
 
 
 def _content(view: View, cell: str) -> str:
@@ -105,6 +140,33 @@ def _version(view: View, name: str, content: str) -> "ModelVersion | None":
     """The version of a registered model that has these files."""
     found = view.client.search_model_versions(f"name = '{name}' and tags.`{DIGEST}` = '{content}'")
     return found[0] if found else None
+
+
+def _logged(
+    view: View, cell: str, run_id: str, tags: dict[str, str], signature: Signature
+) -> "LoggedModel":
+    """The logged model of a run with these tags; what a process that was killed began is ended."""
+    from mlflow.entities import LoggedModelOutput
+
+    query = f"source_run_id = '{run_id}' AND tags.`{DIGEST}` = '{tags[DIGEST]}'"
+    found = view.client.search_logged_models([view.experiment_id], query)
+    model = (
+        found[0]
+        if found
+        else view.client.create_logged_model(view.experiment_id, cell, run_id, tags)
+    )
+    if model.status == "READY":
+        return model
+    with TemporaryDirectory() as scratch:
+        _write(Path(scratch), model, signature)
+        view.client.log_model_artifacts(model.model_id, scratch)
+    folder = str(view.root / "models" / cell)
+    view.client.log_model_artifacts(model.model_id, folder, policy.FOLDER)
+    outputs = view.client.get_run(run_id).outputs
+    if not outputs or model.model_id not in {each.model_id for each in outputs.model_outputs}:
+        view.client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+    # Last, so that an interrupted upload is done again.
+    return view.client.finalize_logged_model(model.model_id, "READY")
 
 
 def _register(view: View, name: str, model: "LoggedModel", tags: dict[str, str]) -> "ModelVersion":

@@ -34,9 +34,13 @@ def follow(root: Path, database: Path, seconds: float) -> None:
     folder = here.rpartition("/")[2]
     with closing(sqlite3.connect(database, timeout=seconds)) as db, db:
         query = "SELECT DISTINCT artifact_location FROM experiments WHERE artifact_location LIKE ?"
-        for (there,) in db.execute(query, [f"file:///%/{folder}"]).fetchall():
-            if there == here or not _came_along(db, there, here):
-                continue
+        found = {there for (there,) in db.execute(query, [f"file:///%/{folder}"])}
+        moved = {there for there in found - {here} if _came_along(db, there, here)}
+        if not moved and here not in found:
+            # There are no artifacts yet. Otherwise a folder's absence alone would tell nothing:
+            # that of another checkout may be back tomorrow.
+            moved = {there for there in found if not _path(there).exists()}
+        for there in moved:
             for table, column in COLUMNS:
                 # By length: in LIKE, a path's own % and _ would stand for anything.
                 db.execute(
@@ -48,8 +52,6 @@ def follow(root: Path, database: Path, seconds: float) -> None:
 
 def _came_along(db: sqlite3.Connection, there: str, here: str) -> bool:
     """Whether artifacts have moved; other checkouts may show theirs in the same database."""
-    if not _path(there).exists():
-        return True
     query = "SELECT artifact_uri FROM runs WHERE substr(artifact_uri, 1, ?) = ?"
     found = db.execute(query, [len(there) + 1, f"{there}/"]).fetchall()
     return any(_path(here + uri[len(there) :]).exists() for (uri,) in found)

@@ -65,8 +65,12 @@ def show_overview(view: View) -> None:
 
 def trainings(root: Path) -> set[str]:
     """The keys of the trainings that a checkout holds."""
-    records = (root / "metrics" / "train").glob("*/record.json")
-    return {f"train/{path.parent.name}" for path in records}
+    return {f"train/{path.parent.name}" for path in records_of(root)}
+
+
+def records_of(root: Path) -> list[Path]:
+    """The records of the trainings that a checkout holds."""
+    return sorted((root / "metrics" / "train").glob("*/record.json"))
 
 
 def state(search: str) -> str:

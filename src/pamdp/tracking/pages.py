@@ -13,6 +13,7 @@ from pydantic import Field
 from ruamel.yaml import YAML
 
 from pamdp.files import read_json
+from pamdp.ranking import best_cells, read_words
 from pamdp.records import Run, Scalar
 from pamdp.tracking.files import digest, files_below
 
@@ -54,13 +55,7 @@ class Results:
 
     def best(self) -> dict[str, str]:
         """The cell with the highest mean return of each environment."""
-        found: dict[str, str] = {}
-        for cell, entry in self.summary.items():
-            environment = cell.partition("-")[0]
-            rival = self.summary.get(found.get(environment, ""))
-            if not rival or entry["return"]["mean"] > rival["return"]["mean"]:
-                found[environment] = cell
-        return found
+        return best_cells(self.summary, read_words(self._root))
 
     def trained(self, path: Path) -> Page:
         """The page of a training: its record, the settings, and what was found out about it.

@@ -34,23 +34,38 @@ class Policy:
           The outputs by name, with the shapes and types of the signature.
 
         Raises:
-          MlflowException: the observations have another shape, or there are none.
+          MlflowException: the observations have another shape, are no finite numbers, or there are
+            none.
         """
         import tensorflow as tf
+
+        answers = self._serve(**{OBSERVATION: tf.constant(self._rows(data))})
+        return {name: answer.numpy() for name, answer in answers.items()}
+
+    def _rows(self, data: Any) -> np.ndarray:
+        """The observations as the model takes them."""
         from mlflow.exceptions import MlflowException
 
         width, dtype = self._observation.shape[1], self._observation.dtype
-        expected = f"{OBSERVATION}: expected numbers of shape [N, {width}]"
+        expected = f"{OBSERVATION}: expected finite numbers of shape [N, {width}]"
         try:
-            rows = np.asarray(_observations(data), dtype.as_numpy_dtype)
+            given = np.asarray(_observations(data))
         except (TypeError, ValueError, KeyError) as error:
             text = f"{expected}, received {type(error).__name__}: {error}"
             raise MlflowException.invalid_parameter_value(text) from None
-        if rows.ndim != 2 or rows.shape[1] != width:
-            text = f"{expected}, received shape {list(rows.shape)}"
+        if given.ndim != 2 or given.shape[1] != width:
+            text = f"{expected}, received shape {list(given.shape)}"
             raise MlflowException.invalid_parameter_value(text)
-        answers = self._serve(**{OBSERVATION: tf.constant(rows)})
-        return {name: answer.numpy() for name, answer in answers.items()}
+        if given.dtype.kind not in "biuf":  # numpy would read text, and drop an imaginary part
+            text = f"{expected}, received {given.dtype}"
+            raise MlflowException.invalid_parameter_value(text)
+        with np.errstate(over="ignore"):  # too large for float32 is not finite
+            rows = given.astype(dtype.as_numpy_dtype)
+        if not np.isfinite(rows).all():
+            number = int(np.argmin(np.isfinite(rows).all(axis=1)))
+            text = f"{expected}, received row {number}: {given[number].tolist()}"
+            raise MlflowException.invalid_parameter_value(text)
+        return rows
 
 
 def _observations(data: Any) -> Any:
@@ -60,7 +75,7 @@ def _observations(data: Any) -> Any:
     if isinstance(data, dict):
         return data[OBSERVATION]
     if isinstance(data, pd.DataFrame):
-        return [*data[OBSERVATION]] if OBSERVATION in data else data.to_numpy()
+        return [*data[OBSERVATION]]
     if isinstance(data, list):
         return [row[OBSERVATION] if isinstance(row, dict) else row for row in data]
     return data

@@ -12,9 +12,9 @@ from pamdp.records import Run
 from pamdp.tracking import database, failures
 from pamdp.tracking.connection import DATABASE, address, chosen, enabled, load, told, within
 from pamdp.tracking.models import crown, log_model
-from pamdp.tracking.overview import route, show_overview, trainings
+from pamdp.tracking.overview import records_of, route, show_overview
 from pamdp.tracking.pages import Results
-from pamdp.tracking.view import KEY, View
+from pamdp.tracking.view import FINGERPRINT, KEY, View
 
 
 def collect(root: Path) -> list[Run]:
@@ -32,7 +32,8 @@ def collect(root: Path) -> list[Run]:
 def rebuild(experiment: str, root: Path, patience: float = 60.0) -> list[str]:
     """Makes MLflow show all that a checkout holds: records, results, report and models.
 
-    A model is registered where `models/<cell>/signature.json` holds its `Signature`.
+    A model is registered where `models/<cell>/signature.json` holds its `Signature`, and
+    `training.json` the fingerprint of the training's record.
 
     Args:
       experiment: the experiment's name.
@@ -71,12 +72,22 @@ def open_pages(experiment: str, root: Path, patience: float = 60.0) -> tuple[str
     """
     with _explained(root):
         view = _opened(experiment, root, patience)
-        shown = {run.data.tags.get(KEY) for run in view.current()}
-        if trainings(root) <= shown:
+        if _shows_trainings(view, root):
             show_study(view)
         else:
             show(view)
         return view.uri, route(view.experiment_id)
+
+
+def _shows_trainings(view: View, root: Path) -> bool:
+    """Whether the current runs are those of the trainings that a checkout holds."""
+    tags = [run.data.tags for run in view.current()]
+    shown = {(each.get(KEY), each.get(FINGERPRINT)) for each in tags}
+    try:
+        records = [Run.read(path) for path in records_of(root)]
+    except PamdpError:  # one is damaged
+        return False
+    return all((record.key, record.fingerprint) in shown for record in records)
 
 
 def _opened(experiment: str, root: Path, patience: float) -> View:
@@ -124,7 +135,7 @@ def show(view: View) -> tuple[list[str], list[Exception]]:
     models = sorted((view.root / "models").glob("*/signature.json"))
     for job in (*(_sync(record) for record in _records(view.root)), *map(_log, models)):
         try:
-            shown.append(job(view))
+            shown += filter(None, [job(view)])
         except (PamdpError, FileNotFoundError) as error:
             failed.append(error)
     show_study(view)
@@ -146,10 +157,10 @@ def _sync(record: Callable[[], Run]) -> Callable[[View], str]:
     return job
 
 
-def _log(path: Path) -> Callable[[View], str]:
-    def job(view: View) -> str:
-        log_model(view, path.parent.name, read_json(path))
-        return f"models/{path.parent.name}"
+def _log(path: Path) -> Callable[[View], str | None]:
+    def job(view: View) -> str | None:
+        cell = path.parent.name
+        return f"models/{cell}" if log_model(view, cell, read_json(path)) else None
 
     return job
 

@@ -31,7 +31,8 @@ class Sink:
 
         Args:
           run: the snapshot; it must not be changed afterwards.
-          final: the record is complete.
+          final: the record is complete. One of which there was a snapshot before that was not is of
+            work that is done now; others are of earlier work.
         """
 
     def log_model(self, cell: str, signature: Signature) -> None:

@@ -62,7 +62,7 @@ class View:
         self.client, self.experiment_id = connect(experiment, home, uri)
         self._known: dict[tuple[str, str, str | None], _Shown] = {}
 
-    def sync(self, run: Run, final: bool) -> str:
+    def sync(self, run: Run, final: bool, live: bool = False) -> str:
         """Makes MLflow show `run` and its children; a second time changes nothing.
 
         A run is known by its key and fingerprint (a child by its parent too), so that a rerun with
@@ -71,6 +71,8 @@ class View:
         Args:
           run: the record, or a growing snapshot of it.
           final: the record is complete: its artifacts are logged and the runs end as FINISHED.
+          live: its work is done now. What was done earlier may be of another commit, which nothing
+            tells, and is shown without.
 
         Returns:
           MLflow's id of the run.
@@ -80,7 +82,8 @@ class View:
         """
         if final:
             require_artifacts(self.root, run)
-        run_id = self._sync(searched(run) if run.key.startswith("tune/") else run, final, None)
+        shown = searched(run) if run.key.startswith("tune/") else run
+        run_id = self._sync(shown, final, None, live or not final)
         if run.key.startswith("train/") and not self.beside:
             self._set_current(run)
         return run_id
@@ -100,16 +103,16 @@ class View:
         self.client.set_tag(shown.run_id, CURRENT, "true")
         shown.tags[CURRENT] = "true"
 
-    def _sync(self, run: Run, final: bool, parent_id: str | None) -> str:
+    def _sync(self, run: Run, final: bool, parent_id: str | None, live: bool) -> str:
         identity = (run.key, run.fingerprint, parent_id)
         if identity not in self._known:
             # Read once: from here on this process knows what MLflow shows.
-            self._known[identity] = self._find(run, parent_id) or self._create(run, parent_id)
+            self._known[identity] = self._find(run, parent_id) or self._create(run, parent_id, live)
         shown = self._known[identity]
         self._add_fields(run, shown)
         self._add_points(run, shown)
         for child in run.children:
-            self._sync(child, final, shown.run_id)
+            self._sync(child, final, shown.run_id, live)
         if final:
             self._add_artifacts(run, shown)
             self._finish(shown)
@@ -131,11 +134,13 @@ class View:
         finished = found[0].info.status == "FINISHED"
         return _Shown(run_id, dict(data.tags), set(data.params), points, finished)
 
-    def _create(self, run: Run, parent_id: str | None) -> _Shown:
+    def _create(self, run: Run, parent_id: str | None, live: bool) -> _Shown:
         # "train platform-mpdqn-inverting" for a parent, "seed-1" below it.
         name = run.key.rpartition("/")[2] if parent_id else run.key.replace("/", " ")
         command = "pamdp " + " ".join(run.key.split("/")[:2])
-        tags = run.tags | _identity(run, parent_id) | git_tags(self.root) | user_tags(command)
+        tags = run.tags | _identity(run, parent_id) | user_tags(command)
+        if live:
+            tags |= git_tags(self.root)
         if self.beside:
             tags[EXPERIMENT] = self.beside
         made = self.client.create_run(self.experiment_id, tags=tags, run_name=name)

@@ -30,8 +30,8 @@ def test_a_killed_process_leaves_a_running_run_that_is_completed(fresh, tmp_path
         from pamdp.tracking import live
         def dying(*arguments, open_view=live.open_view):
             view = open_view(*arguments)
-            def sync(run, final, sync=view.sync):
-                sync(run, final)
+            def sync(*arguments, sync=view.sync):
+                sync(*arguments)
                 os.kill(os.getpid(), signal.SIGKILL)
             view.sync = sync
             return view
@@ -98,7 +98,7 @@ def views(monkeypatch):
             def __init__(self, experiment: str, root: Path) -> None:
                 pass
 
-            def sync(self, run: Run, final: bool) -> None:
+            def sync(self, run: Run, final: bool, live: bool) -> None:
                 sync(run)
 
         monkeypatch.setattr(live, "open_view", View)

@@ -15,7 +15,7 @@ from pamdp.tracking.connection import address
 from pamdp.tracking.models import log_model
 from pamdp.tracking.overview import description
 from pamdp.tracking.pages import configuration, searched
-from pamdp.tracking.rebuild import open_view, rebuild, show_study
+from pamdp.tracking.rebuild import open_pages, open_view, rebuild, show_study
 from pamdp.tracking.view import View
 from tests.unit.tracking.shown import shown
 
@@ -43,6 +43,7 @@ def trained(root: Path, cell: str, mean: float, fingerprint: str = "f") -> None:
     write_json(path, summary)
     (root / "models" / cell).mkdir(parents=True, exist_ok=True)
     (root / "models" / cell / "saved_model.pb").write_text(cell)
+    write_json(root / "models" / cell / "training.json", {"fingerprint": fingerprint})
 
 
 def current(view: View) -> dict[str, str]:
@@ -203,3 +204,101 @@ def test_environments_whose_returns_do_not_compare_have_a_table_and_a_champion_e
     )
     show_study(fresh())
     assert set(view.client.get_registered_model(request.node.name).aliases) == {"champion"}
+
+
+def test_the_users_aliases_and_those_of_what_is_not_exported_stay(fresh, tmp_path, request):
+    name, other = request.node.name, "reach-mpdqn-plain"
+    for cell in (A, other):
+        trained(tmp_path, cell, 1.0)
+        log_model(fresh(), cell, SIGNATURE)
+    show_study(view := fresh())
+    for alias in ("champion-prod", "champions"):
+        view.client.set_registered_model_alias(name, alias, "1")
+    shutil.rmtree(tmp_path / "models" / other)
+    trained(tmp_path, A, 2.0)
+    show_study(fresh())
+    aliases = set(view.client.get_registered_model(name).aliases)
+    assert aliases == {"champion-goal", "champion-reach", "champion-prod", "champions"}
+
+
+def test_a_model_of_another_training_is_not_taken_for_the_records(fresh, tmp_path, request, caplog):
+    name = request.node.name
+    trained(tmp_path, A, 1.0)
+    log_model(fresh(), A, SIGNATURE)
+    show_study(view := fresh())
+    before = view.client.get_model_version_by_alias(name, "champion").description
+    trained(tmp_path, A, 2.0, fingerprint="g")
+    write_json(tmp_path / "models" / A / "training.json", {"fingerprint": "f"})
+    write_json(tmp_path / "models" / A / "signature.json", SIGNATURE)
+    assert rebuild(name, tmp_path) == [f"train/{A}"]
+    (line,) = caplog.messages
+    assert line.startswith(f"models/{A} is not shown: it is of another training than metrics/tr")
+    assert view.client.get_model_version_by_alias(name, "champion").description == before
+    versions = view.client.search_model_versions(f"name = '{A}'")
+    assert [version.description for version in versions] == [before]
+
+
+def test_a_model_whose_registration_was_cut_off_is_logged_once(fresh, tmp_path, monkeypatch):
+    trained(tmp_path, A, 1.0)
+    (tmp_path / "models" / A / "saved_model.pb").write_text("of this test alone")
+    view = fresh()
+    for dies_in in ("log_outputs", "finalize_logged_model", "create_model_version"):
+        with monkeypatch.context() as patch:
+            patch.setattr(view.client, dies_in, killed)
+            with pytest.raises(KeyboardInterrupt):
+                log_model(view, A, SIGNATURE)
+    log_model(view, A, SIGNATURE)
+    (model,) = view.client.search_logged_models([view.experiment_id])
+    (run,) = shown(view)
+    (output,) = run.outputs.model_outputs
+    assert (model.status, output.model_id) == ("READY", model.model_id)
+
+
+def killed(*_, **__):
+    raise KeyboardInterrupt
+
+
+def test_a_page_is_opened_with_the_trainings_that_stand_there(fresh, tmp_path, request):
+    for fingerprint in ("f", "g", "f"):  # trained, trained anew, and checked out again
+        trained(tmp_path, A, 1.0, fingerprint=fingerprint)
+        open_pages(request.node.name, tmp_path)
+        assert current(fresh()) == {A: fingerprint}
+
+
+def test_artifacts_of_another_checkout_stay_its_own_while_it_is_away(
+    tmp_path, monkeypatch, template
+):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    ours, theirs, away = (tmp_path / name for name in ("ours", "theirs", "away"))
+    for root in (ours, theirs):
+        trained(root, A, 1.0)
+    shutil.copy(template, ours / "mlflow.db")
+    rebuild("x", ours)
+    with monkeypatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", address(ours / "mlflow.db"))
+        rebuild("y", theirs)
+        View("empty", theirs, address(ours / "mlflow.db"))
+    theirs.rename(away)
+    open_view("x", ours)
+    ours.rename(tmp_path / "moved")
+    open_view("x", tmp_path / "moved")
+    away.rename(theirs)
+    found = {}
+    for name in ("x", "y", "empty"):
+        view = View(name, theirs, address(tmp_path / "moved" / "mlflow.db"))
+        found[name] = view.client.get_experiment(view.experiment_id).artifact_location
+        for run in shown(view):
+            assert run.info.artifact_uri.startswith(found[name])
+            assert view.client.list_artifacts(run.info.run_id)
+    own = (theirs / "mlartifacts").as_uri()
+    assert found == {"x": (tmp_path / "moved" / "mlartifacts").as_uri(), "y": own, "empty": own}
+
+
+def test_a_database_without_artifacts_follows_its_checkout(tmp_path, monkeypatch, template):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    (old := tmp_path / "old").mkdir()
+    shutil.copy(template, old / "mlflow.db")
+    open_view("x", old).sync(Run(key="train/a", fingerprint="f"), final=False)
+    new = old.rename(tmp_path / "new")
+    (run,) = shown(open_view("x", new))
+    assert run.info.artifact_uri.startswith((new / "mlartifacts").as_uri())

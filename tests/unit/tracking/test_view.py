@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 
 from pamdp.files import write_json
@@ -118,8 +119,8 @@ def test_the_commit_and_whether_the_tree_was_dirty(fresh, tmp_path):
         command = ["git", *who, *arguments]
         return subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
 
-    def tags(key):
-        run_id = fresh().sync(Run(key=key, fingerprint="f"), final=True)
+    def tags(key, live=True):
+        run_id = fresh().sync(Run(key=key, fingerprint="f"), final=True, live=live)
         data = fresh().client.get_run(run_id).data.tags
         return data.get("mlflow.source.git.commit"), data.get("git.dirty")
 
@@ -138,6 +139,7 @@ def test_the_commit_and_whether_the_tree_was_dirty(fresh, tmp_path):
     (tmp_path / "params.yaml").write_text("a: 2\n")
     assert tags("dirty") == (head, "true")
     assert tags("clean") == (head, "false")  # as it was when the run was made
+    assert tags("of an earlier time", live=False) == (None, None)  # nothing tells of which commit
 
 
 def test_a_checkout_is_rebuilt(fresh, tmp_path, request):
@@ -182,6 +184,7 @@ def test_a_model_is_registered_once_and_loads(fresh, tmp_path, monkeypatch):
     folder = tmp_path / "models" / CELL
     tf, model = save_model(folder)
     record(2).write(tmp_path / "metrics" / "train" / CELL / "record.json")
+    write_json(folder / "training.json", {"fingerprint": record().fingerprint})
     signature = {
         "inputs": [("observation", "float32", [-1, 4])],
         "outputs": [("action", "int32", [-1]), ("parameters", "float32", [-1, 3])],
@@ -215,6 +218,13 @@ def test_a_model_is_registered_once_and_loads(fresh, tmp_path, monkeypatch):
         )
     with pytest.raises(MlflowException, match="shape"):
         loaded.predict({"observation": x[:, :3]})
+    for odd in ([0, 0, None, 0], ["nan", 0, 0, 0], [0, math.inf, 0, 0], [1e300, 0, 0, 0], [1j] * 4):
+        with pytest.raises(MlflowException, match=r"expected finite numbers of shape \[N, 4\]"):
+            loaded.predict({"observation": [[0.0] * 4, odd]})
+    with pytest.raises(MlflowException, match="received KeyError: 'observation'"):
+        loaded.predict(pandas.DataFrame(x))
+    table = pandas.DataFrame({"observation": list(x)})
+    np.testing.assert_array_equal(loaded.predict(table)["action"], want["action"].numpy())
     got = load_model(f"models:/{CELL}/1")(observation=tf.constant(x))
     np.testing.assert_array_equal(got["parameters"].numpy(), want["parameters"].numpy())
 
