@@ -67,7 +67,7 @@ def cell(
       UserWarning: your environment is not reproducible, its bounds are not true, or Gymnasium
         advises against something; what each action drives is logged by the logger `pamdp`.
 
-    Example:
+    Examples:
       >>> cell = pamdp.cell("platform", "mpdqn", "inverting", {"learner.gamma": 0.95})
       >>> cell
       Recipe(platform-mpdqn-inverting, 40,000 steps)
@@ -99,7 +99,7 @@ def train(cell: Recipe, *, seed: int = 1, on_point: OnPoint | None = None) -> Re
       TrainingError: learning diverged.
       EnvironmentFailure: your environment failed.
 
-    Example:
+    Examples:
       >>> cell = pamdp.cell("platform", changes={"training.steps": 4000})
       >>> def show(seed, point):
       ...     print(seed, point.step, sorted(point.metrics)[:2])
@@ -138,7 +138,7 @@ def evaluate(result: Result, *, episodes: int | None = None) -> Episodes:
       PamdpError: the number is none from 1 on.
       EnvironmentFailure: your environment failed.
 
-    Example:
+    Examples:
       >>> result = pamdp.train(pamdp.cell("platform", changes={"training.steps": 2000}), seed=1)
       >>> played = pamdp.evaluate(result, episodes=100)
       >>> played.returns.shape
@@ -165,7 +165,7 @@ def save(result: Result, folder: Path | str) -> None:
       PamdpError: it is an address, `gs://...`, and no folder of this machine.
       ExportError: it cannot be written, or acts otherwise.
 
-    Example:
+    Examples:
       >>> result = pamdp.train(pamdp.cell("platform", changes={"training.steps": 2000}), seed=1)
       >>> pamdp.save(result, "my_policy")
     """
@@ -190,7 +190,7 @@ def load(folder: Path | str) -> Model:
       Damaged: it cannot be loaded.
       PamdpError: there is none, or it has another signature.
 
-    Example:
+    Examples:
       >>> import numpy as np
       >>> result = pamdp.train(pamdp.cell("platform", changes={"training.steps": 2000}), seed=1)
       >>> pamdp.save(result, "my_policy")
@@ -223,7 +223,7 @@ def tune(
       SettingsError: a path or a range is wrong.
       NotInstalled: the extra is missing.
 
-    Example:
+    Examples:
       >>> cell = pamdp.cell("platform", changes={"training.steps": 8000})
       >>> space = [{"path": "learner.gamma", "low": 0.8, "high": 0.99}]
       >>> found = pamdp.tune(cell, trials=2, space=space)
@@ -236,7 +236,8 @@ def tune(
     require_study("pamdp.tune")
     from pamdp.tuning.study import CellStudy
 
-    own = {} if space is None else {"tuning.space": [*space]}
+    # Points of the settings' search may have other paths than this one.
+    own = {} if space is None else {"tuning.space": [*space], "tuning.enqueue": []}
     asked = cell.changed({"tuning.trials": whole("trials", trials, 1), **own}, "pamdp.tune")
     subject, tuning = asked.cell, asked.settings.tuning
     length = tuning.training(asked.training)

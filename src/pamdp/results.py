@@ -41,7 +41,7 @@ class Result:
         Raises:
           PamdpError: there is no such metric.
 
-        Example:
+        Examples:
           >>> cell = pamdp.cell("platform", changes={"training.steps": 2000})
           >>> steps, returns = pamdp.train(cell, seed=1).curve("eval/return")
           >>> steps

@@ -18,7 +18,7 @@ class TensorBoard:
       folder: what `tensorboard --logdir` is given; a cell may have a folder of its own below. Each
         seed gets `seed-<number>` in it.
 
-    Example:
+    Examples:
       >>> cell = pamdp.cell("platform", changes={"training.steps": 2000})
       >>> result = pamdp.train(cell, seed=1, on_point=pamdp.TensorBoard("curves/inverting"))
     """

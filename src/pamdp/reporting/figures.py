@@ -128,7 +128,7 @@ def tuning(section: Section) -> Figure | None:
     for axes, row in panels:
         for cell in filter(None, row):
             colour = colour_of(section, cell.name.algorithm)
-            points = [(n, score) for n, score in enumerate(cell.trials, 1) if score is not None]
+            points = [(n, score) for n, score in enumerate(cell.trials) if score is not None]
             if points:
                 numbers, values = np.array(points).T
                 best = np.maximum.accumulate(values)
