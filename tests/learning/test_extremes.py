@@ -39,7 +39,7 @@ def points(**changes: Any) -> list[Point]:
         {"learner__gradient_clip": SMALLEST},
         {"learner__gradient_clip": LARGEST},
         {"learner__reward_scale": SMALLEST},
-        {"learner__gamma": 0, "learner__q__tau": 0, "learner__parameters__tau": 0},
+        {"learner__gamma": 0, "learner__q__tau": 1e-12, "learner__parameters__tau": 1e-12},
         {"learner__gamma": 1, "learner__q__tau": 1, "learner__parameters__tau": 1},
         {"learner__gamma": SMALLEST, "learner__q__tau": SMALLEST},
         {"learner__q__output_std": 0, "learner__parameters__output_std": SMALLEST},

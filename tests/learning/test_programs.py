@@ -46,6 +46,7 @@ for fact in (
     write_json(checkout.setup / f"{fact}.json", {})
 write_json(checkout.tune(name) / "best.json", {"values": {"learner.q.learning_rate": 5e-4}})
 results.digest = lambda modules: {}  # the facts are invented
+results.agree = lambda *_: {"versions": {}}
 stage = importlib.import_module(f"pamdp.stages.{verb}")
 stage.open_sink = begin
 try:

@@ -18,8 +18,12 @@ NEW = "new"
 
 
 def touched(folder: Path) -> dict[str, object]:
-    """What git sees: which files are new, and how many lines of others were added and removed."""
-    status = checkout.git(folder, "status", "--porcelain", "--untracked-files=all")
+    """What git sees: which files are new, and how many lines of others were added and removed.
+
+    What is shown of the last training is no part of it.
+    """
+    others = ("--untracked-files=all", "--", ".", ":(exclude)live")
+    status = checkout.git(folder, "status", "--porcelain", *others)
     files: dict[str, object] = {line[3:]: NEW for line in status.splitlines()}
     for line in checkout.git(folder, "diff", "--numstat").splitlines():
         added, removed, path = line.split("\t")

@@ -62,11 +62,16 @@ def test_stages_print_progress_and_nothing_else(study):
 
 
 def test_the_outputs_are_these(study):
-    facts = {"algorithms", "code", "environments", "settings", "strategies"}
+    facts = {"algorithms", "code", "environments", "settings", "strategies", "tuning"}
     facts |= {f"{name}.json" for name in ("descriptions", "measured", "thresholds", "versions")}
     expected = {"setup": facts}
     for cell in CELLS:
-        expected[f"tune/{cell}"] = {"best.json", "record.json", "trials.csv"}
+        expected[f"tune/{cell}"] = {
+            "best.json",
+            "importance.json",
+            "record.json",
+            "trials.csv",
+        }
         expected[f"train/{cell}"] = {"curves.csv", "record.json", "weights.npz"}
     expected["evaluate"] = {"comparisons.json", "episodes.npz", "summary.json"}
     for folder, names in expected.items():
@@ -126,6 +131,7 @@ def test_the_record_of_a_search(study, cell):
     for number, (row, child) in enumerate(zip(rows, record.children, strict=True)):
         assert row.pop("trial") == str(number)
         assert float(row.pop("score")) == child.metrics["score"][0][1]
+        assert row.pop("state") == child.tags["state"] == "complete"
         assert {path: float(value) for path, value in row.items()} == child.parameters
 
 

@@ -384,7 +384,8 @@ def test_the_trial_that_is_asked_for_is_used(result, monkeypatch) -> None:
     monkeypatch.setattr(CellStudy, "missing", 1)
     monkeypatch.setattr(CellStudy, "run", lambda *_: iter(trials))
     assert pamdp.tune(result.cell, trials=2).cell.learner.gamma == 0.5
-    asked = result.cell.replace({"tuning.trials": 2, "tuning.use_trial": 1})
+    own = {"trials": 2, "use_trial": 1}
+    asked = result.cell.replace({"tuning.cells": {str(result.cell.cell.name): own}})
     found = pamdp.tune(asked, trials=2)
     assert (found.cell.learner.gamma, found.score) == (0.6, 0.0)
 

@@ -241,7 +241,7 @@ def test_a_step_towards_the_objective_raises_it() -> None:
 
 def test_a_step_of_the_critic_lowers_its_loss() -> None:
     for algorithm in ALGORITHMS:
-        agent = learner(algorithm, q__learning_rate=1e-3, q__tau=0.0, parameters__tau=0.0)
+        agent = learner(algorithm, q__learning_rate=1e-3, q__tau=1e-12, parameters__tau=1e-12)
         state = experienced(agent)
         after = agent.learn(state)
         # The same minibatch and targets.

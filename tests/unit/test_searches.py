@@ -18,7 +18,7 @@ from pamdp.engines.threads import Threads
 from pamdp.learning.cell import Cell
 from pamdp.learning.compiled import CompiledPrograms
 from pamdp.learning.training import Point, Training
-from pamdp.stages import setup
+from pamdp.stages import facts
 from pamdp.tuning import scoring, study
 from pamdp.tuning.database import open_database
 from pamdp.tuning.importance import importance
@@ -318,8 +318,9 @@ def test_setup_names_the_package_that_a_sampler_needs(monkeypatch) -> None:
             raise PackageNotFoundError(name)
         return "1.0"
 
-    monkeypatch.setattr(setup, "version", version)
+    monkeypatch.setattr(facts, "version", version)
+    for kind, packages in (("tpe", {}), ("cmaes", {"cmaes": "1.0"})):
+        tuning = settings(tuning__sampler={"kind": kind}).tuning
+        assert facts.search_settings(tuning)["versions"] == packages
     with pytest.raises(SettingsError, match=r"tuning: expected the package torch.*pip install tor"):
-        setup._versions(settings(tuning__sampler={"kind": "gp"}))
-    assert "cmaes" in setup._versions(settings(tuning__sampler={"kind": "cmaes"}))
-    assert set(setup._versions(settings())) == set(setup.RESULT_PACKAGES)
+        facts.settings_of(settings(tuning__sampler={"kind": "gp"}))

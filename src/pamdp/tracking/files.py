@@ -11,6 +11,7 @@ from pamdp.records import Run
 
 # What the pipeline itself writes; `dvc repro` changes it as it goes.
 OUTPUTS = ("dvc.lock", "metrics", "models")
+LIVE = "live"  # the folder of `pamdp.stages.live`
 
 
 def files_below(root: Path, folder: str) -> list[str]:
@@ -49,10 +50,11 @@ def require_artifacts(root: Path, run: Run) -> None:
 def git_tags(root: Path) -> dict[str, str]:
     """The commit of the tree at `root` and whether it was dirty; empty without git.
 
-    Dirty is a tree of which anything but the pipeline's own outputs differs from the commit.
+    Dirty is a tree of which anything but the pipeline's own outputs, and what is shown of trainings
+    under way, differs from the commit.
     """
     commit = _git(root, "rev-parse", "HEAD")
-    excluded = [f":(exclude){path}" for path in OUTPUTS]
+    excluded = [f":(exclude){path}" for path in (*OUTPUTS, LIVE)]
     changes = _git(root, "status", "--porcelain", "--untracked-files=normal", "--", ".", *excluded)
     if commit is None or changes is None:
         return {}
