@@ -239,7 +239,12 @@ def tune(
     # Points of the settings' search may have other paths than this one.
     own = {} if space is None else {"tuning.space": [*space], "tuning.enqueue": []}
     asked = cell.changed({"tuning.trials": whole("trials", trials, 1), **own}, "pamdp.tune")
-    subject, tuning = asked.cell, asked.settings.tuning
+    subject, given = asked.cell, asked.settings.tuning
+    # What is said for this cell alone holds, but for what is given here.
+    fields = ("trials",) if space is None else ("trials", "space", "enqueue")
+    tuning = given.of(subject.name).model_copy(
+        update={field: getattr(given, field) for field in fields}
+    )
     length = tuning.training(asked.training)
     ended: list[Trial] = []
     # In memory: a search that nothing goes on with belongs in no database.
