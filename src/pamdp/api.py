@@ -236,15 +236,12 @@ def tune(
     require_study("pamdp.tune")
     from pamdp.tuning.study import CellStudy
 
-    # Points of the settings' search may have other paths than this one.
-    own = {} if space is None else {"tuning.space": [*space], "tuning.enqueue": []}
-    asked = cell.changed({"tuning.trials": whole("trials", trials, 1), **own}, "pamdp.tune")
-    subject, given = asked.cell, asked.settings.tuning
-    # What is said for this cell alone holds, but for what is given here.
-    fields = ("trials",) if space is None else ("trials", "space", "enqueue")
-    tuning = given.of(subject.name).model_copy(
-        update={field: getattr(given, field) for field in fields}
-    )
+    name = str(cell.name)
+    own = {**cell.settings.tuning.cells.get(name, {}), "trials": whole("trials", trials, 1)}
+    if space is not None:  # known points may have other paths than it
+        own |= {"space": [*space], "enqueue": []}
+    asked = cell.changed({"tuning.cells": {name: own}}, "pamdp.tune")
+    subject, tuning = asked.cell, asked.settings.tuning.of(name)
     length = tuning.training(asked.training)
     ended: list[Trial] = []
     # In memory: a search that nothing goes on with belongs in no database.

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pamdp.base.component import leaves
+from pamdp.base.component import leaves, with_node
 from pamdp.base.errors import SettingsError, nearest
 from pamdp.base.task import Task
 from pamdp.bridge.gymnasium import Gymnasium
@@ -94,8 +94,8 @@ class Recipe:
             measured = False
         for path, value in changes.items():
             try:
-                _set(values, self._located(path), _plain(value))
-            except (KeyError, IndexError, TypeError, ValueError):
+                values = with_node(values, self._located(path), _plain(value))
+            except LookupError:
                 known = [each for each, _ in leaves(self.cell)]
                 raise SettingsError(
                     f"{path}: expected the path of a setting of {self.name}, received {path!r}"
@@ -103,8 +103,8 @@ class Recipe:
                 ) from None
         return _measured(Recipe(validated(values, GIVEN.format(function)), measured))
 
-    def _located(self, path: str) -> list[str]:
-        """The keys of a setting in the file."""
+    def _located(self, path: str) -> str:
+        """The path of a setting in the file."""
         first, *rest = path.split(".")
         environment, algorithm, strategy = self.name
         families = {
@@ -115,7 +115,7 @@ class Recipe:
         }
         if first not in [*families, *Benchmark.model_fields]:
             raise KeyError(first)
-        return [*families.get(first, ["environments", environment, first]), *rest]
+        return ".".join([*families.get(first, ["environments", environment, first]), *rest])
 
     def __repr__(self) -> str:
         """In a line."""
@@ -165,13 +165,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(each) for key, each in value.items()}
     return [*map(_plain, value)] if isinstance(value, list | tuple) else value
-
-
-def _set(values: Any, keys: list[str], value: Any) -> None:
-    """Puts a value where these keys lead to; whether the last one is known, validation tells."""
-    for key in keys[:-1]:
-        values = values[int(key) if isinstance(values, list) else key]
-    values[int(keys[-1]) if isinstance(values, list) else keys[-1]] = value
 
 
 def _measured(made: Recipe) -> Recipe:
