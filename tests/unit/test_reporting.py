@@ -12,7 +12,7 @@ import pytest
 from pamdp.base.errors import PamdpError
 from pamdp.files import read_json, write_json
 from pamdp.records import Run
-from pamdp.reporting import findings, write_report
+from pamdp.reporting import findings, searches, write_report
 from tests.unit.fake_study import STEPS, Fake, grid, section_of, write_inputs
 
 
@@ -310,3 +310,10 @@ def test_of_what_can_be_reproduced_nothing_is_said(rendered: Path) -> None:
     assert (
         "Equal settings and versions give equal results." in (rendered / "index.html").read_text()
     )
+
+
+def test_axes_of_searches_have_numbers_and_words_as_params_has_them() -> None:
+    numbers = (0.00031, 0.95, 0.0, 1.0, 64.0, 101.19, 159.0, 1590.0)
+    digits = ["0.00031", "0.95", "0", "1", "64", "101", "159", "1590"]
+    assert [*map(searches._digits, numbers)] == digits
+    assert [*map(searches._word, (None, "huber", [64]))] == ["null", "huber", "[64]"]

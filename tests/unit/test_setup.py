@@ -90,7 +90,7 @@ def test_what_is_taken_for_granted_of_an_environment_is_told(tmp_path, capsys):
     assert (met["low"][1], met["high"][1]) == (0.0, 5.0)
     assert 1.7e9 - 1 <= met["low"][2] < 1.7e9 - 0.9 < 1.7e9 + 0.9 < met["high"][2] <= 1.7e9 + 1
     *printed, changed, estimate = capsys.readouterr().out.splitlines()
-    assert changed.startswith("setup: 2 cells; since it last looked, these have changed: ")
+    assert changed == "setup: 2 cells"  # it looks for the first time
     assert estimate.startswith("setup: the whole study takes about ")
     assert printed[:3] == [
         "setup: measuring platform",
@@ -255,15 +255,16 @@ def test_unchanged_facts_are_not_written_again(tmp_path, set_up):
 
 def test_an_unchanged_environment_is_not_measured_again(tmp_path, set_up, capsys):
     assert set_up() == ["platform"]
-    measuring, changed = capsys.readouterr().out.splitlines()
-    assert measuring == "setup: measuring platform"
-    assert "these have changed: versions, code/tune" in changed
+    assert capsys.readouterr().out.splitlines() == ["setup: measuring platform", "setup: 2 cells"]
     before = facts(tmp_path)
     assert set_up() == []
     assert set_up(small(study__seeds=[3])) == []
     unchanged = "setup: 2 cells; since it last looked, nothing has changed"
     assert capsys.readouterr().out.splitlines() == [unchanged] * 2
     assert facts(tmp_path) == before
+    set_up(small(environments__platform__learner__gamma=0.5))
+    changed = "setup: 2 cells; since it last looked, these have changed: settings/platform"
+    assert capsys.readouterr().out.splitlines() == [changed]
 
 
 def test_what_it_has_said_in_a_study_it_does_not_say_again(tmp_path, set_up, capsys, monkeypatch):

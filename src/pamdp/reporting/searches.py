@@ -117,14 +117,14 @@ class Scale:
         """Looks at what was tried."""
         cells = section.ordered
         tried = [t.values[path] for c in cells for t in c.searched if path in t.values]
-        self.words = [] if all(map(_is_number, tried)) else sorted({str(value) for value in tried})
+        self.words = [] if all(map(_is_number, tried)) else sorted({*map(_word, tried)})
         places = [self.place(value) for value in tried]
         self.low, self.high = min(places), max(places)
         self.log = not self.words and self.low > 0 and any(c.is_logarithmic(path) for c in cells)
 
     def place(self, value: Any) -> float:
         """Where a value stands."""
-        return float(self.words.index(str(value)) if self.words else value)
+        return float(self.words.index(_word(value)) if self.words else value)
 
     def share(self, value: Any) -> float:
         """The same as a share of the axis."""
@@ -138,7 +138,7 @@ class Scale:
         """The lowest and the highest value in words."""
         if self.words:
             return self.words[0], self.words[-1]
-        return f"{self.low:.2g}", f"{self.high:.2g}"
+        return _digits(self.low), _digits(self.high)
 
     def label(self, axes: Axes) -> None:
         """Gives the horizontal axis this scale."""
@@ -148,7 +148,7 @@ class Scale:
         elif self.log:
             axes.set_xscale("log")
             ends = [self.low, math.sqrt(self.low * self.high), self.high]
-            axes.set_xticks(ends, [f"{end:.2g}" for end in ends])
+            axes.set_xticks(ends, [*map(_digits, ends)])
             axes.minorticks_off()
 
 
@@ -169,6 +169,16 @@ def _mean(values: Any) -> float:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _word(value: Any) -> str:
+    """A value as params.yaml has it."""
+    return "null" if value is None else str(value)
+
+
+def _digits(value: float) -> str:
+    """A number with two digits, or with all that stand before its point: 0.00031, 128."""
+    return f"{value:.{max(2, len(str(int(abs(value)))))}g}"
 
 
 def _short(path: str) -> str:

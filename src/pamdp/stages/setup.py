@@ -78,10 +78,11 @@ def set_up(checkout: Checkout) -> None:
         facts[f"environments/{name}"], marks[name] = _environment(checkout, name, versions)
     environments = {name: facts[f"environments/{name}"] for name in study.environments}
     told = [*foretold(checkout.settings, environments)]
+    first = not checkout.setup.is_dir()
     # The marks come last: written first, they would vouch for what an interruption left undone.
     changed = _write(checkout.setup, facts | {"measured": marks})
     number = len(checkout.settings.cells)
-    told.insert(0, f"{number} cell{'s' * (number > 1)}; since it last looked, {_in_words(changed)}")
+    told.insert(0, f"{number} cell{'s' * (number > 1)}{'' if first else _in_words(changed)}")
     if SAID not in os.environ:
         print(*(f"setup: {line}" for line in told), sep="\n", flush=True)
 
@@ -199,11 +200,11 @@ def _words(member: Any) -> dict[str, str]:
 
 
 def _in_words(changed: Sequence[str]) -> str:
-    """Which facts are new."""
+    """Which facts are new, as the end of a sentence."""
     if not changed:
-        return "nothing has changed"
+        return "; since it last looked, nothing has changed"
     names = [*changed[:NAMED], *([f"{len(changed) - NAMED} more"] if changed[NAMED:] else [])]
-    return f"these have changed: {', '.join(names)}"
+    return f"; since it last looked, these have changed: {', '.join(names)}"
 
 
 def _write(folder: Path, facts: Mapping[str, Any]) -> list[str]:
