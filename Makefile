@@ -55,9 +55,11 @@ pull: .venv/.installed ## take the commit's results from its DVC remote instead 
 	@echo "The report: metrics/report/index.html"
 
 # Cells are told apart by dashes and files by slashes, which no setting has in its name: what is left
-# are the best cell of each environment, and the settings that differ.
+# are the best cell of each environment, and the settings that differ. Lists would be as wide as all
+# the rest; `dvc params diff` has them.
 experiments: .venv/.installed ## compare experiments: the best cells and the settings that differ
-	$(VENV) dvc exp show --only-changed --keep 'best[.]' --drop '.*[-/]' $$ARGS
+	$(VENV) dvc exp show --only-changed --keep 'best[.]' \
+		--drop '.*[-/]|study[.]|tuning[.](seeds|space|enqueue)' $$ARGS
 
 watch: .venv/.installed ## watch a policy: make watch CELL=platform-mpdqn-inverting [FILE=film.mp4]
 	@test -n "$$CELL" || { echo >&2 "error: expected a cell, received none: make watch \

@@ -64,7 +64,8 @@ def test_the_examples_work(monkeypatch) -> None:
         tests = doctest.DocTestFinder(recurse=False).find(getattr(pamdp, name), name, globs={})
         (test,) = [test for test in tests if test.examples]
         test.globs = {"pamdp": pamdp}
-        doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=told.append)
+        runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS)
+        runner.run(test, out=told.append)
     assert told == []
     page = (ROOT / "docs" / "python.md").read_text()
     blocks = re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S)

@@ -103,6 +103,26 @@ def test_a_search_that_always_diverges_finds_nothing(tmp_path, monkeypatch):
     assert [row["state"] for row in rows] == ["failed", "failed"]
 
 
+def test_a_search_that_grows_stays_one_run(tmp_path, monkeypatch):
+    """MLflow knows a run by key and fingerprint, and never changes a parameter."""
+    records = []
+    for trials in (2, 3):
+        checkout = set_up(tmp_path, tuning__trials=trials)
+        monkeypatch.setattr(CellStudy, "run", scored)
+        tune.tune_cell(checkout, PLAIN)
+        records.append(Run.read(tmp_path / "metrics" / "tune" / PLAIN / "record.json"))
+    assert [len(record.children) for record in records] == [2, 3]
+    first, second = (record.model_copy(update={"children": []}) for record in records)
+    assert first == second
+    assert "tuning.trials" not in first.parameters
+
+
+def scored(study: CellStudy, _: Any) -> list[Trial]:
+    """The trials of a study, the later the better."""
+    values = study.suggest([], 0)
+    return [Trial(number, values, float(number)) for number in range(study.missing)]
+
+
 def test_a_search_that_ends_the_process_leaves_no_results_of_other_settings(tmp_path, monkeypatch):
     """DVC keeps them until then, and would take them for new ones: the exit code says success."""
 

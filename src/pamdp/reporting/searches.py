@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pamdp.reporting.data import CellResults, Section
+from pamdp.reporting.data import CellResults, Searched, Section
 from pamdp.reporting.figures import colour_of, heading, padded
 from pamdp.reporting.style import COLOURS, LANE, PANEL, WIDTH, styled
 
@@ -57,7 +57,7 @@ def slices(section: Section) -> Figure | None:
     for axes, path in zip(grid, paths, strict=False):
         scale = Scale(section, path)
         for cell in section.ordered:
-            tried = [t for t in cell.searched if t.score is not None and path in t.values]
+            tried = [trial for trial in _scored(cell) if path in trial.values]
             places = [scale.place(t.values[path]) for t in tried]
             colour = colour_of(section, cell.name.algorithm)
             axes.plot(places, [t.score for t in tried], "o", color=colour, ms=3, alpha=0.5, mew=0)
@@ -81,7 +81,7 @@ def parallel(section: Section) -> Figure | None:
     figure = Figure(figsize=(WIDTH, 2.6))
     axes = figure.subplots()
     for cell in section.ordered:
-        tried = [trial for trial in cell.searched if trial.score is not None]
+        tried = _scored(cell)
         best = max(tried, key=lambda trial: trial.score or 0.0, default=None)
         for trial in tried:
             values = [
@@ -116,7 +116,7 @@ class Scale:
     def __init__(self, section: Section, path: str) -> None:
         """Looks at what was tried."""
         cells = section.ordered
-        tried = [t.values[path] for c in cells for t in c.searched if path in t.values]
+        tried = [t.values[path] for c in cells for t in _scored(c) if path in t.values]
         self.words = [] if all(map(_is_number, tried)) else sorted({*map(_word, tried)})
         places = [self.place(value) for value in tried]
         self.low, self.high = min(places), max(places)
@@ -155,7 +155,12 @@ class Scale:
 def _paths(section: Section) -> list[str]:
     """What was tuned in a section."""
     cells: Sequence[CellResults] = section.ordered
-    return sorted({path for cell in cells for trial in cell.searched for path in trial.values})
+    return sorted({path for cell in cells for trial in _scored(cell) for path in trial.values})
+
+
+def _scored(cell: CellResults) -> list[Searched]:
+    """The trials of a cell that have a score: the others are not drawn."""
+    return [trial for trial in cell.searched if trial.score is not None]
 
 
 def _scores(section: Section) -> list[float]:

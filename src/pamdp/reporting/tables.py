@@ -204,7 +204,12 @@ def best_metrics(study: StudyResults) -> dict[str, dict[str, dict[str, Scalar]]]
     for section in study.sections:
         mean, low, high = _interval(section.best.summary["return"], "mean")
         cell = str(section.best.name)
-        found[section.environment] = {"cell": cell, "return": mean, "low": low, "high": high}
+        found[section.environment] = {
+            "cell": cell,
+            "return": mean,
+            "return_high": high,
+            "return_low": low,
+        }
     return {"best": found}
 
 

@@ -163,7 +163,8 @@ def driven(described: Mapping[str, Any]) -> Iterator[str]:
     """What each action of a user's environment drives, in words."""
     for action in described.get("actions", ()):
         if "drives" in action:
-            boxes, bounds = " and ".join(action["drives"]), f"{action['low']} to {action['high']}"
+            boxes = " and ".join(f"box {name}" for name in action["drives"])
+            bounds = f"{action['low']} to {action['high']}"
             drives = f"drives {boxes}, {bounds}" if action["low"] else "has no parameters"
             yield f"action {action['number']} ({action['name']}) {drives}"
 

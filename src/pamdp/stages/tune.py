@@ -11,6 +11,7 @@ from typing import Any
 from pamdp.checkout import Checkout
 from pamdp.engines import open_engine
 from pamdp.files import write_csv, write_json
+from pamdp.learning.cell import Cell
 from pamdp.learning.loops import loop_of
 from pamdp.learning.training import Training
 from pamdp.progress import Progress
@@ -18,6 +19,7 @@ from pamdp.records import Run
 from pamdp.stages.results import cell_of, child, fingerprint, record
 from pamdp.tracking import open_sink
 from pamdp.tuning.importance import importance
+from pamdp.tuning.settings import Tuning
 from pamdp.tuning.space import shown
 from pamdp.tuning.study import CellStudy
 from pamdp.tuning.trials import Trial
@@ -36,11 +38,10 @@ def tune_cell(checkout: Checkout, name: str) -> None:
     cell = cell_of(checkout, name)
     tuning = settings.tuning.of(cell.name)
     training = tuning.training(settings.environments[cell.name.environment].training)
-    mark = fingerprint(checkout, "tune", cell, tuning, training)
-    parent = record(cell, "tune", mark, tuning=tuning, training=training)
     # The database outlives changes of code and versions; its studies must not.
-    identity = fingerprint(checkout, "tune", cell, tuning.identity, training)
-    study = CellStudy(cell, tuning, training, identity, checkout.root)
+    mark = fingerprint(checkout, "tune", cell, tuning.identity, training)
+    parent = _record(cell, mark, tuning, training)
+    study = CellStudy(cell, tuning, training, mark, checkout.root)
     trials: list[Trial] = []
     missing, loop = study.missing, loop_of(cell)
     folder = checkout.tune(name)
@@ -64,6 +65,14 @@ def tune_cell(checkout: Checkout, name: str) -> None:
         _write(folder, study, trials)
         finished.write(folder / "record.json")
         sink.put(finished, final=True)
+
+
+def _record(cell: Cell, mark: str, tuning: Tuning, training: Training) -> Run:
+    """The record of a study without trials. How many it has changes as it grows, and is no part."""
+    run = record(cell, "tune", mark, tuning=tuning, training=training)
+    grown = {"tuning.trials", "tuning.use_trial"}
+    kept = {name: value for name, value in run.parameters.items() if name not in grown}
+    return run.model_copy(update={"parameters": kept})
 
 
 def tuning_run(parent: Run, trials: Sequence[Trial], training: Training, reported: str) -> Run:

@@ -77,3 +77,8 @@ def _git(root: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+def text_of(value: object) -> str:
+    """A setting as MLflow shows it: in the words of params.yaml where it is none."""
+    return "null" if value is None else str(value)

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from pamdp.files import read_json
 from pamdp.ranking import best_cells, read_words
 from pamdp.records import Run, Scalar
-from pamdp.tracking.files import digest, files_below
+from pamdp.tracking.files import digest, files_below, text_of
 
 NOTE = "mlflow.note.content"  # the description, in Markdown
 EVALUATE = "evaluate"  # begins the names of the evaluation's metrics, and their group of charts
@@ -133,7 +133,7 @@ def searched(run: Run) -> Run:
         gain = score - scores[0][0]
         metrics["tune/gain_over_trial_0"] = [(0, gain)]
         words += f"; trial 0, the settings as they stand, has {scores[0][0]:.4f} (gain {gain:.4f})"
-    values = {path: str(value) for path, value in child.parameters.items()}
+    values = {path: text_of(value) for path, value in child.parameters.items()}
     rows = [f"| `{path}` | {value} |" for path, value in values.items()]
     table = "\n".join(["| setting | best value |", "|---|---|", *rows]) if rows else ""
     tags = {"best.trial": str(best), NOTE: f"{words}.\n\n{table}".strip()}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pamdp.base.places import workspace
 from pamdp.records import Run
 from pamdp.tracking.connection import connect
-from pamdp.tracking.files import digest, git_tags, require_artifacts, user_tags
+from pamdp.tracking.files import digest, git_tags, require_artifacts, text_of, user_tags
 from pamdp.tracking.pages import Page, searched
 
 if TYPE_CHECKING:
@@ -123,7 +123,9 @@ class View:
         candidates = self.client.search_runs(
             [self.experiment_id], query, order_by=["attributes.start_time ASC"]
         )
-        found = [run for run in candidates if run.data.tags.get(EXPERIMENT) == self.beside]
+        found = [each for each in candidates if each.data.tags.get(EXPERIMENT) == self.beside]
+        if not found and run.key.startswith("tune/"):  # no evaluation changes it: one is enough
+            found = candidates
         if not found:
             return None
         run_id, data = found[0].info.run_id, found[0].data
@@ -153,7 +155,7 @@ class View:
         for batch in _batches(tags, OTHERS_PER_CALL):
             self.client.log_batch(shown.run_id, tags=batch)
             shown.tags.update((tag.key, tag.value) for tag in batch)
-        params = [Param(k, str(v)) for k, v in run.parameters.items() if k not in shown.params]
+        params = [Param(k, text_of(v)) for k, v in run.parameters.items() if k not in shown.params]
         for batch in _batches(params, OTHERS_PER_CALL):
             self.client.log_batch(shown.run_id, params=batch)
             shown.params.update(param.key for param in batch)

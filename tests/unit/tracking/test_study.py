@@ -96,13 +96,19 @@ def test_what_dvc_runs_elsewhere_is_shown_beside_the_workspace(tmp_path, monkeyp
     shutil.copy(template, tmp_path / "mlflow.db")
     trained(tmp_path, A, 1.0)
     trained(copy, A, 2.0)
+    search = Run(key=f"tune/{A}", fingerprint="s", parameters={"learner.td_loss": None})
+    for root in (tmp_path, copy):
+        search.write(root / "metrics" / "tune" / A / "record.json")
     for _ in range(2):
         rebuild("x", tmp_path)
         rebuild("x", copy)
     assert not (copy / "mlflow.db").exists()
     view = open_view("x", tmp_path)
-    found = {run.data.tags.get("dvc.experiment"): run for run in shown(view)}
-    assert len(shown(view)) == len(found) == 2
+    of_searches = [run for run in shown(view) if run.data.tags["pamdp.key"] == search.key]
+    assert [run.data.params for run in of_searches] == [{"learner.td_loss": "null"}]  # equal: one
+    trainings = [run for run in shown(view) if run.data.tags["pamdp.key"] != search.key]
+    found = {run.data.tags.get("dvc.experiment"): run for run in trainings}
+    assert len(trainings) == len(found) == 2
     assert found[None].data.metrics["evaluate/return_mean"] == 1.0
     assert found["wily-coot"].data.metrics["evaluate/return_mean"] == 2.0
     assert found["wily-coot"].info.artifact_uri.startswith((tmp_path / "mlartifacts").as_uri())
