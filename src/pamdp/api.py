@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import gymnasium
 
 from pamdp import evaluation, export
-from pamdp.engines import open_engine
+from pamdp.engines import Needs, open_engine
 from pamdp.extras import require_study
 from pamdp.files import local
 from pamdp.learning import training
-from pamdp.learning.loops import loop_of
+from pamdp.learning.loops import loop_for
 from pamdp.learning.rollout import Episodes
 from pamdp.learning.training import Point
 from pamdp.recipe import Recipe, recipe
@@ -246,7 +246,8 @@ def tune(
     ended: list[Trial] = []
     # In memory: a search that nothing goes on with belongs in no database.
     study = CellStudy(subject, tuning, length, "", None)
-    with open_engine(loop_of(subject).engine, min(study.missing, tuning.lag)) as engine:
+    suited, most = loop_for(subject.task).engine, min(study.missing, tuning.lag)
+    with open_engine(suited, most, Needs(frozenset(subject.task.sources))) as engine:
         for trial in study.run(engine):
             ended.append(trial)
             if on_trial is not None:

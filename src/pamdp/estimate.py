@@ -98,22 +98,23 @@ class Estimate:
 
     def parts(self, num_workers: int, engine: str | None = None) -> dict[str, float]:
         """The same by the setting that it grows with; "" is what does not."""
-        processes = (engine or self._engine) == "processes"
+        engine = engine or self._engine
         working, states = 0, 0
         for tasks, together in self._tasks:
             busy = min(num_workers, tasks)
             # Threads take turns at the tasks, so that all of them are under way.
-            held = (busy if processes else tasks) * together
+            held = (tasks if engine == "threads" else busy) * together
             if not self._hosted:  # which keeps one, in which each step writes
                 held += busy * COPIES
             working, states = max(working, busy), max(states, held)
+        processes = {"threads": 1, "processes": working + 1, "ray": working}[engine]
         learner = self.cell.learner
         row = 2 * self.features + self.q_function.spec.num_parameters + 4
         hidden = learner.batch_size * self._hidden * COPIES_OF_HIDDEN
         training = self.settings.environments[self.cell.name.environment].training
         episodes = max(training.evaluation_episodes, self.settings.evaluation.episodes)
         return {
-            "": PROCESS * (working + 1 if processes else 1),
+            "": PROCESS * processes,
             "learner.replay_size": states * FLOAT * row * learner.replay_size,
             # Online and target weights, and two moments of each gradient.
             "the networks' hidden": states * FLOAT * 4 * self._weights,

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 from pamdp.base.errors import SettingsError
-from pamdp.engines import workers
+from pamdp.engines import engine_of, workers
 from pamdp.estimate import Estimate, random_length
 from pamdp.settings import Settings
 from pamdp.tuning.space import Space
@@ -43,21 +43,23 @@ def foretold(settings: Settings, facts: Mapping[str, Mapping[str, Any]]) -> Iter
       SettingsError: memory is too small for a cell, even with one worker.
     """
     estimates = [Estimate(settings, cell, facts[cell.name.environment]) for cell in settings.cells]
-    limit = memory_limit()
-    for estimate in estimates:
+    limit, elsewhere = memory_limit(), engine_of().elsewhere
+    for estimate in () if elsewhere else estimates:
         _check(estimate, limit)
     for name in settings.study.environments:
         yield from (
             f"environments.{name}: {remark}" for remark in _remarks(settings, name, facts[name])
         )
     yield from _untuned(settings)
-    # Fewer cells are run side by side where memory is too small.
-    lanes = min(workers(), len(estimates))
-    together = lanes * max(estimate.memory(workers() // lanes) for estimate in estimates)
     seconds = STUDY + sum(estimate.seconds for estimate in estimates) / workers()
+    if elsewhere:
+        memory = f"up to {_size(max(each.memory(1) for each in estimates))} of memory for each"
+    else:  # Fewer cells are run side by side where memory is too small.
+        lanes = min(workers(), len(estimates))
+        together = lanes * max(each.memory(workers() // lanes) for each in estimates)
+        memory = f"about {_size(min(together, limit))} of memory at most"
     yield (
-        f"the whole study takes about {_duration(seconds)} with {workers()} at work, and about "
-        f"{_size(min(together, limit))} of memory at most"
+        f"the whole study takes about {_duration(seconds)} with {workers()} at work, and {memory}"
     )
 
 

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class BrokenError(Exception):
@@ -123,6 +123,28 @@ def throw_oddly() -> None:
 def counting(number: int):
     """Tells of each step."""
     yield from range(number)
+
+
+class Saved(NamedTuple):
+    """An event from which `resumable` goes on."""
+
+    number: int
+
+
+def resumable(
+    folder: Path, name: str, to: int, kill_at: int | None, start: Saved | None = None
+) -> Generator[int | Saved, None, str]:
+    """Counts, notes each step, and ends its process at a step the first time it gets there."""
+    for number in range(start.number if start else 0, to):
+        if number == kill_at and not (folder / f"{name}-killed").exists():
+            (folder / f"{name}-killed").touch()
+            os.kill(os.getpid(), 9)
+        with (folder / "notes").open("a") as file:
+            file.write(f"{name}{number} ")
+        yield number
+        if number % 2:
+            yield Saved(number + 1)
+    return f"{name} counted to {to}"
 
 
 def leave_a_thread(value: Any) -> Any:

@@ -166,7 +166,10 @@ def test_shares_are_all_cores_and_no_core_twice(monkeypatch):
         shares.append(share)
         return True
 
-    assert sorted(study.side_by_side(["a", "b"], 2, work)) == [("a", True), ("b", True)]
+    assert sorted(study.side_by_side(["a", "b"], study.shares_of(2, 9), work)) == [
+        ("a", True),
+        ("b", True),
+    ]
     found = sorted((tuple(share.cores), share.workers) for share in shares)
     assert found == [((3, 6, 9), 3), ((4, 8), 2)]
 
@@ -225,7 +228,7 @@ def test_an_error_in_a_lane_is_raised_and_ends_the_others():
         raise OSError("no such program")
 
     with pytest.raises(OSError, match="no such program"):
-        list(study.side_by_side(["a", "b", "c"], 1, work))
+        list(study.side_by_side(["a", "b", "c"], study.shares_of(1, 9), work))
     assert began == ["a"]
 
 

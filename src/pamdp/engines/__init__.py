@@ -9,21 +9,21 @@ from __future__ import annotations
 import os
 
 from pamdp.base.errors import PamdpError, nearest
-from pamdp.engines.base import Engine
+from pamdp.engines.base import NOTHING, Engine, Needs
 from pamdp.engines.processes import Processes
+from pamdp.engines.ray import Ray
 from pamdp.engines.threads import Threads
 
-__all__ = ["ENGINES", "Engine", "Processes", "open_engine", "workers"]
+__all__ = ["ENGINES", "Engine", "Needs", "Processes", "engine_of", "open_engine", "workers"]
 
-ENGINES: dict[str, type[Engine]] = {"threads": Threads, "processes": Processes}
+ENGINES: dict[str, type[Engine]] = {"threads": Threads, "processes": Processes, "ray": Ray}
 
 
-def open_engine(suited: str, num_tasks: int) -> Engine:
-    """The engine that PAMDP_ENGINE names, or else the one that suits the tasks best.
+def engine_of(suited: str = "threads") -> type[Engine]:
+    """The engine that PAMDP_ENGINE names, or else the one of a name.
 
     Args:
-      suited: the name of that.
-      num_tasks: how many there are to do: more workers have nothing to do.
+      suited: the name of the engine that suits the tasks best.
 
     Raises:
       PamdpError: there is no such engine.
@@ -34,15 +34,24 @@ def open_engine(suited: str, num_tasks: int) -> Engine:
             f"PAMDP_ENGINE: expected one of {', '.join(ENGINES)}, received {name!r}"
             f"{nearest(name, ENGINES)}"
         )
-    return ENGINES[name](min(workers(), max(1, num_tasks)))
+    return ENGINES[name]
+
+
+def open_engine(suited: str, num_tasks: int, needs: Needs = NOTHING) -> Engine:
+    """The engine that `engine_of` gives.
+
+    Args:
+      suited: as there.
+      num_tasks: how many there are to do: more workers have nothing to do.
+      needs: what tasks need of a worker.
+
+    Raises:
+      PamdpError: there is no such engine, or it cannot be reached.
+    """
+    engine = engine_of(suited)
+    return engine(min(engine.workers(), max(1, num_tasks)), needs)
 
 
 def workers() -> int:
-    """How many tasks run at a time: PAMDP_WORKERS, by default the cores this process may use."""
-    text = os.environ.get("PAMDP_WORKERS", "")
-    if not text:
-        affinity = getattr(os, "sched_getaffinity", None)  # Linux has it
-        return len(affinity(0)) if affinity else os.cpu_count() or 1
-    if not text.isdecimal() or int(text) < 1:
-        raise PamdpError(f"PAMDP_WORKERS: expected a whole number from 1, received {text!r}")
-    return int(text)
+    """How many tasks run at a time: PAMDP_WORKERS, by default the cores that there are."""
+    return engine_of().workers()

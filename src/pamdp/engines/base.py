@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 import inspect
+import os
+import pickle
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
+
+from pamdp.base.errors import PamdpError
 
 Task = Callable[..., Any]
 Told = Callable[[int, Any], object]  # is given the number of a task and what it yielded
+
+
+class Needs(NamedTuple):
+    """What tasks need of the worker that runs them.
+
+    Attributes:
+      modules: of a user's code, which tasks import.
+      memory: bytes of a task, as far as known before one has run.
+      fresh: whether each task gets a process of its own.
+    """
+
+    modules: frozenset[str] = frozenset()
+    memory: float = 0.0
+    fresh: bool = False
+
+
+NOTHING = Needs()
 
 
 class News(NamedTuple):
@@ -29,37 +50,81 @@ class Engine(ABC):
     it alone touches files, and needs no locks.
 
     Attributes:
+      elsewhere: whether tasks run where something else shares out cores and memory.
       num_workers: how many tasks run at a time.
+      needs: what they need of a worker.
     """
 
-    def __init__(self, num_workers: int) -> None:
+    elsewhere: ClassVar[bool] = False
+
+    def __init__(self, num_workers: int, needs: Needs = NOTHING) -> None:
         """Starts nothing yet."""
-        self.num_workers = num_workers
+        self.num_workers, self.needs = num_workers, needs
         self._news: SimpleQueue[News] = SimpleQueue()
         self._told: list[Told | None] = []
         self._results: dict[int, Any] = {}
+        self._resumes: dict[int, type] = {}
+
+    @classmethod
+    def workers(cls) -> int:
+        """How many tasks it can run at a time: PAMDP_WORKERS, by default as many as it has cores.
+
+        Raises:
+          PamdpError: PAMDP_WORKERS is no such number.
+        """
+        text = os.environ.get("PAMDP_WORKERS", "")
+        if not text:
+            return cls.cores()
+        if not text.isdecimal() or int(text) < 1:
+            raise PamdpError(f"PAMDP_WORKERS: expected a whole number from 1, received {text!r}")
+        return int(text)
+
+    @classmethod
+    def cores(cls) -> int:
+        """How many cores it has."""
+        affinity = getattr(os, "sched_getaffinity", None)  # Linux has it
+        return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+    @classmethod
+    def shared(cls) -> dict[str, str]:
+        """Variables by which engines of other processes find the workers that this one has."""
+        return {}
 
     @abstractmethod
     def _start(self, number: int, task: Task, arguments: tuple) -> None:
-        """Has a task run as soon as a worker is free; what happens is put into `_news`."""
+        """Has a task run as soon as a worker is free; `_next` tells what happens."""
+
+    def _next(self) -> News:
+        """Waits for what happens next."""
+        return self._news.get()
 
     @abstractmethod
     def _stop(self) -> None:
         """Ends all workers: no task is begun any more, and what is under way is given up."""
 
-    def submit(self, task: Task, *arguments: Any, told: Told | None = None) -> int:
+    def submit(
+        self,
+        task: Task,
+        *arguments: Any,
+        told: Told | None = None,
+        resumes: type | None = None,
+    ) -> int:
         """Hands over a task; tasks begin in the order in which they are handed over.
 
         Args:
           task: a function of a module.
           arguments: plain values.
           told: is given the events, while `result` waits for this task or for another.
+          resumes: the type of events from which the task can go on, given as its last argument. A
+            task that goes on tells again some of what it has told.
 
         Returns:
           The number of the task.
         """
         self._told.append(told)
         number = len(self._told) - 1
+        if resumes:
+            self._resumes[number] = resumes
         self._start(number, task, arguments)
         return number
 
@@ -70,17 +135,24 @@ class Engine(ABC):
           Whatever a task raises, this one or another; a RuntimeError for what is no `Exception`.
         """
         while number not in self._results:
-            news = self._news.get()
+            news = self._next()
             if news.kind == "error":
                 raise news.value
             if news.kind == "result":
                 self._results[news.number] = news.value
+                self._told[news.number] = None
             elif told := self._told[news.number]:
                 told(news.number, news.value)
         return self._results.pop(number)
 
-    def map(self, task: Task, items: Iterable[tuple], told: Told | None = None) -> list[Any]:
-        """Runs a task for each of some arguments.
+    def map(
+        self,
+        task: Task,
+        items: Iterable[tuple],
+        told: Told | None = None,
+        resumes: type | None = None,
+    ) -> list[Any]:
+        """Runs a task for each of some arguments; the others are those of `submit`.
 
         Returns:
           The results, in the order of the items.
@@ -91,7 +163,7 @@ class Engine(ABC):
             if told is not None:
                 told(number - first, event)
 
-        numbers = [self.submit(task, *arguments, told=of_item) for arguments in items]
+        numbers = [self.submit(task, *each, told=of_item, resumes=resumes) for each in items]
         return [self.result(number) for number in numbers]
 
     def __enter__(self) -> Self:
@@ -132,3 +204,15 @@ def steps(task: Task, arguments: tuple) -> Generator[Any, None, Any]:
     if inspect.isgenerator(result):
         result = yield from result
     return result
+
+
+def portable(error: BaseException) -> Exception:
+    """An error that survives the way to another process, with the traceback it has here."""
+    trace = "".join(traceback.format_exception(error))
+    try:
+        told = pickle.loads(pickle.dumps(as_error(error)))  # noqa: S301  our own, a moment old
+    except Exception:  # noqa: BLE001  a stranger's class may refuse
+        # Its own `str` may refuse, too.
+        told = RuntimeError("".join(traceback.format_exception_only(error)).strip())
+    told.add_note(f"In a worker process:\n{trace}")
+    return told

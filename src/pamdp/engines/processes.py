@@ -8,7 +8,6 @@ import pickle
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
@@ -17,7 +16,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from pamdp.base.errors import Interrupted, PamdpError
-from pamdp.engines.base import Engine, News, Task, as_error, named, steps
+from pamdp.engines.base import NOTHING, Engine, Needs, News, Task, named, portable, steps
 from pamdp.lifetime import children_of, end_all, end_with_parent
 
 PATIENCE = 3.0  # seconds for a worker to end by itself
@@ -34,15 +33,11 @@ class Processes(Engine):
 
     Each process keeps to one core where the system can, as TensorFlow starts threads for all it
     sees. Tasks, arguments, events and results are pickled on their way.
-
-    Args:
-      num_workers: how many at a time.
-      fresh: whether each task gets a process of its own.
     """
 
-    def __init__(self, num_workers: int, fresh: bool = False) -> None:
-        super().__init__(num_workers)
-        self._fresh = fresh
+    def __init__(self, num_workers: int, needs: Needs = NOTHING) -> None:
+        """Starts nothing yet."""
+        super().__init__(num_workers, needs)
         self._waiting: SimpleQueue[Work | None] = SimpleQueue()
         self._lock = threading.Lock()  # guards what follows
         self._stopped = False
@@ -67,7 +62,7 @@ class Processes(Engine):
                 self._news.put(self._finish(work, process, connection))
             except Exception as error:  # noqa: BLE001  such as what cannot be pickled
                 self._news.put(News(work[0], "error", error))
-            if self._fresh and process is not None and connection is not None:
+            if self.needs.fresh and process is not None and connection is not None:
                 _end(process, connection)
                 process, connection = None, None
         if process is not None and connection is not None:
@@ -142,7 +137,7 @@ def _serve(connection: Connection, core: int | None) -> None:
             try:
                 connection.send(news)
             except Exception as error:  # noqa: BLE001  a result that cannot be pickled
-                connection.send((number, "error", _portable(error)))
+                connection.send((number, "error", portable(error)))
     except EOFError:
         return
     except Interrupted:
@@ -160,23 +155,11 @@ def _done(number: int, task: Task, arguments: tuple, connection: Connection) -> 
     except Interrupted:
         raise
     except BaseException as error:  # noqa: BLE001  it is raised again where results are waited for
-        return number, "error", _portable(error)
+        return number, "error", portable(error)
 
 
 def _terminate(number: int, _: Any) -> None:
     raise Interrupted(number)
-
-
-def _portable(error: BaseException) -> Exception:
-    """An error that survives the way to another process, with the traceback it has here."""
-    trace = "".join(traceback.format_exception(error))
-    try:
-        told = pickle.loads(pickle.dumps(as_error(error)))  # noqa: S301  our own, a moment old
-    except Exception:  # noqa: BLE001  a stranger's class may refuse
-        # Its own `str` may refuse, too.
-        told = RuntimeError("".join(traceback.format_exception_only(error)).strip())
-    told.add_note(f"In a worker process:\n{trace}")
-    return told
 
 
 def _end(process: BaseProcess, connection: Connection) -> None:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Generator
 from queue import SimpleQueue
 
-from pamdp.engines.base import Engine, News, Task, as_error, steps
+from pamdp.engines.base import NOTHING, Engine, Needs, News, Task, as_error, steps
 
 
 class Threads(Engine):
@@ -16,9 +16,9 @@ class Threads(Engine):
     many tasks there are.
     """
 
-    def __init__(self, num_workers: int) -> None:
-        """Starts the threads, which wait for tasks."""
-        super().__init__(num_workers)
+    def __init__(self, num_workers: int, needs: Needs = NOTHING) -> None:
+        """Starts the threads, which wait for tasks; they have all that tasks need."""
+        super().__init__(num_workers, needs)
         self._waiting: SimpleQueue[tuple[int, Generator] | None] = SimpleQueue()
         self._stopped = threading.Event()
         self._threads = [

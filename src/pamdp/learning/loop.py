@@ -81,7 +81,7 @@ class Loop(ABC):
         """Traces what training calls, with evaluations of so many episodes.
 
         Compiled programs are found again, by other processes too, under names that count what was
-        traced before. So this comes first of all, in one thread.
+        traced before. So this comes first of all, in one thread at a time.
         """
 
     @abstractmethod

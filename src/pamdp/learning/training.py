@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Generator
 from contextlib import closing
@@ -24,6 +25,7 @@ LARGE = 1e4  # of a float of a cell, where nothing else is said
 _USUAL = {"learner.reward_scale": 10.0, "learner.gradient_clip": np.inf}
 for _network in ("q", "parameters"):
     _USUAL |= {f"learner.{_network}.output_std": 10.0, f"learner.{_network}.learning_rate": 0.1}
+_TRACING = threading.Lock()  # in one thread at a time, as `Loop.prepare` has it
 CHECKPOINT_SECONDS = 10.0  # when to give one, never what: results do not depend on it
 
 
@@ -94,6 +96,8 @@ def train(
       TrainingError: if a number is no longer finite.
     """
     with closing(loop_of(cell)) as loop:
+        with _TRACING:
+            loop.prepare(training.evaluation_episodes)
         state, points = yield from _trained(loop, seed, training, checkpoint)
         return TrainResult(seed, points, tf.nest.map_structure(np.asarray, loop.weights(state)))
 

@@ -9,14 +9,13 @@ import numpy as np
 
 from pamdp import statistics
 from pamdp.checkout import Checkout
-from pamdp.engines import open_engine
 from pamdp.evaluation import MEASURES, evaluate
 from pamdp.files import read_json, write_arrays, write_json
 from pamdp.learning.cell import Cell
-from pamdp.learning.loops import loop_of
 from pamdp.learning.rollout import Episodes
 from pamdp.progress import Progress
 from pamdp.records import Facts, Run
+from pamdp.stages.engine import engine_for
 from pamdp.stages.facts import thresholds
 from pamdp.stages.results import agree, cells, initial_parameters, trained, tuned
 from pamdp.tracking import collect, open_sink
@@ -55,7 +54,7 @@ def evaluate_cell(checkout: Checkout, cell: Cell) -> BySeed:
     cell = tuned(checkout, cell)
     weights, number = trained(checkout, cell), checkout.settings.evaluation.episodes
     items = [(cell, nest, seed, number) for seed, nest in weights.items()]
-    with open_engine(loop_of(cell).engine, len(items)) as engine:
+    with engine_for(checkout, [cell], len(items)) as engine:
         return dict(zip(weights, engine.map(evaluate, items), strict=True))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from operator import itemgetter
@@ -14,18 +15,21 @@ from typing import Any, NamedTuple
 from pamdp import export
 from pamdp.base.task import Task
 from pamdp.checkout import Checkout
-from pamdp.engines import Processes, open_engine, workers
 from pamdp.files import read_json, write_json
 from pamdp.learning.cell import Cell
-from pamdp.learning.loops import loop_of
+from pamdp.learning.loops import loop_for
 from pamdp.learning.policy import Weights
 from pamdp.learning.rollout import Episodes
 from pamdp.progress import Progress
 from pamdp.records import Run, Summary
+from pamdp.stages.engine import engine_for, saving_engine
 from pamdp.stages.results import cells, initial_parameters, trained, tuned
 from pamdp.tracking import open_sink
 
 CARD = Path(__file__).with_suffix(".md")  # the template of a model card
+
+
+Model = Mapping[str, bytes]  # the files of a SavedModel
 
 
 class Job(NamedTuple):
@@ -54,13 +58,15 @@ def export_study(checkout: Checkout) -> None:
     jobs = [_job(checkout, cell, summary[str(cell.name)]) for cell in cells(checkout)]
     shutil.rmtree(checkout.root / "models", ignore_errors=True)
     # Each in a process of its own, or its bytes would depend on what was saved before it.
-    with Processes(workers(), fresh=True) as engine:
-        engine.map(export.save, [(job.cell, job.weights, job.folder) for job in jobs])
+    with saving_engine(checkout, [job.cell for job in jobs]) as engine:
+        models = engine.map(_saved, [(job.cell, job.weights) for job in jobs])
+    for job, model in zip(jobs, models, strict=True):
+        _write(model, job.folder)
     observations = [export.observations(job.cell, job.weights) for job in jobs]
     with TemporaryDirectory() as scratch, ThreadPoolExecutor(1) as beside:
         folders = [job.folder for job in jobs]
         answers = beside.submit(export.answers_of, folders, observations, Path(scratch))
-        played = _played(jobs, settings.evaluation.episodes)
+        played = _played(checkout, jobs, models)
     for job, rows, answer, episodes in zip(
         jobs, observations, answers.result(), played, strict=True
     ):
@@ -79,21 +85,45 @@ def _job(checkout: Checkout, cell: Cell, summary: dict[str, Any]) -> Job:
     return Job(cell, best["seed"], weights, checkout.model(cell.name), best, training)
 
 
-def _played(jobs: list[Job], num_episodes: int) -> list[Episodes]:
+def _saved(cell: Cell, weights: Weights) -> Model:
+    """A task: what `export.save` writes."""
+    with TemporaryDirectory() as scratch:
+        folder = Path(scratch, "model")
+        export.save(cell, weights, folder)
+        files = (path for path in folder.rglob("*") if path.is_file())
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def _write(model: Model, folder: Path) -> None:
+    """Writes the files of a model."""
+    for name, content in model.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def _played(checkout: Checkout, jobs: Sequence[Job], models: Sequence[Model]) -> list[Episodes]:
     """Episodes of all exported models, in which each decision is compared."""
     played: list[Episodes] = []
+    num_episodes = checkout.settings.evaluation.episodes
+    items = [
+        (job.cell, job.seed, job.weights, model, num_episodes)
+        for job, model in zip(jobs, models, strict=True)
+    ]
     with Progress("export", len(jobs), "model") as progress:
         # Cells of an environment stand together, and so do those of an engine.
-        for name, group in groupby(jobs, key=lambda job: loop_of(job.cell).engine):
-            items = [(*job[:2], job.weights, job.folder, num_episodes) for job in group]
-            with open_engine(name, len(items)) as engine:
-                played += engine.map(_play, items, lambda _, done: progress.update(done))
+        for _, group in groupby(items, key=lambda item: loop_for(item[0].task).engine):
+            some = [*group]
+            with engine_for(checkout, [cell for cell, *_ in some], len(some)) as engine:
+                played += engine.map(_play, some, lambda _, done: progress.update(done))
     return played
 
 
-def _play(cell: Cell, seed: int, weights: Weights, folder: Path, num_episodes: int) -> Any:
+def _play(cell: Cell, seed: int, weights: Weights, model: Model, num_episodes: int) -> Any:
     """A task: `export.play`, and the news that it is done."""
-    episodes = export.play(cell, weights, folder, seed, num_episodes)
+    with TemporaryDirectory() as scratch:
+        _write(model, Path(scratch))
+        episodes = export.play(cell, weights, Path(scratch), seed, num_episodes)
     yield 1
     return episodes
 

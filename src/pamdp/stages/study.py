@@ -8,6 +8,7 @@ repository's lock is held between the commands of stages only. The rest is a pla
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from tqdm import tqdm
 from pamdp import lifetime
 from pamdp.base.errors import PamdpError
 from pamdp.checkout import Checkout
-from pamdp.engines import workers
+from pamdp.engines import engine_of, workers
 from pamdp.estimate import Estimate
 from pamdp.files import read_json
 from pamdp.foresight import STUDY, memory_limit
@@ -48,6 +49,13 @@ class Share(NamedTuple):
     workers: int
 
 
+class Round(NamedTuple):
+    """Some cells, and what those of them may use that are done at a time."""
+
+    names: Sequence[str]
+    shares: Sequence[Share]
+
+
 def run(options: Namespace) -> None:
     """Runs the study of the command line."""
     checkout = Checkout.here()  # refuses wrong settings before DVC removes anything
@@ -57,6 +65,7 @@ def run(options: Namespace) -> None:
             "`git init`"
         )
     said: dict[str, str] = {}
+    os.environ.update(engine_of().shared())
     with lockfile.guarded(checkout, lambda line: print(line, file=sys.stderr)):
         if not options.stages and not options.force:
             run_cells(checkout)
@@ -97,37 +106,32 @@ def _run_lanes(checkout: Checkout, work: Mapping[str, Sequence[str]]) -> None:
     root, names = checkout.root, [*work]
     create_database(root)
     estimates = _estimates(checkout, names)
-    needed = partial(_needed, [*estimates.values()])
-    available = min(psutil.virtual_memory().available, memory_limit())
-    numbers = range(min(workers(), len(_cores()), len(names)), 0, -1)
-    lanes = next((number for number in numbers if _fitting(needed, available, number)), 1)
-    failed: list[str] = []
     seconds = {name: _seconds(estimates[name], stages) for name, stages in work.items()}
-    print(f"study: {len(names)} cells to do, {lanes} at a time", file=sys.stderr)
+    rounds = _rounds(names, [*estimates.values()], len(checkout.settings.study.seeds))
+    failed: list[str] = []
+    print(f"study: {len(names)} cells to do, {len(rounds[0].shares)} at a time", file=sys.stderr)
     with (
         open_sink(checkout.settings.study.name, root) as sink,
         showing(sink, checkout.work / "records") as variables,
         Overview(seconds, workers(), STUDY) as overview,
     ):
 
-        def done(most: int, name: str, share: Share) -> bool:
+        def done(name: str, share: Share) -> bool:
             _keep_to(share.cores)
-            own = variables | {"PAMDP_WORKERS": str(min(share.workers, most))}
+            own = variables | {"PAMDP_WORKERS": str(share.workers)}
             overview.begin(name)
             well = _run(root, stages_of(name), _environment() | own, overview.hear) == 0
             overview.end(name, well)
             return well
 
-        # The cells left after full rounds have the cores for themselves.
-        full = len(names) - len(names) % lanes
-        for batch in (names[:full], names[full:]):
-            if batch and not failed:
-                most = max(1, _fitting(needed, available, min(lanes, len(batch))))
-                for name, well in side_by_side(batch, lanes, partial(done, most)):
-                    if well:
-                        lockfile.keep(checkout)
-                    else:
-                        failed.append(name)
+        for each in rounds:
+            if failed:
+                break
+            for name, well in side_by_side(each.names, each.shares, done):
+                if well:
+                    lockfile.keep(checkout)
+                else:
+                    failed.append(name)
     if failed:
         told = ", ".join(f"`pamdp study {stages_of(name)[-1]}`" for name in failed)
         raise PamdpError(
@@ -135,6 +139,46 @@ def _run_lanes(checkout: Checkout, work: Mapping[str, Sequence[str]]) -> None:
             "If it was killed, memory may be too small for several cells: PAMDP_WORKERS=1 runs one "
             "at a time. The next run goes on from what is done"
         )
+
+
+def _rounds(names: Sequence[str], estimates: Sequence[Estimate], num_seeds: int) -> list[Round]:
+    """How cells share this machine, or a cluster.
+
+    Args:
+      names: of the cells, at least one.
+      estimates: what each takes.
+      num_seeds: of each.
+    """
+    if engine_of().elsewhere:  # where they share out cores and memory among themselves
+        lanes = min(len(names), math.ceil(workers() / num_seeds))
+        return [Round(names, [Share(_cores(), workers())] * lanes)]
+    needed = partial(_needed, estimates)
+    available = min(psutil.virtual_memory().available, memory_limit())
+    numbers = range(min(workers(), len(_cores()), len(names)), 0, -1)
+    lanes = next((number for number in numbers if _fitting(needed, available, number)), 1)
+    # The cells left after full rounds have the cores for themselves.
+    full = len(names) - len(names) % lanes
+    return [
+        Round(batch, shares_of(beside, max(1, _fitting(needed, available, beside))))
+        for batch in (names[:full], names[full:])
+        if (beside := min(lanes, len(batch)))
+    ]
+
+
+def shares_of(number: int, most: int) -> list[Share]:
+    """What each of some cells may use of this machine.
+
+    Args:
+      number: of the cells that are done at a time.
+      most: how many workers one may have at most.
+    """
+    return [
+        Share(
+            _cores()[cell::number],
+            min(most, workers() // number + (cell < workers() % number)),
+        )
+        for cell in range(number)
+    ]
 
 
 def _fitting(needed: Callable[[int], float], available: float, lanes: int) -> int:
@@ -165,23 +209,22 @@ def _seconds(estimate: Estimate, stages: Sequence[str]) -> dict[str, float]:
 
 
 def side_by_side(
-    names: Sequence[str], lanes: int, work: Callable[[str, Share], bool]
+    names: Sequence[str], shares: Sequence[Share], work: Callable[[str, Share], bool]
 ) -> Iterator[tuple[str, bool]]:
-    """Does a work for each name, `lanes` at a time; none begins after one that did not go well.
+    """Does a work for each name, one with each share; none begins after one that did not go well.
 
     Args:
       names: of the works.
-      lanes: at most so many at a time.
+      shares: what those may use that are done at a time.
       work: does one with a share of the cores, in a thread; whether it went well.
 
     Yields:
       (name, whether it went well) of each that began, as it ends.
     """
-    lanes, stopped = min(lanes, len(names)), Event()
+    stopped = Event()
     free: SimpleQueue[Share] = SimpleQueue()
-    for lane in range(lanes):
-        num_workers = workers() // lanes + (lane < workers() % lanes)
-        free.put(Share(_cores()[lane::lanes], num_workers))
+    for share in shares:
+        free.put(share)
 
     def job(name: str) -> bool | None:
         share, well = free.get(), None
@@ -195,7 +238,7 @@ def side_by_side(
             free.put(share)
         return well
 
-    with ThreadPoolExecutor(lanes) as pool:
+    with ThreadPoolExecutor(len(shares)) as pool:
         jobs = {pool.submit(job, name): name for name in names}
         try:
             for ended in as_completed(jobs):

@@ -10,13 +10,12 @@ import numpy as np
 
 from pamdp import checkpoint
 from pamdp.checkout import Checkout
-from pamdp.engines import open_engine
 from pamdp.files import write_csv
 from pamdp.learning.cell import Cell
-from pamdp.learning.loops import loop_of
 from pamdp.learning.training import Checkpoint, Point, train
 from pamdp.progress import Progress
 from pamdp.records import Run
+from pamdp.stages.engine import engine_for
 from pamdp.stages.live import Live
 from pamdp.stages.results import cell_of, child, fingerprint, record, tuned
 from pamdp.tracking import open_sink
@@ -41,12 +40,11 @@ def train_cell(checkout: Checkout, name: str) -> None:
     seeds = settings.study.seeds
     curves: dict[int, list[Point]] = {seed: [] for seed in seeds}
     paths = [folder / f"seed-{seed}.npz" for seed in seeds]
-    live, loop = Live(checkout, name), loop_of(cell)
-    loop.prepare(training.evaluation_episodes)
+    live = Live(checkout, name)
     with (
         open_sink(settings.study.name, checkout.root) as sink,
         Progress(f"train {name}", training.steps * len(seeds)) as progress,
-        open_engine(loop.engine, len(seeds)) as engine,
+        engine_for(checkout, [cell], len(seeds)) as engine,
     ):
         sink.put(parent)
         parent.write(folder / "record.json")  # what the checkpoints there are of
@@ -56,6 +54,8 @@ def train_cell(checkout: Checkout, name: str) -> None:
                 checkpoint.save(paths[index], event)
                 return
             curve = curves[seeds[index]]
+            if curve and event.step <= curve[-1].step:
+                return  # it goes on elsewhere, and has told this before
             steps = event.step - (curve[-1].step if curve else 0)
             curve.append(event)
             progress.update(steps, event.earlier, mean_return=_latest(curves))
@@ -66,7 +66,7 @@ def train_cell(checkout: Checkout, name: str) -> None:
             (cell, seed, training, checkpoint.restore(path))
             for seed, path in zip(seeds, paths, strict=True)
         ]
-        results = engine.map(train, items, told)
+        results = engine.map(train, items, told, resumes=Checkpoint)
         finished = training_run(parent, curves)
         _write(checkout, cell, curves, {result.seed: result.weights for result in results})
         finished.write(checkout.train(name) / "record.json")

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from pamdp.checkout import Checkout
-from pamdp.engines import open_engine
 from pamdp.files import write_csv, write_json
 from pamdp.learning.cell import Cell
-from pamdp.learning.loops import loop_of
 from pamdp.learning.training import Training
 from pamdp.progress import Progress
 from pamdp.records import Run
+from pamdp.stages.engine import engine_for
 from pamdp.stages.results import cell_of, child, fingerprint, record
 from pamdp.tracking import open_sink
 from pamdp.tuning.importance import importance
@@ -43,16 +42,14 @@ def tune_cell(checkout: Checkout, name: str) -> None:
     parent = _record(cell, mark, tuning, training)
     study = CellStudy(cell, tuning, training, mark, checkout.root)
     trials: list[Trial] = []
-    missing, loop = study.missing, loop_of(cell)
+    missing = study.missing
     folder = checkout.tune(name)
     # DVC has not removed it: success is what is written from here on, and not how the process ends.
     shutil.rmtree(folder, ignore_errors=True)
-    if missing:
-        loop.prepare(training.evaluation_episodes)
     with (
         open_sink(settings.study.name, checkout.root) as sink,
         Progress(f"tune {name}", study.space.num_trials, "trial") as progress,
-        open_engine(loop.engine, min(missing, tuning.lag)) as engine,
+        engine_for(checkout, [cell], min(missing, tuning.lag)) as engine,
     ):
         sink.put(parent)
         reported = tuning.pruner.reported

@@ -16,11 +16,9 @@ from typing import Any
 
 import optuna
 
-from pamdp.base.component import structure
 from pamdp.base.errors import SettingsError
 from pamdp.engines import Engine
 from pamdp.learning.cell import Cell
-from pamdp.learning.loops import loop_of
 from pamdp.learning.training import Training
 from pamdp.tuning.ledger import Ledger
 from pamdp.tuning.scoring import Judge, Outcome, score
@@ -94,7 +92,6 @@ class CellStudy:
             return
         self.ledger.open()
         running: list[tuple[Trial, int, int]] = []  # with its key in the storage and its task
-        traced = {structure(self.cell)}
 
         def told() -> Trial:
             trial, key, task = running.pop(0)
@@ -110,9 +107,6 @@ class CellStudy:
             known = finished[: self._known(number)]
             trial = Trial(number, self.suggest(known, number), None)
             cell = self._tried(trial)
-            if structure(cell) not in traced:  # another program, in this thread like all (Loop)
-                loop_of(cell).prepare(self.training.evaluation_episodes)
-                traced.add(structure(cell))
             key = self.ledger.begin(trial)
             judge = Judge(self.tuning.pruner, tuple(known))
             arguments = cell, self.tuning.seeds, self.training, judge
