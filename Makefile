@@ -104,7 +104,7 @@ lock: ## pin the dependencies of pyproject.toml in requirements.lock (ARGS=--upg
 	tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && "$$PYTHON" -m venv "$$tools" && \
 	"$$tools/bin/python" -m pip --disable-pip-version-check install -qq uv && \
 	"$$tools/bin/uv" pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
-		--generate-hashes --no-header --group dev --extra study --extra deploy \
+		--generate-hashes --no-header --group dev --extra study --extra deploy --extra ray \
 		--output-file requirements.lock $$ARGS pyproject.toml
 
 # setuptools comes first, from the same lock, so that source distributions are built with that

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pamdp.base.component import leaves
 from pamdp.base.errors import PamdpError
 from pamdp.base.lazy import tf
 from pamdp.files import damaged, read_arrays, reading, write_arrays
@@ -37,17 +38,16 @@ def save_weights(path: Path, weights: Mapping[int, Any]) -> None:
     arrays: dict[str, Any] = {
         f"{seed}/{index}": leaf
         for seed, nest in weights.items()
-        for index, leaf in enumerate(tf.nest.flatten(nest))
+        for index, (_, leaf) in enumerate(leaves(nest))
     }
     write_arrays(path, arrays)
 
 
-def load_weights(path: Path, like: Any) -> dict[int, Any]:
-    """Reads what `save_weights` wrote: by seed, nests of the structure of `like`.
+def read_weights(path: Path) -> dict[int, list[np.ndarray]]:
+    """Reads what `save_weights` wrote: by seed, the leaves of the nest.
 
     Raises:
       Damaged: it cannot be read, or holds what is no number.
-      PamdpError: what was written has other shapes.
     """
     arrays = read_arrays(path)
     with reading(path):
@@ -55,16 +55,27 @@ def load_weights(path: Path, like: Any) -> dict[int, Any]:
         lost = [name for name, array in arrays.items() if np.isnan(array).any()]
     if lost or not seeds:
         raise damaged(path, f"no numbers in {', '.join(lost[:3])}" if lost else "it is empty")
-    shapes = [tuple(leaf.shape) for leaf in tf.nest.flatten(like)]
-    if [array.shape for array in arrays.values()] != shapes * len(seeds):
-        raise PamdpError(
-            f"{path}: expected weights of the networks that params.yaml describes, received those "
-            "of others; train anew with `dvc repro`"
-        )
     with reading(path):
         return {
-            seed: tf.nest.pack_sequence_as(
-                like, [arrays[f"{seed}/{i}"] for i in range(len(shapes))]
-            )
+            seed: [arrays[f"{seed}/{index}"] for index in range(len(arrays) // len(seeds))]
             for seed in seeds
         }
+
+
+def packed(found: Sequence[np.ndarray], like: Any, where: str) -> Any:
+    """Leaves as a nest of the structure of `like`.
+
+    Args:
+      found: the leaves.
+      like: tensors, or their shapes and types.
+      where: they stand, for messages.
+
+    Raises:
+      PamdpError: they have other shapes.
+    """
+    if [leaf.shape for leaf in found] != [tuple(leaf.shape) for leaf in tf.nest.flatten(like)]:
+        raise PamdpError(
+            f"{where}: expected weights of the networks that params.yaml describes, received those "
+            "of others; train anew with `dvc repro`"
+        )
+    return tf.nest.pack_sequence_as(like, found)

@@ -24,7 +24,8 @@ which dvc.yaml runs one by one. `pamdp VERB --help` tells more.
 
 environment variables:
   PAMDP_WORKERS          tasks at a time (default: all cores)
-  PAMDP_ENGINE           threads or processes (default: what suits the environment)
+  PAMDP_ENGINE           threads, processes or ray (default: what suits the environment)
+  RAY_ADDRESS            a Ray cluster, for the engine ray (default: one started here)
   PAMDP_TRACKING=off     no MLflow
   MLFLOW_TRACKING_URI    a tracking server instead of mlflow.db"""
 

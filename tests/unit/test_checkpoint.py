@@ -96,7 +96,8 @@ def test_weights_of_all_seeds_come_back(tmp_path, bounds) -> None:
     }
     checkpoint.save_weights(tmp_path / "new" / "weights.npz", weights)
     like = agent.evaluated(agent.initial(tf.constant(0), far(0.0, 0.0)))
-    read = checkpoint.load_weights(tmp_path / "new" / "weights.npz", like)
+    found = checkpoint.read_weights(tmp_path / "new" / "weights.npz")
+    read = {seed: checkpoint.packed(leaves, like, "x") for seed, leaves in found.items()}
     assert list(read) == [7, 3]
     for seed, nest in weights.items():
         assert differing(nest, read[seed]) == []
@@ -110,8 +111,9 @@ def test_weights_of_other_networks_are_an_error_that_says_so(tmp_path) -> None:
         each.evaluated(each.initial(tf.constant(1), far(0.0, 0.0))) for each in (agent, other)
     )
     checkpoint.save_weights(tmp_path / "weights.npz", {1: first})
-    with pytest.raises(PamdpError, match=r"weights\.npz: expected weights of the networks that"):
-        checkpoint.load_weights(tmp_path / "weights.npz", second)
+    (leaves,) = checkpoint.read_weights(tmp_path / "weights.npz").values()
+    with pytest.raises(PamdpError, match="x: expected weights of the networks that"):
+        checkpoint.packed(leaves, second, "x")
 
 
 def test_special_values_and_types_come_back(tmp_path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from argparse import Namespace
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from pamdp.progress import Progress
 from pamdp.records import Facts, Run
 from pamdp.stages.engine import engine_for
 from pamdp.stages.facts import thresholds
-from pamdp.stages.results import agree, cells, initial_parameters, trained, tuned
+from pamdp.stages.results import agree, cells, initial_parameters, packed, saved, tuned
 from pamdp.tracking import collect, open_sink
 
 BySeed = dict[int, Episodes]
@@ -52,10 +53,15 @@ def evaluate_study(checkout: Checkout) -> None:
 def evaluate_cell(checkout: Checkout, cell: Cell) -> BySeed:
     """The final greedy episodes of a cell's seeds, by seed."""
     cell = tuned(checkout, cell)
-    weights, number = trained(checkout, cell), checkout.settings.evaluation.episodes
-    items = [(cell, nest, seed, number) for seed, nest in weights.items()]
+    weights, number = saved(checkout, cell), checkout.settings.evaluation.episodes
+    items = [(cell, leaves, seed, number) for seed, leaves in weights.items()]
     with engine_for(checkout, [cell], len(items)) as engine:
-        return dict(zip(weights, engine.map(evaluate, items), strict=True))
+        return dict(zip(weights, engine.map(_evaluate, items), strict=True))
+
+
+def _evaluate(cell: Cell, leaves: Sequence[np.ndarray], seed: int, num_episodes: int) -> Episodes:
+    """A task: `evaluate`, given the leaves of a seed's weights."""
+    return evaluate(cell, packed(cell, leaves), seed, num_episodes)
 
 
 def summarise(checkout: Checkout, episodes: dict[str, BySeed]) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from pamdp import checkpoint
 from pamdp.base.component import Component, leaves
@@ -115,8 +118,22 @@ def tuned(checkout: Checkout, cell: Cell) -> Cell:
 
 def trained(checkout: Checkout, cell: Cell) -> dict[int, Weights]:
     """The weights that training gave, by seed."""
+    return {seed: packed(cell, leaves) for seed, leaves in saved(checkout, cell).items()}
+
+
+def saved(checkout: Checkout, cell: Cell) -> dict[int, list[np.ndarray]]:
+    """The leaves of these weights, for which TensorFlow need not be loaded."""
+    return checkpoint.read_weights(checkout.train(cell.name) / "weights.npz")
+
+
+def packed(cell: Cell, leaves: Sequence[np.ndarray]) -> Weights:
+    """The weights that leaves are of.
+
+    Raises:
+      PamdpError: they are of other networks.
+    """
     like = learner_of(cell).evaluated(loop_of(cell).programs.like)
-    return checkpoint.load_weights(checkout.train(cell.name) / "weights.npz", like)
+    return checkpoint.packed(leaves, like, f"metrics/train/{cell.name}/weights.npz")
 
 
 def initial_parameters(cell: Cell) -> str:

@@ -1,0 +1,39 @@
+"""A study whose work Ray does, on this machine: the same bytes, and a coordinator that is light."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+
+import pytest
+
+from tests.pipeline import checkout
+from tests.pipeline.small import CELL
+
+pytest.importorskip("ray", reason="Ray is not installed (the extra `ray`)")
+
+# Runs a verb, and sees to it that TensorFlow was not loaded for it.
+LIGHT = """
+import sys
+from pamdp.cli import main
+main(sys.argv[1:])
+loaded = {"tensorflow", "ray"} & {*sys.modules}
+if loaded != {"ray"}:
+    sys.exit(f"expected Ray to be loaded, and TensorFlow not, received {loaded}")
+"""
+
+
+def test_stages_on_ray_give_the_same_bytes_and_load_no_tensorflow(copy) -> None:
+    before = checkout.contents(copy, "metrics", "models")
+    for stage, names in (("tune", [CELL]), ("train", [CELL]), ("evaluate", [])):
+        shutil.rmtree(copy / "metrics" / stage / (names[0] if names else ""))
+        if stage == "tune":
+            (copy / "optuna.db").unlink()
+        command = (sys.executable, "-c", LIGHT, stage, *names)
+        checkout.succeed(copy, *command, PAMDP_ENGINE="ray", PAMDP_TRACKING="off")
+    shutil.rmtree(copy / "models")
+    done = {"PAMDP_ENGINE": "ray", "PAMDP_TRACKING": "off"}
+    checkout.succeed(copy, "pamdp", "export", **done)
+    after = checkout.contents(copy, "metrics", "models")
+    assert sorted(after) == sorted(before)
+    assert [name for name in before if before[name] != after[name]] == []
