@@ -10,7 +10,11 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import signal
+import threading
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +27,9 @@ from pamdp.provenance import follow
 
 OURS = Path(__file__).parents[1]  # installed on all nodes
 PATIENCE = 10.0  # seconds for workers to end what they do
+# Of a worker, of its node, or of what it had told and was kept there.
+LOSSES = {"WorkerCrashedError", "OutOfMemoryError", "NodeDiedError", "ObjectLostError"}
+LOSSES |= {"ObjectFetchTimedOutError", "OwnerDiedError", "ObjectReconstructionFailedError"}
 ATTEMPTS = 3  # in a row without a new event, before a task that loses its workers is given up
 
 
@@ -80,13 +87,10 @@ class Ray(Engine):
         """
         here = Path.cwd()
         files = follow(self.needs.modules).files.values()
-        own = [
-            each for each in files if each.is_relative_to(here) and not each.is_relative_to(OURS)
-        ]
         return {
             each.relative_to(here).as_posix(): each.read_bytes()
-            for each in own
-            if not each.is_relative_to(OURS)
+            for each in files
+            if each.is_relative_to(here) and not each.is_relative_to(OURS)
         }
 
     def _start(self, number: int, task: Task, arguments: tuple) -> None:
@@ -99,12 +103,8 @@ class Ray(Engine):
             memory = self._memory()
             parts = work.task, work.arguments, self._resumes.get(work.number)
             content = pickle.dumps((self._code, pickle.dumps(parts)))
-            task = self._work.options(
-                num_cpus=1,
-                memory=memory,
-                max_retries=0,
-                num_returns="streaming",
-            )
+            options = {"num_cpus": 1, "max_retries": 0, "num_returns": "streaming"}
+            task = self._work.options(**options, memory=memory)
             # Where others wait, a task that can go on later makes room for them now and then.
             self._running[task.remote(content, bool(self._waiting))] = work
 
@@ -139,14 +139,13 @@ class Ray(Engine):
 
     def _heard(self, events: Any, work: Work) -> News | None:
         """What a task has told; None where it begins again."""
-        errors = self._ray.exceptions
         try:
             kind, value, peak = self._ray.get(next(events))
-        except (errors.WorkerCrashedError, errors.OutOfMemoryError, errors.ObjectLostError) as lost:
-            return self._again(work, lost)
-        except errors.RayTaskError as error:
+        except self._ray.exceptions.RayTaskError as error:
             return News(work.number, "error", _told(error))
-        except errors.RayError as error:
+        except self._ray.exceptions.RayError as error:
+            if type(error).__name__ in LOSSES:
+                return self._again(work, error)
             return News(work.number, "error", PamdpError(f"Ray: {_first(error)}"))
         self._peak = max(self._peak, peak)
         if kind == "turn":
@@ -188,7 +187,6 @@ def connected() -> ModuleType:
       PamdpError: Ray is not installed, or there is no cluster there.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing here reports to anyone
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray
     except ImportError:
@@ -198,16 +196,27 @@ def connected() -> ModuleType:
     if not ray.is_initialized():
         address = os.environ.get("RAY_ADDRESS") or None
         here = {} if address else {"num_cpus": Engine.workers(), "include_dashboard": False}
+        told = {"log_to_driver": False, "logging_level": logging.ERROR}
         try:
-            ray.init(
-                address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **here
-            )
+            with _signals_kept():
+                ray.init(address=address or "local", **told, **here)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise PamdpError(
                 f"RAY_ADDRESS: expected the address of a Ray cluster that can be reached, received "
                 f"{address!r} ({_first(error)}); `ray start --head` starts one"
             ) from None
     return ray
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Keeps the handler of SIGTERM, which Ray replaces by one that ends the process on the spot."""
+    kept = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, kept)
 
 
 def _shipped(expected: worker.Identity) -> Any:
