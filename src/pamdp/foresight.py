@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 
 from pamdp.base.errors import SettingsError
+from pamdp.base.processor import KNOWN, processor
 from pamdp.engines import engine_of, workers
 from pamdp.estimate import Estimate, random_length
 from pamdp.settings import Settings
@@ -51,6 +52,7 @@ def foretold(settings: Settings, facts: Mapping[str, Mapping[str, Any]]) -> Iter
             f"environments.{name}: {remark}" for remark in _remarks(settings, name, facts[name])
         )
     yield from _untuned(settings)
+    yield from remark_on_processor()
     seconds = STUDY + sum(estimate.seconds for estimate in estimates) / workers()
     if elsewhere:
         memory = f"up to {_size(max(each.memory(1) for each in estimates))} of memory for each"
@@ -91,6 +93,16 @@ def _remarks(settings: Settings, name: str, facts: Mapping[str, Any]) -> Iterato
             f"exploration ends at epsilon {last:.2f}: {steps:,} steps are about {episodes:,.0f} "
             f"episodes, and learner.epsilon.episodes is {epsilon.episodes:,g}"
         )
+
+
+def remark_on_processor() -> list[str]:
+    """Whether results are known to be the same on this machine; nothing if they are."""
+    if (found := processor()) == KNOWN:
+        return []
+    return [
+        f"this processor is {found}: results are not known to be the same as on {KNOWN}, on "
+        "which all published ones were computed"
+    ]
 
 
 def _untuned(settings: Settings) -> Iterator[str]:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from pamdp.base.errors import PamdpError
 from pamdp.base.lazy import prepare_process
+from pamdp.base.processor import processor
 from pamdp.engines.base import portable, steps
 
 PACKAGES = (
@@ -35,7 +36,7 @@ class Identity(NamedTuple):
     """What has to be the same on all nodes.
 
     Attributes:
-      versions: of Python and of packages, by name.
+      versions: of Python and of packages, by name, and the kind of processor.
       code: a hash of this package's modules.
     """
 
@@ -46,7 +47,8 @@ class Identity(NamedTuple):
 @cache
 def identity() -> Identity:
     """What this process runs."""
-    versions = {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
+    versions = {name: _version(name) for name in PACKAGES}
+    versions |= {"python": platform.python_version(), "processor": processor()}
     folder, total = Path(__file__).parents[1], hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
         content = hashlib.sha256(path.read_bytes()).hexdigest()

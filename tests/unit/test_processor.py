@@ -1,0 +1,50 @@
+"""Which processors give the published bytes."""
+
+from __future__ import annotations
+
+import pytest
+
+from pamdp import foresight
+from pamdp.base import processor
+from pamdp.base.processor import KNOWN
+
+
+@pytest.fixture
+def told(monkeypatch, tmp_path):
+    """What is said of a machine, whose flags stand in a file as Linux writes it."""
+
+    def of(machine: str, flags: str | None) -> str:
+        path = tmp_path / "cpuinfo"
+        path.unlink(missing_ok=True)
+        if flags is not None:
+            path.write_text(f"processor\t: 0\nflags\t\t: {flags}\nvmx flags\t: x\n")
+        monkeypatch.setattr(processor, "FLAGS", path)
+        monkeypatch.setattr(processor.platform, "machine", lambda: machine)
+        return processor.processor()
+
+    return of
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "expected"),
+    [
+        ("x86_64", "sse4_2 avx avx2 fma", KNOWN),
+        ("AMD64", "fma avx2 avx512f", KNOWN),
+        ("x86_64", "sse4_2 avx fma", "x86-64 without AVX2"),
+        ("x86_64", "sse4_2", "x86-64 without AVX2 and FMA"),
+        ("x86_64", None, "x86-64 without AVX2 and FMA"),
+        ("aarch64", None, "aarch64"),
+    ],
+)
+def test_kinds_of_processors(told, machine, flags, expected) -> None:
+    assert told(machine, flags) == expected
+
+
+def test_setup_names_one_on_which_results_are_not_known(monkeypatch) -> None:
+    monkeypatch.setattr(foresight, "processor", lambda: "aarch64")
+    assert foresight.remark_on_processor() == [
+        "this processor is aarch64: results are not known to be the same as on x86-64 with AVX2 "
+        "and FMA, on which all published ones were computed"
+    ]
+    monkeypatch.setattr(foresight, "processor", lambda: KNOWN)
+    assert foresight.remark_on_processor() == []
