@@ -9,7 +9,6 @@ import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable
 from queue import SimpleQueue
-from types import TracebackType
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from pamdp.base.errors import PamdpError
@@ -170,12 +169,7 @@ class Engine(ABC):
         """Returns itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Ends all workers."""
         self._stop()
 

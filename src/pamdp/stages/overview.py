@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Mapping
 from threading import Lock
-from types import TracebackType
 
 from tqdm import tqdm
 
@@ -51,12 +50,7 @@ class Overview:
         self._show()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Ends the bar."""
         self._bar.close()
 
