@@ -33,10 +33,11 @@ CORES = 2  # of a node
 LONGEST = 40.0  # seconds until the next kill, at most
 
 
-def nodes(number: int) -> Any:
-    """A cluster of a head, which only keeps it together, and some nodes."""
+def nodes(number: int, folder: Path) -> Any:
+    """A cluster of a head, which only keeps it together, and some nodes, with a checkout's code."""
     from ray.cluster_utils import Cluster
 
+    os.environ["PYTHONPATH"] = str(folder / "src")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     for _ in range(number):
@@ -89,8 +90,12 @@ def attacked(folder: Path, cluster: Any, kills: int, rng: random.Random) -> Coun
     """Runs a study to its end, with at most so many kills on its way."""
     done: Counter[str] = Counter()
     study, next_kill = begun(folder, cluster), time.monotonic() + rng.uniform(5.0, LONGEST)
+    ends = 0
     while study.poll() is None or study.returncode:
         if study.poll() is not None:
+            ends += 1
+            if ends > done["study"]:
+                raise SystemExit(folder.with_name(f"{folder.name}.log").read_text())
             study = begun(folder, cluster)
         if done.total() < kills and time.monotonic() > next_kill:
             kind = rng.choice(KINDS)
@@ -111,7 +116,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         undisturbed, expected = soak.reference(Path(scratch))
         for number in (3, 1):
-            cluster, folder = nodes(number), soak.made(Path(scratch, f"nodes-{number}"))
+            folder = soak.made(Path(scratch, f"nodes-{number}"))
+            cluster = nodes(number, folder)
             started = time.monotonic()
             attacked(folder, cluster, 0, rng)
             seconds = time.monotonic() - started
@@ -120,7 +126,8 @@ def main() -> None:
             if workers():
                 raise SystemExit(f"still running: {workers()}")
             cluster.shutdown()
-        cluster, folder = nodes(3), soak.made(Path(scratch, "attacked"))
+        folder = soak.made(Path(scratch, "attacked"))
+        cluster = nodes(3, folder)
         while done.total() < options.kills:
             started = time.monotonic()
             new = attacked(folder, cluster, options.kills - done.total(), rng)

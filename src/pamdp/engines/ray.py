@@ -187,6 +187,7 @@ def connected() -> ModuleType:
       PamdpError: Ray is not installed, or there is no cluster there.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing here reports to anyone
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # one error is told, ours
     try:
         import ray
     except ImportError:
