@@ -44,8 +44,9 @@ def foretold(settings: Settings, facts: Mapping[str, Mapping[str, Any]]) -> Iter
       SettingsError: memory is too small for a cell, even with one worker.
     """
     estimates = [Estimate(settings, cell, facts[cell.name.environment]) for cell in settings.cells]
-    limit, elsewhere = memory_limit(), engine_of().elsewhere
-    for estimate in () if elsewhere else estimates:
+    engine = engine_of()
+    limit = engine.memory() or memory_limit()
+    for estimate in estimates:
         _check(estimate, limit)
     for name in settings.study.environments:
         yield from (
@@ -54,7 +55,7 @@ def foretold(settings: Settings, facts: Mapping[str, Mapping[str, Any]]) -> Iter
     yield from _untuned(settings)
     yield from remark_on_processor()
     seconds = STUDY + sum(estimate.seconds for estimate in estimates) / workers()
-    if elsewhere:
+    if engine.elsewhere:
         memory = f"up to {_size(max(each.memory(1) for each in estimates))} of memory for each"
     else:  # Fewer cells are run side by side where memory is too small.
         lanes = min(workers(), len(estimates))

@@ -47,6 +47,8 @@ STOPS: Mapping[str, str] = {
     "pamdp.settings": "reads and checks values, which are parameters of the stages",
     "pamdp.tracking*": "a view of the records",
 }
+# Installed ones whose versions results depend on, whatever a cell is.
+RESULT_PACKAGES = ("gymnasium", "numpy", "optuna", "tensorflow")
 TEMPLATES = (".css", ".jinja", ".md")  # what stands beside our code and becomes part of results
 # Class variables that tell readers what a plug-in is.
 WORDS = frozenset({"title", "rule", "reference"})

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import shutil
 import sys
+from importlib.util import find_spec
 
 import pytest
 
 from tests.pipeline import checkout
 from tests.pipeline.small import CELL
 
-pytest.importorskip("ray", reason="Ray is not installed (the extra `ray`)")
+pytestmark = pytest.mark.skipif(
+    find_spec("ray") is None, reason="Ray is not installed (the extra `ray`)"
+)
 
 # Runs a verb, and sees to it that TensorFlow was not loaded for it.
 LIGHT = """
 import sys
+from importlib.util import find_spec
 from pamdp.cli import main
 main(sys.argv[1:])
 loaded = {"tensorflow", "ray"} & {*sys.modules}

@@ -8,13 +8,14 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
 
 from pamdp.base.errors import PamdpError
 from pamdp.engines import ENGINES, Engine, Needs, Processes, open_engine, processes, workers
-from pamdp.engines.ray import connected
+from pamdp.engines.cluster import connected
 from pamdp.engines.threads import Threads
 from tests.unit import tasks
 from tests.unit.tasks import BrokenError
@@ -25,14 +26,14 @@ Make = Callable[[int], Engine]
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     """Ray on this machine, with more cores than it has: tasks of tests wait for each other."""
-    ray = pytest.importorskip("ray", reason="Ray is not installed (the extra `ray`)")
+    if find_spec("ray") is None:  # not imported: how it authenticates is set before
+        pytest.skip("Ray is not installed (the extra `ray`)")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("RAY_ADDRESS", raising=False)
         patch.setenv("PAMDP_WORKERS", "8")
-        connected()
+        ray = connected()
     yield
     ray.shutdown()
-    connected.cache_clear()
 
 
 @pytest.fixture(params=list(ENGINES))

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from pamdp import cli
 from pamdp.base.errors import PamdpError
 from pamdp.checkout import Checkout
-from pamdp.stages import study
+from pamdp.stages import sharing, study
 from tests.helpers import changed, params, settings
 
 CELLS = [f"platform-mpdqn-{strategy}" for strategy in ("plain", "zeroing", "inverting", "both")]
@@ -56,7 +56,7 @@ def root(tmp_path, monkeypatch):
     monkeypatch.setattr(study, "DVC", (sys.executable, str(tmp_path / "dvc.py")))
     takes = SimpleNamespace(memory=lambda num_workers: 1.0, seconds=100.0, tuning_share=0.4)
     monkeypatch.setattr(study, "_estimates", lambda _, names: dict.fromkeys(names, takes))
-    monkeypatch.setattr(study, "_cores", lambda: range(2))
+    monkeypatch.setattr(sharing, "cores", lambda: range(2))
     monkeypatch.setenv("PAMDP_TRACKING", "off")
     monkeypatch.setenv("PAMDP_WORKERS", "2")
     (tmp_path / ".git").mkdir()
@@ -148,25 +148,25 @@ def test_setup_comes_first(root):
 )
 def test_cores_and_workers_are_shared(root, monkeypatch, workers, cores, memory, expected):
     monkeypatch.setenv("PAMDP_WORKERS", workers)
-    monkeypatch.setattr(study, "_cores", lambda: range(cores))
+    monkeypatch.setattr(sharing, "cores", lambda: range(cores))
     monkeypatch.setattr(study, "_keep_to", lambda cores: None)
     available = SimpleNamespace(available=memory, total=1e12)
-    monkeypatch.setattr(study.psutil, "virtual_memory", lambda: available)
+    monkeypatch.setattr(sharing.psutil, "virtual_memory", lambda: available)
     run_cells(root)
     assert sorted(call["workers"] for call in worked(root)) == expected
 
 
 def test_shares_are_all_cores_and_no_core_twice(monkeypatch):
     monkeypatch.setenv("PAMDP_WORKERS", "5")
-    monkeypatch.setattr(study, "_cores", lambda: [3, 4, 6, 8, 9])
+    monkeypatch.setattr(sharing, "cores", lambda: [3, 4, 6, 8, 9])
     together, shares = Barrier(2), []
 
-    def work(name: str, share: study.Share) -> bool:
+    def work(name: str, share: sharing.Share) -> bool:
         together.wait(10)
         shares.append(share)
         return True
 
-    assert sorted(study.side_by_side(["a", "b"], study.shares_of(2, 9), work)) == [
+    assert sorted(study.side_by_side(["a", "b"], sharing.shares_of(2, 9), work)) == [
         ("a", True),
         ("b", True),
     ]
@@ -176,7 +176,7 @@ def test_shares_are_all_cores_and_no_core_twice(monkeypatch):
 
 @pytest.mark.skipif(len(CORES) < 2, reason="one core cannot be shared")
 def test_each_lane_keeps_to_its_cores(root, monkeypatch):
-    monkeypatch.setattr(study, "_cores", lambda: CORES)
+    monkeypatch.setattr(sharing, "cores", lambda: CORES)
     run_cells(root)
     shares = {tuple(call["cores"]) for call in worked(root)}
     assert shares <= {tuple(CORES[::2]), tuple(CORES[1::2])}
@@ -223,12 +223,12 @@ def test_after_an_interruption_no_other_cell_begins(root, monkeypatch):
 def test_an_error_in_a_lane_is_raised_and_ends_the_others():
     began = []
 
-    def work(name: str, share: study.Share) -> bool:
+    def work(name: str, share: sharing.Share) -> bool:
         began.append(name)
         raise OSError("no such program")
 
     with pytest.raises(OSError, match="no such program"):
-        list(study.side_by_side(["a", "b", "c"], study.shares_of(1, 9), work))
+        list(study.side_by_side(["a", "b", "c"], sharing.shares_of(1, 9), work))
     assert began == ["a"]
 
 

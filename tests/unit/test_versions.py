@@ -8,6 +8,7 @@ import pytest
 
 from pamdp.base.errors import PamdpError
 from pamdp.checkout import Checkout
+from pamdp.provenance import RESULT_PACKAGES
 from pamdp.stages import setup
 from tests.helpers import ROOT
 from tests.unit.two_cells import small
@@ -74,4 +75,4 @@ def test_a_study_with_a_lock_is_held_to_it(lock, tmp_path):
 def test_the_lock_has_all_that_results_come_from():
     lines = (ROOT / "requirements.lock").read_text().splitlines()
     pinned = {line.split("==")[0] for line in lines if "==" in line and line[0] not in " #"}
-    assert pinned >= set(setup.RESULT_PACKAGES)
+    assert pinned >= set(RESULT_PACKAGES)

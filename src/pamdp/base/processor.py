@@ -17,11 +17,11 @@ def processor() -> str:
     machine = platform.machine()
     if machine not in ("x86_64", "AMD64"):
         return machine
-    missing = sorted(name.upper() for name in NEEDED - _flags())
+    missing = sorted(name.upper() for name in NEEDED - flags())
     return f"x86-64 without {' and '.join(missing)}" if missing else KNOWN
 
 
-def _flags() -> frozenset[str]:
+def flags() -> frozenset[str]:
     """The names of its instruction sets; none where the system does not tell."""
     for line in FLAGS.read_text().splitlines() if FLAGS.is_file() else ():
         name, _, value = line.partition(":")

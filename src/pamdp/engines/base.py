@@ -85,8 +85,13 @@ class Engine(ABC):
         return len(affinity(0)) if affinity else os.cpu_count() or 1
 
     @classmethod
-    def shared(cls) -> dict[str, str]:
-        """Variables by which engines of other processes find the workers that this one has."""
+    def memory(cls) -> float:
+        """Bytes that a task may take where it runs; 0 where that is this machine."""
+        return 0.0
+
+    @classmethod
+    def join(cls) -> dict[str, str]:
+        """Connects to what runs the tasks; variables by which other processes find the same."""
         return {}
 
     @abstractmethod

@@ -7,46 +7,41 @@ its last checkpoint, on whichever node has room.
 
 from __future__ import annotations
 
-import logging
 import os
 import pickle
-import signal
-import threading
+import sys
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache, cached_property
-from pathlib import Path
-from types import ModuleType
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 from pamdp.base.errors import PamdpError
 from pamdp.engines import worker
 from pamdp.engines.base import NOTHING, Engine, Needs, News, Task, named
-from pamdp.provenance import follow
+from pamdp.engines.cluster import connected, largest, places
+from pamdp.provenance import digest, follow
 
-OURS = Path(__file__).parents[1]  # installed on all nodes
-PATIENCE = 10.0  # seconds for workers to end what they do
+CLOSING = 3.0  # seconds for environments to be closed
+WORDLESS = 60.0  # seconds of waiting before it is said for what
+ATTEMPTS = 3  # without a new checkpoint, before a task that loses its workers is given up
 # Of a worker, of its node, or of what it had told and was kept there.
 LOSSES = {"WorkerCrashedError", "OutOfMemoryError", "NodeDiedError", "ObjectLostError"}
 LOSSES |= {"ObjectFetchTimedOutError", "OwnerDiedError", "ObjectReconstructionFailedError"}
-ATTEMPTS = 3  # in a row without a new event, before a task that loses its workers is given up
 
 
-class Work(NamedTuple):
-    """A task to be done.
+class Pending(NamedTuple):
+    """A task that waits or runs.
 
     Attributes:
       number: of the task.
       task: the function.
       arguments: its arguments, the last of which is where it goes on.
-      attempts: how many workers it has lost since its last event.
+      losses: how many workers it has lost since its last checkpoint.
     """
 
     number: int
     task: Task
     arguments: tuple
-    attempts: int = 0
+    losses: int = 0
 
 
 class Ray(Engine):
@@ -58,14 +53,23 @@ class Ray(Engine):
     elsewhere: ClassVar[bool] = True
 
     def __init__(self, num_workers: int, needs: Needs = NOTHING) -> None:
-        """Connects to the cluster."""
+        """Connects to the cluster.
+
+        Raises:
+          PamdpError: there is none, or none of its nodes has the memory that a task needs.
+        """
         super().__init__(num_workers, needs)
         self._ray = connected()
-        calls = int(needs.fresh)  # after so many a process ends; 0 is never
-        self._work = self._ray.remote(max_calls=calls)(_shipped(worker.identity()))
-        self._waiting: deque[Work] = deque()
-        self._running: dict[Any, Work] = {}  # by the generator of what it tells
-        self._peak = self._checked = 0  # bytes that a task has taken, and that some node has
+        self._waiting: deque[Pending] = deque()
+        self._running: dict[Any, Pending] = {}  # by the generator of what it tells
+        self._peak = 0  # bytes that a finished task has taken
+        most = largest(self._ray)
+        if most and needs.memory > most:
+            raise PamdpError(
+                f"expected a node with {needs.memory / 1e9:.1f} GB of memory, which a task takes, "
+                f"received a cluster whose nodes have {most / 1e9:.1f} GB at most; add one, or "
+                "make the learner's settings smaller"
+            )
 
     @classmethod
     def cores(cls) -> int:
@@ -75,175 +79,169 @@ class Ray(Engine):
         return max(1, int(connected().cluster_resources().get("CPU", 1)))
 
     @classmethod
-    def shared(cls) -> dict[str, str]:
-        """The address of the cluster."""
+    def memory(cls) -> float:
+        """Bytes that the largest node has for tasks; 0 where that is not known, or this machine."""
+        return largest(connected()) if os.environ.get("RAY_ADDRESS") else 0.0
+
+    @classmethod
+    def join(cls) -> dict[str, str]:
+        """Connects; the address of the cluster, for other processes."""
         return {"RAY_ADDRESS": connected().get_runtime_context().gcs_address}
 
     @cached_property
-    def _code(self) -> dict[str, bytes]:
-        """The modules of a user that stand in the study's folder, with what they import there.
+    def _work(self) -> Any:
+        """What workers run, as Ray calls it."""
+        calls = int(self.needs.fresh)  # after so many a process ends; 0 is never
+        own = worker.identity()
+        packages = digest(self.needs.modules)["distributions"]
+        expected = own._replace(versions=own.versions | packages)
+        return self._ray.remote(max_calls=calls)(_shipped(expected))
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        """How Ray is to run a task."""
+        options = {"num_cpus": 1, "max_retries": 0, "num_returns": "streaming"}
+        options["memory"] = self._memory
+        if self.needs.fresh:  # no worker is taken that has done a task of another kind before
+            options["runtime_env"] = {"env_vars": {"PAMDP_FRESH": "1"}}
+        return options
+
+    @cached_property
+    def _files(self) -> dict[str, bytes]:
+        """The modules of a user that tasks import and that are installed nowhere, by their paths.
 
         Ray's own way, a working directory, is for a whole connection and not for a task.
         """
-        here = Path.cwd()
-        files = follow(self.needs.modules).files.values()
-        return {
-            each.relative_to(here).as_posix(): each.read_bytes()
-            for each in files
-            if each.is_relative_to(here) and not each.is_relative_to(OURS)
-        }
+        found = {}
+        for name, path in follow(self.needs.modules).files.items():
+            if name.partition(".")[0] != "pamdp":
+                end = "/__init__.py" if path.name == "__init__.py" else ".py"
+                found[name.replace(".", "/") + end] = path.read_bytes()
+        return found
 
     def _start(self, number: int, task: Task, arguments: tuple) -> None:
-        self._waiting.append(Work(number, task, arguments))
+        self._waiting.append(Pending(number, task, arguments))
 
     def _fill(self) -> None:
         """Hands to Ray as much as may run at a time: what waits is kept here, in order."""
         while self._waiting and len(self._running) < self.num_workers:
-            work = self._waiting.popleft()
-            memory = self._memory()
-            parts = work.task, work.arguments, self._resumes.get(work.number)
-            content = pickle.dumps((self._code, pickle.dumps(parts)))
-            options = {"num_cpus": 1, "max_retries": 0, "num_returns": "streaming"}
-            task = self._work.options(**options, memory=memory)
+            pending = self._waiting.popleft()
             # Where others wait, a task that can go on later makes room for them now and then.
-            self._running[task.remote(content, bool(self._waiting))] = work
+            task = self._work.options(**self._options)
+            self._running[task.remote(self._packed(pending), bool(self._waiting))] = pending
 
+    def _packed(self, pending: Pending) -> bytes:
+        """What a worker is sent of a task."""
+        own = sorted(name for name in self.needs.modules if name.partition(".")[0] != "pamdp")
+        task = pickle.dumps((*pending[1:3], self._resumes.get(pending.number)))
+        return pickle.dumps(worker.Parcel(self._files, tuple(own), task))
+
+    @property
     def _memory(self) -> int:
-        """Bytes that a task asks for: what others have taken, or else what is estimated.
-
-        Raises:
-          PamdpError: no node has so much.
-        """
-        memory = self._peak or int(self.needs.memory)
-        if memory > self._checked:
-            found = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-            largest = max((each.get("memory", 0) for each in found if each.get("CPU")), default=0)
-            if memory > largest:
-                raise PamdpError(
-                    f"expected a node with a core and {memory / 1e9:.1f} GB of memory, which a "
-                    f"task takes, received nodes with {largest / 1e9:.1f} GB at most; add one, or "
-                    "make the learner's settings smaller"
-                )
-            self._checked = memory
-        return memory
+        """Bytes that a task asks for: what others have taken, or else what is estimated."""
+        asked = self._peak or self.needs.memory
+        return int(min(asked, largest(self._ray) or asked))
 
     def _next(self) -> News:
         """Waits for what happens next to one of the tasks."""
         while True:
             self._fill()
-            ready, _ = self._ray.wait([*self._running], num_returns=1)
-            work = self._running.pop(ready[0])
-            news = self._heard(ready[0], work)
+            ready, _ = self._ray.wait([*self._running], num_returns=1, timeout=WORDLESS)
+            if not ready:
+                self._tell_why()
+                continue
+            events = ready[0]
+            news = self._heard(events, self._running[events])
             if news is not None:
                 return news
 
-    def _heard(self, events: Any, work: Work) -> News | None:
+    def _tell_why(self) -> None:
+        """Says why nothing happens, where it is for the cluster."""
+        if not places(self._ray):
+            sys.stderr.write("Ray: waiting for a node with cores, of which the cluster has none\n")
+
+    def _heard(self, events: Any, pending: Pending) -> News | None:
         """What a task has told; None where it begins again."""
+        errors, number = self._ray.exceptions, pending.number
         try:
             kind, value, peak = self._ray.get(next(events))
-        except self._ray.exceptions.RayTaskError as error:
-            return News(work.number, "error", _told(error))
-        except self._ray.exceptions.RayError as error:
-            if type(error).__name__ in LOSSES:
-                return self._again(work, error)
-            return News(work.number, "error", PamdpError(f"Ray: {_first(error)}"))
-        self._peak = max(self._peak, peak)
-        if kind == "turn":
-            self._waiting.append(work)
-            return None
+        except errors.RayTaskError as error:
+            kind, value, peak = "error", _said_before(error), 0
+        except errors.RayError as error:
+            if type(error).__name__ in LOSSES and pending.losses + 1 < ATTEMPTS:
+                self._ray.cancel(events, force=True)  # what is left of it
+                del self._running[events]
+                self._waiting.appendleft(pending._replace(losses=pending.losses + 1))
+                return None
+            kind, value, peak = "error", _lost(pending, error), 0
         if kind == "event":
-            resumes = self._resumes.get(work.number)
+            resumes = self._resumes.get(number)
             if resumes and isinstance(value, resumes):
-                work = work._replace(arguments=(*work.arguments[:-1], value))
-            self._running[events] = work._replace(attempts=0)
-        return News(work.number, kind, value)
-
-    def _again(self, work: Work, lost: Exception) -> News | None:
-        """Has a task begin again that has lost its worker."""
-        if work.attempts + 1 >= ATTEMPTS:
-            why = (
-                f"{named(work.task, work.arguments)}: its worker was lost {ATTEMPTS} times in a row"
-            )
-            return News(work.number, "error", PamdpError(f"{why}, the last time: {_first(lost)}"))
-        self._waiting.appendleft(work._replace(attempts=work.attempts + 1))
-        return None
+                on = (*pending.arguments[:-1], value)
+                pending = pending._replace(arguments=on, losses=0)
+        del self._running[events]
+        if kind == "event":
+            self._running[events] = pending  # at the end, so that others are heard, too
+        if kind == "turn":
+            self._waiting.append(pending)
+            return None
+        if kind == "result":
+            self._peak = max(self._peak, peak)
+        return News(number, kind, value)
 
     def _stop(self) -> None:
-        """Ends what is under way."""
+        """Ends what is under way; an environment has some time to be closed."""
         self._waiting.clear()
-        for events in self._running:
-            self._ray.cancel(events, force=True)
-        ended = [events.completed() for events in self._running]
+        running = [*self._running]
         self._running.clear()
-        if ended:
-            self._ray.wait(ended, num_returns=len(ended), timeout=PATIENCE)
-
-
-@cache
-def connected() -> ModuleType:
-    """Ray, connected to the cluster of RAY_ADDRESS, or to one that is started on this machine.
-
-    Raises:
-      PamdpError: Ray is not installed, or there is no cluster there.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing here reports to anyone
-    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # one error is told, ours
-    try:
-        import ray
-    except ImportError:
-        raise PamdpError(
-            "PAMDP_ENGINE: expected Ray to be installed, found none; `pip install 'pamdp[ray]'`"
-        ) from None
-    if not ray.is_initialized():
-        address = os.environ.get("RAY_ADDRESS") or None
-        here = {} if address else {"num_cpus": Engine.workers(), "include_dashboard": False}
-        told = {"log_to_driver": False, "logging_level": logging.ERROR}
-        try:
-            with _signals_kept():
-                ray.init(address=address or "local", **told, **here)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise PamdpError(
-                f"RAY_ADDRESS: expected the address of a Ray cluster that can be reached, received "
-                f"{address!r} ({_first(error)}); `ray start --head` starts one"
-            ) from None
-    return ray
-
-
-@contextmanager
-def _signals_kept() -> Iterator[None]:
-    """Keeps the handler of SIGTERM, which Ray replaces by one that ends the process on the spot."""
-    kept = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, kept)
+        for force in (False, True):
+            for events in running:
+                self._ray.cancel(events, force=force)
+            left = [events.completed() for events in running]
+            if left:
+                self._ray.wait(left, num_returns=len(left), timeout=CLOSING)
 
 
 def _shipped(expected: worker.Identity) -> Any:
     """What workers run. It travels as code, so that it can tell what is missing there."""
-    plain = expected._asdict()  # a worker without pamdp can read it
+    wanted, plain = expected.versions["pamdp"], expected._asdict()
 
     def work(content: bytes, turns: bool) -> Any:
-        try:
-            from pamdp.engines import worker
-        except ImportError as error:
-            import socket
+        import socket
+        from importlib.metadata import PackageNotFoundError, version
 
+        try:
+            found = version("pamdp")
+        except PackageNotFoundError:
+            found = "none"
+        if found != wanted:
             raise RuntimeError(
-                f"node {socket.gethostname()}: expected pamdp {plain['versions']['pamdp']} to be "
-                f"installed, received none ({error}); install it on every node"
-            ) from None
+                f"node {socket.gethostname()}: expected pamdp {wanted} to be installed, received "
+                f"{found}; install the same on every node"
+            )
+        from pamdp.engines import worker
+
         worker.agree(worker.Identity(**plain))
         yield from worker.run(content, turns)
 
     return work
 
 
-def _told(error: Any) -> Exception:
-    """What a worker said before it could run a task."""
+def _said_before(error: Any) -> Exception:
+    """What went wrong on a worker before it ran a task."""
     cause = error.cause
     return cause if isinstance(cause, PamdpError) else PamdpError(_first(cause))
+
+
+def _lost(pending: Pending, error: Exception) -> PamdpError:
+    """Says how a task went whose workers are lost, or which Ray cannot run."""
+    name = named(pending.task, pending.arguments)
+    if type(error).__name__ not in LOSSES:
+        return PamdpError(f"{name}: {type(error).__name__}: {_first(error)}")
+    return PamdpError(
+        f"{name}: lost its worker {ATTEMPTS} times without a checkpoint in between, the last time: "
+        f"{_first(error)}"
+    )
 
 
 def _first(error: BaseException) -> str:

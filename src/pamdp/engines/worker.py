@@ -1,17 +1,20 @@
-"""What runs a task on a node of a cluster, and tells what came of it."""
+"""Runs tasks on a node of a cluster: in the worker processes that Ray starts there."""
 
 from __future__ import annotations
 
+import atexit
 import hashlib
+import importlib
 import os
 import pickle
 import platform
 import resource
+import shutil
 import socket
+import stat
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,17 +22,9 @@ from typing import Any, NamedTuple
 
 from pamdp.base.errors import PamdpError
 from pamdp.base.lazy import prepare_process
-from pamdp.base.processor import processor
+from pamdp.base.processor import flags, processor
 from pamdp.engines.base import portable, steps
-
-PACKAGES = (
-    "pamdp",
-    "gymnasium",
-    "numpy",
-    "optuna",
-    "tensorflow",
-)  # whose versions results depend on
-CACHE = "--tf_xla_persistent_cache_directory"
+from pamdp.provenance import RESULT_PACKAGES
 
 
 class Identity(NamedTuple):
@@ -44,10 +39,24 @@ class Identity(NamedTuple):
     code: str
 
 
+class Parcel(NamedTuple):
+    """What travels to a worker.
+
+    Attributes:
+      files: a user's modules, which are not installed, by their paths.
+      modules: what is imported before the task is unpickled.
+      task: pickled, the task, its arguments and the type of events from which it can go on.
+    """
+
+    files: dict[str, bytes]
+    modules: tuple[str, ...]
+    task: bytes
+
+
 @cache
 def identity() -> Identity:
     """What this process runs."""
-    versions = {name: _version(name) for name in PACKAGES}
+    versions = {name: version_of(name) for name in ("pamdp", *RESULT_PACKAGES)}
     versions |= {"python": platform.python_version(), "processor": processor()}
     folder, total = Path(__file__).parents[1], hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
@@ -56,24 +65,33 @@ def identity() -> Identity:
     return Identity(versions, total.hexdigest())
 
 
+def version_of(name: str) -> str:
+    """The installed version of a package, or `none`."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "none"
+
+
 def agree(expected: Identity) -> None:
     """Compares what the coordinator runs with what runs here.
 
     Raises:
       PamdpError: something is different.
     """
-    own, node = identity(), socket.gethostname()
+    own = identity()
+    found = {name: own.versions.get(name) or version_of(name) for name in expected.versions}
     other = [
-        f"{name} {wanted}, received {own.versions.get(name)}"
+        f"{name} {wanted}, received {found[name]}"
         for name, wanted in expected.versions.items()
-        if own.versions.get(name) != wanted
+        if found[name] != wanted
     ]
     if not other and own.code != expected.code:
         other = [f"pamdp's code {expected.code[:12]}, received {own.code[:12]}"]
     if other:
         raise PamdpError(
-            f"node {node}: expected what the coordinator runs, {'; '.join(other)}; install the "
-            "same on all nodes, as results may differ"
+            f"node {socket.gethostname()}: expected what the coordinator runs, {'; '.join(other)}; "
+            "install the same on all nodes, as results may differ"
         )
 
 
@@ -81,9 +99,9 @@ def run(content: bytes, turns: bool) -> Iterator[tuple[str, Any, int]]:
     """Runs a task.
 
     Args:
-      content: pickled, the user's modules by their paths, and what is unpickled once they are
-        there: the task, its arguments and the type of events from which it can go on.
-      turns: whether it ends at the first of these, as others wait for a worker.
+      content: a `Parcel`, pickled.
+      turns: whether it ends at the first event from which it can go on, as others wait for a
+        worker.
 
     Yields:
       `event` with each of its events; in the end `result` with its result, `error` with the error
@@ -91,13 +109,16 @@ def run(content: bytes, turns: bool) -> Iterator[tuple[str, Any, int]]:
     """
     _prepare()
     try:
-        modules, work = pickle.loads(content)  # noqa: S301  from the coordinator, a moment ago
-        _place(modules)
-        task, arguments, resumes = pickle.loads(work)  # noqa: S301  likewise
-    except ImportError as error:
+        parcel: Parcel = pickle.loads(content)  # noqa: S301  from the coordinator, a moment ago
+        _place(parcel.files)
+        for name in parcel.modules:
+            importlib.import_module(name)
+        task, arguments, resumes = pickle.loads(parcel.task)  # noqa: S301  likewise
+    except (ImportError, AttributeError) as error:
         told = PamdpError(
             f"node {socket.gethostname()}: expected the modules that the environment needs, "
-            f"received none: {error}; install them on all nodes"
+            f"received: {error}; install them on all nodes. What a script or a notebook defines "
+            "itself cannot travel: write it into a module"
         )
         yield "error", told, _peak()
         return
@@ -109,7 +130,9 @@ def run(content: bytes, turns: bool) -> Iterator[tuple[str, Any, int]]:
             yield "result", end.value, _peak()
             return
         except BaseException as error:  # noqa: BLE001  raised again where results are waited for
-            yield "error", portable(error), _peak()
+            told = portable(error)
+            told.add_note(f"On node {socket.gethostname()}.")
+            yield "error", told, _peak()
             return
         yield "event", event, _peak()
         if turns and resumes is not None and isinstance(event, resumes):
@@ -118,25 +141,26 @@ def run(content: bytes, turns: bool) -> Iterator[tuple[str, Any, int]]:
             return
 
 
-def _place(modules: Mapping[str, bytes]) -> None:
+def _place(files: Mapping[str, bytes]) -> None:
     """Puts modules of a user where they are found by their names."""
-    digest = hashlib.sha256(pickle.dumps(sorted(modules.items()))).hexdigest()
-    folder = Path(tempfile.gettempdir(), f"pamdp-{os.getuid()}", "code", digest)
-    if str(folder) in sys.path or not modules:
-        return
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=folder.parent))
-        for name, content in modules.items():
-            (scratch / name).parent.mkdir(parents=True, exist_ok=True)
-            (scratch / name).write_bytes(content)
-        with suppress(OSError):  # another worker was faster
-            scratch.rename(folder)
+    if files:
+        _folder_of(tuple(sorted(files.items())))
+
+
+@cache
+def _folder_of(files: Iterable[tuple[str, bytes]]) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="pamdp-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for name, content in files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
     sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
 
 
 def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 @cache
@@ -144,12 +168,17 @@ def _prepare() -> None:
     """Sets up the process: one core, and compiled programs that are kept on the node."""
     prepare_process()
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1"
-    folder = Path(tempfile.gettempdir(), f"pamdp-{os.getuid()}", "xla")
-    os.environ.setdefault("TF_XLA_FLAGS", f"{CACHE}={folder}")
+    if cached := _cache():
+        flag = f'--tf_xla_persistent_cache_directory="{cached}"'
+        os.environ.setdefault("TF_XLA_FLAGS", flag)
 
 
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "none"
+def _cache() -> Path | None:
+    """A folder of this user alone for compiled programs, which fit what compiles and runs them."""
+    depends = [identity().versions, os.environ.get("XLA_FLAGS"), sorted(flags())]
+    name = hashlib.sha256(repr(depends).encode()).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir(), f"pamdp-{os.getuid()}-{name}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    private = stat.S_ISDIR(found.st_mode) and not found.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+    return folder if private and found.st_uid == os.getuid() else None

@@ -22,7 +22,7 @@ from pamdp.learning.policy import Weights
 from pamdp.learning.rollout import Episodes
 from pamdp.progress import Progress
 from pamdp.records import Run, Summary
-from pamdp.stages.engine import engine_for, saving_engine
+from pamdp.stages.engine import engine_for
 from pamdp.stages.results import cells, initial_parameters, trained, tuned
 from pamdp.tracking import open_sink
 
@@ -58,7 +58,7 @@ def export_study(checkout: Checkout) -> None:
     jobs = [_job(checkout, cell, summary[str(cell.name)]) for cell in cells(checkout)]
     shutil.rmtree(checkout.root / "models", ignore_errors=True)
     # Each in a process of its own, or its bytes would depend on what was saved before it.
-    with saving_engine(checkout, [job.cell for job in jobs]) as engine:
+    with engine_for(checkout, [job.cell for job in jobs], len(jobs), fresh=True) as engine:
         models = engine.map(_saved, [(job.cell, job.weights) for job in jobs])
     for job, model in zip(jobs, models, strict=True):
         _write(model, job.folder)

@@ -26,13 +26,12 @@ from pamdp.engines import ENGINES
 from pamdp.files import forget_scratch, read_json, write_json
 from pamdp.foresight import foretold
 from pamdp.learning.loops import loop_for
-from pamdp.provenance import digest
+from pamdp.provenance import RESULT_PACKAGES, digest
 from pamdp.stages import live
 from pamdp.stages.facts import STAGES, code_of, settings_of
 from pamdp.stages.vega import write_scripts
 
 # What numbers come out of; the others show, store and check.
-RESULT_PACKAGES = ("gymnasium", "numpy", "optuna", "tensorflow")
 REMARKS = 10  # are printed of an environment
 NAMED = 8  # changes, by name
 # In the environment, if setup has said all this in the study under way: DVC runs it twice then.

@@ -8,7 +8,6 @@ repository's lock is held between the commands of stages only. The rest is a pla
 from __future__ import annotations
 
 import json
-import math
 import os
 import subprocess
 import sys
@@ -16,14 +15,11 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
 from types import MappingProxyType
-from typing import NamedTuple
 
-import psutil
 from tqdm import tqdm
 
 from pamdp import lifetime
@@ -32,28 +28,15 @@ from pamdp.checkout import Checkout
 from pamdp.engines import engine_of, workers
 from pamdp.estimate import Estimate
 from pamdp.files import read_json
-from pamdp.foresight import STUDY, memory_limit
+from pamdp.foresight import STUDY
 from pamdp.stages import lockfile
 from pamdp.stages.overview import Overview
 from pamdp.stages.setup import SAID
+from pamdp.stages.sharing import Share, rounds_of
 from pamdp.tracking import open_sink, showing
 
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
 STAGES = ("tune", "train")  # of a cell, in dvc.yaml
-
-
-class Share(NamedTuple):
-    """What a cell may use: cores by their numbers, and how many tasks it runs at a time."""
-
-    cores: Sequence[int]
-    workers: int
-
-
-class Round(NamedTuple):
-    """Some cells, and what those of them may use that are done at a time."""
-
-    names: Sequence[str]
-    shares: Sequence[Share]
 
 
 def run(options: Namespace) -> None:
@@ -65,7 +48,6 @@ def run(options: Namespace) -> None:
             "`git init`"
         )
     said: dict[str, str] = {}
-    os.environ.update(engine_of().shared())
     with lockfile.guarded(checkout, lambda line: print(line, file=sys.stderr)):
         if not options.stages and not options.force:
             run_cells(checkout)
@@ -105,9 +87,10 @@ def _run_lanes(checkout: Checkout, work: Mapping[str, Sequence[str]]) -> None:
 
     root, names = checkout.root, [*work]
     create_database(root)
+    os.environ.update(engine_of().join())
     estimates = _estimates(checkout, names)
     seconds = {name: _seconds(estimates[name], stages) for name, stages in work.items()}
-    rounds = _rounds(names, [*estimates.values()], len(checkout.settings.study.seeds))
+    rounds = rounds_of(estimates, min(_tasks(checkout, name, work[name]) for name in names))
     failed: list[str] = []
     print(f"study: {len(names)} cells to do, {len(rounds[0].shares)} at a time", file=sys.stderr)
     with (
@@ -141,50 +124,10 @@ def _run_lanes(checkout: Checkout, work: Mapping[str, Sequence[str]]) -> None:
         )
 
 
-def _rounds(names: Sequence[str], estimates: Sequence[Estimate], num_seeds: int) -> list[Round]:
-    """How cells share this machine, or a cluster.
-
-    Args:
-      names: of the cells, at least one.
-      estimates: what each takes.
-      num_seeds: of each.
-    """
-    if engine_of().elsewhere:  # where they share out cores and memory among themselves
-        lanes = min(len(names), math.ceil(workers() / num_seeds))
-        return [Round(names, [Share(_cores(), workers())] * lanes)]
-    needed = partial(_needed, estimates)
-    available = min(psutil.virtual_memory().available, memory_limit())
-    numbers = range(min(workers(), len(_cores()), len(names)), 0, -1)
-    lanes = next((number for number in numbers if _fitting(needed, available, number)), 1)
-    # The cells left after full rounds have the cores for themselves.
-    full = len(names) - len(names) % lanes
-    return [
-        Round(batch, shares_of(beside, max(1, _fitting(needed, available, beside))))
-        for batch in (names[:full], names[full:])
-        if (beside := min(lanes, len(batch)))
-    ]
-
-
-def shares_of(number: int, most: int) -> list[Share]:
-    """What each of some cells may use of this machine.
-
-    Args:
-      number: of the cells that are done at a time.
-      most: how many workers one may have at most.
-    """
-    return [
-        Share(
-            _cores()[cell::number],
-            min(most, workers() // number + (cell < workers() % number)),
-        )
-        for cell in range(number)
-    ]
-
-
-def _fitting(needed: Callable[[int], float], available: float, lanes: int) -> int:
-    """How many workers each of some cells may have, that memory holds all; 0 if it does not."""
-    numbers = range(workers(), 0, -1)
-    return next((most for most in numbers if lanes * needed(most) <= available), 0)
+def _tasks(checkout: Checkout, name: str, stages: Sequence[str]) -> int:
+    """How many tasks of a cell there are at a time: seeds, or trials while it is searched."""
+    seeds, tuning = len(checkout.settings.study.seeds), checkout.settings.tuning.of(name)
+    return min(seeds, tuning.lag) if tuning.trials and STAGES[0] in stages else seeds
 
 
 def _estimates(checkout: Checkout, names: Sequence[str]) -> dict[str, Estimate]:
@@ -194,11 +137,6 @@ def _estimates(checkout: Checkout, names: Sequence[str]) -> dict[str, Estimate]:
         facts = read_json(checkout.setup / "environments" / f"{cell.name.environment}.json")
         estimates[str(cell.name)] = Estimate(checkout.settings, cell, facts)
     return estimates
-
-
-def _needed(estimates: Sequence[Estimate], num_workers: int) -> float:
-    """The bytes that the largest of some cells takes with so many workers."""
-    return max(each.memory(num_workers) for each in estimates)
 
 
 def _seconds(estimate: Estimate, stages: Sequence[str]) -> dict[str, float]:
@@ -298,13 +236,6 @@ def _run(
             tqdm.write(line.rstrip(), file=sys.stderr)
             hear(line)
     return process.returncode
-
-
-def _cores() -> Sequence[int]:
-    """The numbers of the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # Linux has it
-        return sorted(os.sched_getaffinity(0))
-    return range(os.cpu_count() or 1)
 
 
 def _keep_to(cores: Sequence[int]) -> None:

@@ -12,7 +12,7 @@ from pamdp import checkpoint
 from pamdp.checkout import Checkout
 from pamdp.files import write_csv
 from pamdp.learning.cell import Cell
-from pamdp.learning.training import Checkpoint, Point, train
+from pamdp.learning.training import Checkpoint, Point, TrainResult, train
 from pamdp.progress import Progress
 from pamdp.records import Run
 from pamdp.stages.engine import engine_for
@@ -67,8 +67,9 @@ def train_cell(checkout: Checkout, name: str) -> None:
             for seed, path in zip(seeds, paths, strict=True)
         ]
         results = engine.map(train, items, told, resumes=Checkpoint)
-        finished = training_run(parent, curves)
-        _write(checkout, cell, curves, {result.seed: result.weights for result in results})
+        # What was told may be of two attempts, where an environment cannot be seeded.
+        finished = training_run(parent, {result.seed: result.points for result in results})
+        _write(checkout, cell, results)
         finished.write(checkout.train(name) / "record.json")
         sink.put(finished, final=True)
     shutil.rmtree(checkout.checkpoints(name), ignore_errors=True)
@@ -106,9 +107,10 @@ def _series(curve: Sequence[Point]) -> dict[str, list[tuple[int, float]]]:
     return series
 
 
-def _write(checkout: Checkout, cell: Cell, curves: Curves, weights: Mapping) -> None:
+def _write(checkout: Checkout, cell: Cell, results: Sequence[TrainResult]) -> None:
     """Writes the learning curves as a table, and the weights."""
     folder = checkout.train(cell.name)
+    curves = {result.seed: result.points for result in results}
     found = {name for curve in curves.values() for p in curve for name in p.metrics}
     names = sorted(found | {"eval/success"})  # a column that may be empty
     rows = [
@@ -117,4 +119,5 @@ def _write(checkout: Checkout, cell: Cell, curves: Curves, weights: Mapping) -> 
         for point in curve
     ]
     write_csv(folder / "curves.csv", [["seed", "step", *names], *rows])
+    weights = {result.seed: result.weights for result in results}
     checkpoint.save_weights(folder / "weights.npz", weights)
