@@ -16,6 +16,7 @@ from pamdp import lifetime
 from pamdp.base.errors import PamdpError, SettingsError
 from pamdp.base.lazy import prepare_process
 from pamdp.base.places import workspace
+from pamdp.base.processor import keep_programs
 from pamdp.extras import require_study
 
 GUIDE = """\
@@ -188,12 +189,7 @@ def _run_code_of_checkout() -> None:
 def _prepare() -> None:
     """Sets up the process for what it does."""
     prepare_process()
-    # In quotes, because the path may have spaces; which has both kinds has to do without.
-    cache = str(workspace(Path.cwd()) / ".work" / "xla")
-    if quotes := {"'", '"'} - {*cache}:
-        quote = max(quotes)
-        flag = f"--tf_xla_persistent_cache_directory={quote}{cache}{quote}"
-        os.environ.setdefault("TF_XLA_FLAGS", flag)
+    keep_programs(workspace(Path.cwd()) / ".work")
     sys.path.append(str(Path.cwd()))  # a user's environment may be a module of the study's folder
     lifetime.obey_signals()
     lifetime.end_with_starters()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from pamdp import foresight
@@ -38,6 +41,43 @@ def told(monkeypatch, tmp_path):
 )
 def test_kinds_of_processors(told, machine, flags, expected) -> None:
     assert told(machine, flags) == expected
+
+
+def test_xla_uses_the_same_instructions_everywhere(monkeypatch) -> None:
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=x")
+    for machine, expected in (
+        ("aarch64", "--xla_dump_to=x"),
+        ("x86_64", "--xla_dump_to=x --xla_cpu_max_isa=AVX2"),
+        ("x86_64", "--xla_dump_to=x --xla_cpu_max_isa=AVX2"),  # once
+    ):
+        monkeypatch.setattr(processor.platform, "machine", lambda machine=machine: machine)
+        processor.limit_instructions()
+        assert os.environ["XLA_FLAGS"] == expected
+
+
+def test_other_instructions_that_a_user_chooses_stay_and_are_named(told, monkeypatch) -> None:
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_max_isa=AVX")
+    assert told("x86_64", "avx2 fma") == (
+        "x86-64 with other instructions (XLA_FLAGS=--xla_cpu_max_isa=AVX)"
+    )
+    processor.limit_instructions()
+    assert os.environ["XLA_FLAGS"] == "--xla_cpu_max_isa=AVX"
+
+
+def test_compiled_programs_are_kept_apart_by_what_they_depend_on(told, monkeypatch) -> None:
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    places = set()
+    for flags, variable in (("avx2 fma", None), ("avx2 fma avx512f", None), ("avx2 fma", "-x")):
+        told("x86_64", flags)
+        monkeypatch.delenv("TF_XLA_FLAGS", raising=False)
+        if variable:
+            monkeypatch.setenv("XLA_FLAGS", variable)
+        processor.keep_programs(Path("/a b"))
+        places.add(os.environ["TF_XLA_FLAGS"])
+    assert len(places) == 3
+    assert all(
+        "'/a b/xla-" in place for place in places
+    )
 
 
 def test_setup_names_one_on_which_results_are_not_known(monkeypatch) -> None:

@@ -1,22 +1,52 @@
-"""The processor that computes: on which kinds of them results are known to be the same."""
+"""The processor: which of its instructions are used, and where results are known to be the same."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 import platform
+from importlib.metadata import version
 from pathlib import Path
 
-# Of x86-64. XLA's programs multiply and add in one step where they can, which rounds once; what
-# else there is, AVX-512 among it, changes no bit (docs/cluster.md has the measurements).
+# XLA's programs add up in an order that depends on how wide the instructions are that it may use
+# (docs/cluster.md has the measurements). So they are those which all processors of ten years have.
+LIMIT = "--xla_cpu_max_isa"
+INSTRUCTIONS = f"{LIMIT}=AVX2"
 NEEDED = frozenset({"avx2", "fma"})
 KNOWN = "x86-64 with AVX2 and FMA"
 FLAGS = Path("/proc/cpuinfo")
 
 
+def limit_instructions() -> None:
+    """Has XLA use the same instructions on all x86-64 processors, unless XLA_FLAGS says which.
+
+    XLA reads this when it compiles for the first time in a process.
+    """
+    given = os.environ.get("XLA_FLAGS", "")
+    if LIMIT not in given and _is_x86():
+        os.environ["XLA_FLAGS"] = f"{given} {INSTRUCTIONS}".strip()
+
+
+def keep_programs(folder: Path) -> None:
+    """Has XLA keep compiled programs below a folder, unless TF_XLA_FLAGS says where.
+
+    Their names tell nothing of what compiled them and of what they may run on: the folder does.
+    """
+    depends = [version("tensorflow"), os.environ.get("XLA_FLAGS"), sorted(flags())]
+    own = str(folder / f"xla-{hashlib.sha256(repr(depends).encode()).hexdigest()[:8]}")
+    # In quotes, because the path may have spaces; which has both kinds has to do without.
+    if quotes := {"'", '"'} - {*own}:
+        quote = max(quotes)
+        flag = f"--tf_xla_persistent_cache_directory={quote}{own}{quote}"
+        os.environ.setdefault("TF_XLA_FLAGS", flag)
+
+
 def processor() -> str:
     """What of this machine's processor results may depend on, in words; `KNOWN` if it is known."""
-    machine = platform.machine()
-    if machine not in ("x86_64", "AMD64"):
-        return machine
+    if not _is_x86():
+        return platform.machine()
+    if INSTRUCTIONS not in os.environ.get("XLA_FLAGS", INSTRUCTIONS):
+        return f"x86-64 with other instructions (XLA_FLAGS={os.environ['XLA_FLAGS']})"
     missing = sorted(name.upper() for name in NEEDED - flags())
     return f"x86-64 without {' and '.join(missing)}" if missing else KNOWN
 
@@ -28,3 +58,7 @@ def flags() -> frozenset[str]:
         if name.strip() == "flags":
             return frozenset(value.split())
     return frozenset()
+
+
+def _is_x86() -> bool:
+    return platform.machine() in ("x86_64", "AMD64")

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from pamdp.base.errors import PamdpError
 from pamdp.base.lazy import prepare_process
-from pamdp.base.processor import flags, processor
+from pamdp.base.processor import keep_programs, processor
 from pamdp.engines.base import portable, steps
 from pamdp.provenance import RESULT_PACKAGES
 
@@ -168,17 +168,9 @@ def _prepare() -> None:
     """Sets up the process: one core, and compiled programs that are kept on the node."""
     prepare_process()
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1"
-    if cached := _cache():
-        flag = f'--tf_xla_persistent_cache_directory="{cached}"'
-        os.environ.setdefault("TF_XLA_FLAGS", flag)
-
-
-def _cache() -> Path | None:
-    """A folder of this user alone for compiled programs, which fit what compiles and runs them."""
-    depends = [identity().versions, os.environ.get("XLA_FLAGS"), sorted(flags())]
-    name = hashlib.sha256(repr(depends).encode()).hexdigest()[:16]
-    folder = Path(tempfile.gettempdir(), f"pamdp-{os.getuid()}-{name}")
+    folder = Path(tempfile.gettempdir(), f"pamdp-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     private = stat.S_ISDIR(found.st_mode) and not found.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
-    return folder if private and found.st_uid == os.getuid() else None
+    if private and found.st_uid == os.getuid():  # nobody else has made it: programs are run from it
+        keep_programs(folder)
