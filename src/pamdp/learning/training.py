@@ -132,12 +132,12 @@ def _trained(
         episodes = loop.evaluate(loop.weights(state), seed, step, training.evaluation_episodes)
         points.append(Point(step, _metrics(loop.cell, state.learner, episodes)))
         _check_finite(loop.cell, seed, points[-1])
-        yield points[-1]
         state = _with_fresh_statistics(state)
         if loop.resumable and time.monotonic() - given > CHECKPOINT_SECONDS:
             leaves = [np.asarray(leaf) for leaf in tf.nest.flatten(state)]
             yield Checkpoint(leaves, [[point.step, point.metrics] for point in points])
             given = time.monotonic()
+        yield points[-1]
     return state, points
 
 
