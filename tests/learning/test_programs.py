@@ -16,6 +16,7 @@ from pathlib import Path
 from pamdp.base.calls import Programs
 from pamdp.checkout import Checkout
 from pamdp.files import write_json
+from pamdp.learning.compiled import CompiledLoop
 from pamdp.stages import results
 from tests.helpers import settings
 
@@ -48,7 +49,7 @@ write_json(checkout.tune(name) / "best.json", {"values": {"learner.q.learning_ra
 results.digest = lambda modules: {}  # the facts are invented
 results.agree = lambda *_: {"versions": {}}
 stage = importlib.import_module(f"pamdp.stages.{verb}")
-stage.open_sink = begin
+CompiledLoop.initial = begin
 try:
     getattr(stage, f"{verb}_cell")(checkout, name)
 except Begun:

@@ -31,11 +31,11 @@ def told(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("machine", "flags", "expected"),
     [
-        ("x86_64", "sse4_2 avx avx2 fma", KNOWN),
+        ("x86_64", "avx avx2 fma avx512f avx512cd", KNOWN),
         ("AMD64", "fma avx2 avx512f", KNOWN),
-        ("x86_64", "sse4_2 avx fma", "x86-64 without AVX2"),
-        ("x86_64", "sse4_2", "x86-64 without AVX2 and FMA"),
-        ("x86_64", None, "x86-64 without AVX2 and FMA"),
+        ("x86_64", "sse4_2 avx avx2 fma", "x86-64 without AVX-512"),
+        ("x86_64", "sse4_2", "x86-64 without AVX-512 and AVX2 and FMA"),
+        ("x86_64", None, "x86-64 without AVX-512 and AVX2 and FMA"),
         ("aarch64", None, "aarch64"),
     ],
 )
@@ -75,16 +75,14 @@ def test_compiled_programs_are_kept_apart_by_what_they_depend_on(told, monkeypat
         processor.keep_programs(Path("/a b"))
         places.add(os.environ["TF_XLA_FLAGS"])
     assert len(places) == 3
-    assert all(
-        "'/a b/xla-" in place for place in places
-    )
+    assert all("'/a b/xla-" in place for place in places)
 
 
 def test_setup_names_one_on_which_results_are_not_known(monkeypatch) -> None:
     monkeypatch.setattr(foresight, "processor", lambda: "aarch64")
     assert foresight.remark_on_processor() == [
-        "this processor is aarch64: results are not known to be the same as on x86-64 with AVX2 "
-        "and FMA, on which all published ones were computed"
+        "this processor is aarch64: results are not known to be the same as on x86-64 with "
+        "AVX-512, on which all published ones were computed"
     ]
     monkeypatch.setattr(foresight, "processor", lambda: KNOWN)
     assert foresight.remark_on_processor() == []

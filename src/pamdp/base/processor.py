@@ -8,12 +8,13 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-# XLA's programs add up in an order that depends on how wide the instructions are that it may use
-# (docs/cluster.md has the measurements). So they are those which all processors of ten years have.
+# XLA's programs add up in an order that depends on how wide the instructions are that it may use.
+# So they are those of AVX2 everywhere. What XLA calls for some matrix products is not limited by
+# that: on processors without AVX-512 results are not known (docs/cluster.md has measurements).
 LIMIT = "--xla_cpu_max_isa"
 INSTRUCTIONS = f"{LIMIT}=AVX2"
-NEEDED = frozenset({"avx2", "fma"})
-KNOWN = "x86-64 with AVX2 and FMA"
+KNOWN = "x86-64 with AVX-512"
+NEEDED = {"avx512f": "AVX-512", "avx2": "AVX2", "fma": "FMA"}
 FLAGS = Path("/proc/cpuinfo")
 
 
@@ -47,7 +48,7 @@ def processor() -> str:
         return platform.machine()
     if INSTRUCTIONS not in os.environ.get("XLA_FLAGS", INSTRUCTIONS):
         return f"x86-64 with other instructions (XLA_FLAGS={os.environ['XLA_FLAGS']})"
-    missing = sorted(name.upper() for name in NEEDED - flags())
+    missing = [name for flag, name in NEEDED.items() if flag not in flags()]
     return f"x86-64 without {' and '.join(missing)}" if missing else KNOWN
 
 
