@@ -4,7 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pamdp.engines.threads import Threads
 from pamdp.learning.compiled import CompiledLoop, CompiledPrograms
+from pamdp.learning.training import Training, train
 from tests.helpers import ROOT, cell
 
 # Prints the names of the programs that a stage prepares for a cell, up to where its work begins:
@@ -81,3 +83,14 @@ def test_training_uses_what_was_prepared() -> None:
     loop.evaluate(loop.weights(state), 1, 20, 20)
     assert loop.programs.traces == {"start": 1, "run": 1}
     assert CompiledPrograms.of(loop.cell.forward).traces == {"evaluate": 1}
+
+
+def test_tasks_of_several_structures_trace_each_once() -> None:
+    """As trials of a search do it; they come to it at the same time."""
+    cells = [cell("mpdqn", "plain", learner__q__hidden=[width]) for width in (21, 22)]
+    training = Training(steps=20, report_every=10, evaluation_episodes=7)
+    with Threads(4) as engine:
+        engine.map(train, [(each, seed, training) for seed in (1, 2) for each in cells])
+    for each in cells:
+        assert CompiledPrograms.of(each).traces == {"start": 1, "run": 1}
+        assert CompiledPrograms.of(each.forward).traces == {"evaluate": 1}

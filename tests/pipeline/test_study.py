@@ -80,7 +80,6 @@ def test_the_outputs_are_these(study):
     assert {"index.html", "results.md", "metrics.json", "platform-best.gif"} <= report
     model = {
         "README.md",
-        "assets",
         "saved_model.pb",
         "signature.json",
         "training.json",

@@ -12,14 +12,13 @@ from typing import Any
 import optuna
 import pytest
 
-from pamdp.base.component import structure
 from pamdp.base.errors import SettingsError
 from pamdp.engines.threads import Threads
 from pamdp.learning.cell import Cell
 from pamdp.learning.compiled import CompiledPrograms
 from pamdp.learning.training import Point, Training
 from pamdp.stages import facts
-from pamdp.tuning import scoring, study
+from pamdp.tuning import scoring
 from pamdp.tuning.database import open_database
 from pamdp.tuning.importance import importance
 from pamdp.tuning.pruners import Wilcoxon
@@ -72,22 +71,6 @@ def trained(monkeypatch) -> list[tuple[Cell, int, int]]:
     return done
 
 
-@pytest.fixture
-def prepared(monkeypatch) -> list[str]:
-    """The structures that are traced before their first trial."""
-    found: list[str] = []
-
-    class Traced:
-        def __init__(self, subject: Cell) -> None:
-            self.structure = structure(subject)
-
-        def prepare(self, num_episodes: int) -> None:
-            found.append(self.structure)
-
-    monkeypatch.setattr(study, "loop_of", Traced)
-    return found
-
-
 @pytest.fixture(scope="module")
 def subject() -> Cell:
     return cell("mpdqn", "plain")
@@ -122,7 +105,7 @@ def run(todo: CellStudy, num_workers: int = 1) -> list[Trial]:
     ],
 )
 def test_a_search_is_the_same_however_it_is_run(
-    trained, prepared, subject, tmp_path, sampler, pruner
+    trained, subject, tmp_path, sampler, pruner
 ) -> None:
     chosen = {"sampler": {"kind": sampler}, "pruner": {"kind": pruner} | PRUNERS[pruner]}
     expected = run(search(subject, tmp_path / "1", **chosen))
@@ -168,7 +151,7 @@ def test_a_search_with_real_training_is_the_same_however_it_is_run(subject, tmp_
         assert CompiledPrograms.of(subject.replace(trial.values)).traces["run"] == 1
 
 
-def test_values_are_those_of_the_space(trained, prepared, subject, tmp_path) -> None:
+def test_values_are_those_of_the_space(trained, subject, tmp_path) -> None:
     trials = run(search(subject, tmp_path, trials=20))
     assert trials[0].values == {
         RATE: 1e-3,
@@ -184,8 +167,6 @@ def test_values_are_those_of_the_space(trained, prepared, subject, tmp_path) -> 
         assert len({str(trial.values[path]) for trial in trials}) == choices
     noise = {"kind": "ornstein_uhlenbeck", "theta": 0.15, "sigma": 1e-4}  # in full
     assert noise in [trial.values[EXPLORATION] for trial in trials]
-    assert len(prepared) == len(set(prepared)) > 3
-    assert structure(subject) not in prepared  # which comes first of all
 
 
 def test_another_kind_takes_its_defaults() -> None:
@@ -229,7 +210,7 @@ def test_importance_names_what_mattered(subject) -> None:
     assert importance(parameters, trials[:7]) == {}
 
 
-def test_a_trial_that_is_given_up_costs_no_more(trained, prepared, subject, tmp_path) -> None:
+def test_a_trial_that_is_given_up_costs_no_more(trained, subject, tmp_path) -> None:
     pruner = {"kind": "median", "n_startup_trials": 2}
     trials = run(search(subject, tmp_path, pruner=pruner, seeds=[1001]))
     pruned = [trial for trial in trials if trial.pruned]
@@ -244,7 +225,7 @@ def test_a_trial_that_is_given_up_costs_no_more(trained, prepared, subject, tmp_
         assert stored[trial.number].intermediate_values == dict(trial.reports)
 
 
-def test_the_trial_of_the_settings_is_used(trained, prepared, subject, tmp_path) -> None:
+def test_the_trial_of_the_settings_is_used(trained, subject, tmp_path) -> None:
     todo = search(subject, tmp_path, trials=4, use_trial=1)
     trials = run(todo)
     assert todo.used(trials) == trials[1]
@@ -261,7 +242,7 @@ def test_a_trial_without_a_score_is_not_used(subject) -> None:
         todo.used([trials[0], trials[1]._replace(pruned=False)])
 
 
-def test_where_nothing_is_tuned_one_trial_is_run(trained, prepared, subject, tmp_path) -> None:
+def test_where_nothing_is_tuned_one_trial_is_run(trained, subject, tmp_path) -> None:
     space = [{"path": FACTOR, "low": 0.0, "high": 1.0}]  # which the cell does not have
     todo = search(subject, tmp_path, space=space, enqueue=[{FACTOR: 0.5}])
     assert [(trial.number, trial.values) for trial in run(todo)] == [(0, {})]
@@ -279,14 +260,14 @@ def test_a_trial_can_be_given_up_by_the_least_number_of_seeds_and_by_none_fewer(
     assert given_up == [*[False] * (pruner.least_seeds - 1), True]
 
 
-def test_values_that_do_not_go_together_are_named(trained, prepared, tmp_path, monkeypatch) -> None:
+def test_values_that_do_not_go_together_are_named(trained, tmp_path, monkeypatch) -> None:
     todo = search(cell("mpdqn", "plain"), tmp_path)
     monkeypatch.setattr(CellStudy, "suggest", lambda *_: {"learner.gamma": 2.0})
     with pytest.raises(SettingsError, match=r"tuning.space: .* in trial 0 of platform-mpdqn-plain"):
         run(todo)
 
 
-def test_what_is_under_way_can_be_watched(trained, prepared, subject, tmp_path) -> None:
+def test_what_is_under_way_can_be_watched(trained, subject, tmp_path) -> None:
     todo = search(subject, tmp_path, lag=2, enqueue=[])
     with Threads(1) as engine:
         list(islice(todo.run(engine), 2))
