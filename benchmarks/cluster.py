@@ -8,11 +8,13 @@ The cluster is this machine, which says that it has 112 cores; tasks sleep. It t
 from __future__ import annotations
 
 import os
-import resource
 import time
 from collections.abc import Generator, Sequence
 
-from pamdp.engines.ray import Ray, connected
+import psutil
+
+from pamdp.engines.cluster import connected
+from pamdp.engines.ray import Ray
 
 CORES = 112
 TASKS, EVENTS = 10_000, 10_000
@@ -43,15 +45,15 @@ def most_at_once(spans: Sequence[tuple[float, float]]) -> int:
 
 def coordinator(items: Sequence[tuple], workers: int) -> tuple[float, float, float]:
     """Seconds by the clock and of this process, and megabytes that it grows, of some tasks."""
-    before, started, used = peak(), time.monotonic(), time.process_time()
+    before, started, used = held(), time.monotonic(), time.process_time()
     with Ray(workers) as engine:
         engine.map(tell, items, lambda *_: None)
-    return time.monotonic() - started, time.process_time() - used, peak() - before
+    return time.monotonic() - started, time.process_time() - used, held() - before
 
 
-def peak() -> float:
-    """The most memory that this process has had, in megabytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def held() -> float:
+    """The memory that this process holds, in megabytes."""
+    return psutil.Process().memory_info().rss / 2**20
 
 
 def main() -> None:

@@ -61,9 +61,9 @@ def begun(folder: Path, cluster: Any) -> subprocess.Popen:
 
 
 def workers() -> list[psutil.Process]:
-    """The processes that are at a task."""
-    everything = psutil.process_iter(["cmdline"])
-    return [each for each in everything if "".join(each.info["cmdline"] or ())[:9] == "ray::work"]
+    """The processes of this soak's nodes that are at a task."""
+    everything = psutil.Process().children(recursive=True)
+    return [each for each in everything if "".join(soak.words(each))[:9] == "ray::work"]
 
 
 def kill(kind: str, cluster: Any, study: subprocess.Popen, rng: random.Random) -> bool:

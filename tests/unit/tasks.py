@@ -65,8 +65,8 @@ def begin(folder: Path, name: str) -> Generator[str, None, None]:
         yield name
 
 
-def doze() -> Generator[str, None, None]:
-    yield "begun"
+def doze() -> Generator[int, None, None]:
+    yield os.getpid()
     time.sleep(120)
 
 

@@ -7,12 +7,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from unittest import mock
 
+import psutil
 import pytest
 
 from pamdp.base.errors import PamdpError
@@ -75,6 +77,19 @@ def test_tasks_that_can_go_on_take_turns(tmp_path) -> None:
         items = [(tmp_path, name, 4, None, None) for name in "ab"]
         opened.map(tasks.resumable, items, resumes=Saved)
     assert notes(tmp_path) == ["a0", "a1", "b0", "b1", "a2", "a3", "b2", "b3"]
+
+
+def test_leaving_early_leaves_no_task() -> None:
+    processes: list[int] = []
+
+    def told(_: int, number: int) -> None:
+        processes.append(number)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), Ray(1) as opened:
+        opened.map(tasks.doze, [()], told)
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(processes[0]).wait(5)
 
 
 # -- Workers that do not fit -----------------------------------------------------------------------

@@ -20,7 +20,7 @@ from pamdp.engines.base import NOTHING, Engine, Needs, News, Task, named
 from pamdp.engines.cluster import connected, largest, places
 from pamdp.provenance import digest, follow
 
-CLOSING = 3.0  # seconds for environments to be closed
+ENDING = 5.0  # seconds for workers to end
 WORDLESS = 60.0  # seconds of waiting before it is said for what
 ATTEMPTS = 3  # without a new checkpoint, before a task that loses its workers is given up
 # Of a worker, of its node, or of what it had told and was kept there.
@@ -190,16 +190,15 @@ class Ray(Engine):
         return News(number, kind, value)
 
     def _stop(self) -> None:
-        """Ends what is under way; an environment has some time to be closed."""
+        """Ends what is under way; Ray interrupts no generator, so that nothing is closed there."""
         self._waiting.clear()
         running = [*self._running]
         self._running.clear()
-        for force in (False, True):
-            for events in running:
-                self._ray.cancel(events, force=force)
+        for events in running:
+            self._ray.cancel(events, force=True)
+        if running:
             left = [events.completed() for events in running]
-            if left:
-                self._ray.wait(left, num_returns=len(left), timeout=CLOSING)
+            self._ray.wait(left, num_returns=len(left), timeout=ENDING)
 
 
 def _shipped(expected: worker.Identity) -> Any:
