@@ -203,13 +203,8 @@ def best_metrics(study: StudyResults) -> dict[str, dict[str, dict[str, Scalar]]]
     found: dict[str, dict[str, Scalar]] = {}
     for section in study.sections:
         mean, low, high = _interval(section.best.summary["return"], "mean")
-        cell = str(section.best.name)
-        found[section.environment] = {
-            "cell": cell,
-            "return": mean,
-            "return_high": high,
-            "return_low": low,
-        }
+        bounds = {"return_low": low, "return_high": high}
+        found[section.environment] = {"cell": str(section.best.name), "return": mean, **bounds}
     return {"best": found}
 
 
