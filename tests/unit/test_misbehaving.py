@@ -104,7 +104,7 @@ NOT_REPRODUCIBLE = (
 
 def test_what_setup_tells() -> None:
     drives = [
-        "action 0 (action_0) drives 1.0, [-1.0] to [1.0]",
+        "action 0 (action_0) drives box 1.0, [-1.0] to [1.0]",
         "action 1 (action_1) has no parameters",
     ]
     assert measured(task({"id": "MisGood-v0"}))[1] == drives
