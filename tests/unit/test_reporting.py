@@ -247,8 +247,8 @@ def test_plots_and_metrics_for_dvc(rendered: Path) -> None:
             "platform": {
                 "cell": best,
                 "return": found["mean"],
-                "low": found["mean_low"],
-                "high": found["mean_high"],
+                "return_low": found["mean_low"],
+                "return_high": found["mean_high"],
             }
         }
     }
