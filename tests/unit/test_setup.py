@@ -94,7 +94,7 @@ def test_what_is_taken_for_granted_of_an_environment_is_told(tmp_path, capsys):
     assert estimate.startswith("setup: the whole study takes about ")
     assert printed[:3] == [
         "setup: measuring platform",
-        "setup: platform: action 3 (push) drives push, [-1.0] to [1.0]",
+        "setup: platform: action 3 (push) drives box push, [-1.0] to [1.0]",
         "setup: platform: action 4 (action_1) has no parameters",
     ]
     remarks = facts["observation"]["remarks"]
