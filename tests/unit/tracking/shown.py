@@ -8,6 +8,7 @@ import textwrap
 
 from pamdp.records import Run
 from pamdp.tracking.connection import DEFAULTS
+from pamdp.tracking.files import text_of
 from pamdp.tracking.view import View
 
 SEEDS, POINTS = (1, 2), 30
@@ -63,7 +64,7 @@ def assert_shows(view: View, run: Run, status: str) -> None:
         assert got.info.status == status
         assert got.data.tags.items() >= want.tags.items()
         assert got.data.tags["pamdp.fingerprint"] == want.fingerprint
-        assert got.data.params == {name: str(v) for name, v in want.parameters.items()}
+        assert got.data.params == {k: text_of(v) for k, v in want.parameters.items()}
         assert set(got.data.metrics) == set(want.metrics)
         for name, points in want.metrics.items():
             assert sorted(series(view, got.info.run_id, name)) == points
