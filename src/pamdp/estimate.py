@@ -27,6 +27,8 @@ PROCESS = 1.0e9  # with TensorFlow and the programs of a cell
 COPIES = 2  # of a seed's state besides the one kept: what a call of the loop gives, a checkpoint
 COPIES_OF_HIDDEN = 6  # of the hidden units' values, in an update
 
+OF_PROCESSES = ("processes", "ray")  # engines whose workers each hold the task that they are at
+
 # Seconds.
 FLOP = 1 / 60e9  # in matrix products
 VALUE, UNCACHED = 0.3e-9, 2e-9  # of a hidden unit; more of each beyond what caches hold
@@ -103,11 +105,13 @@ class Estimate:
         for tasks, together in self._tasks:
             busy = min(num_workers, tasks)
             # Threads take turns at the tasks, so that all of them are under way.
-            held = (tasks if engine == "threads" else busy) * together
+            held = (busy if engine in OF_PROCESSES else tasks) * together
             if not self._hosted:  # which keeps one, in which each step writes
                 held += busy * COPIES
             working, states = max(working, busy), max(states, held)
-        processes = {"threads": 1, "processes": working + 1, "ray": working}[engine]
+        processes = 1
+        if engine in OF_PROCESSES:  # of which one forks workers from one more
+            processes = working + (engine == "processes")
         learner = self.cell.learner
         row = 2 * self.features + self.q_function.spec.num_parameters + 4
         hidden = learner.batch_size * self._hidden * COPIES_OF_HIDDEN

@@ -206,7 +206,7 @@ def engine(folder: Path) -> None:
     edit(
         engines / "__init__.py",
         (r"^(from pamdp.engines.processes)", r"from pamdp.engines.calling import Calling\n\1"),
-        (r'"processes": Processes\}', '"processes": Processes, "calling": Calling}'),
+        (r'"ray": Ray\}', '"ray": Ray, "calling": Calling}'),
     )
 
 
