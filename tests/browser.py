@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import shutil
@@ -94,7 +95,7 @@ def browser() -> Iterator[Page]:
         command = [str(CHROMIUM), *FLAGS, f"--user-data-dir={profile}"]
         silent = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_WRONLY, 0) for fd in (1, 2)]
         # Numbers above those that it expects, lest one takes the other's place.
-        high = [os.dup2(fd, 100 + number) for number, fd in enumerate((theirs, ours))]
+        high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100) for fd in (theirs, ours)]
         pipes = [(os.POSIX_SPAWN_DUP2, fd, 3 + number) for number, fd in enumerate(high)]
         process = os.posix_spawn(
             command[0], command, os.environ, file_actions=[*silent, *pipes], setpgroup=0

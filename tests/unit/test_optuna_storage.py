@@ -18,9 +18,9 @@ import pamdp
 from pamdp.base.errors import PamdpError
 from pamdp.tuning.database import create_database, open_database
 from pamdp.tuning.remote import VARIABLE
-from tests.unit.test_searches import prepared, run, search, subject, trained
+from tests.unit.test_searches import run, search, subject, trained
 
-__all__ = ["prepared", "subject", "trained"]  # fixtures
+__all__ = ["subject", "trained"]  # fixtures
 
 
 def tool(name: str) -> str | None:
@@ -60,7 +60,7 @@ def server() -> Iterator[str]:
 
 
 def test_a_search_is_the_same_in_postgresql(
-    server, trained, prepared, subject, tmp_path, monkeypatch
+    server, trained, subject, tmp_path, monkeypatch
 ) -> None:
     pruner = {"kind": "median", "n_startup_trials": 2}
     expected = run(search(subject, tmp_path / "file", pruner=pruner))
@@ -126,9 +126,7 @@ def test_a_connection_that_was_lost_while_idle_is_made_again(server, tmp_path, m
     assert study.user_attrs == {"cell": "x"}
 
 
-def test_what_something_else_adds_to_a_study_is_left_alone(
-    trained, prepared, subject, tmp_path
-) -> None:
+def test_what_something_else_adds_to_a_study_is_left_alone(trained, subject, tmp_path) -> None:
     expected = run(search(subject, tmp_path / "own", trials=4))
     run(search(subject, tmp_path / "shared", trials=2))
     shared = open_database(tmp_path / "shared", f"{subject.name}-f")
