@@ -8,16 +8,15 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
 
 from pamdp.base.errors import PamdpError
 from pamdp.engines import ENGINES, Engine, Needs, Processes, open_engine, processes, workers
-from pamdp.engines.cluster import connected
 from pamdp.engines.threads import Threads
 from tests.unit import tasks
+from tests.unit.local_ray import local_ray
 from tests.unit.tasks import BrokenError
 
 Make = Callable[[int], Engine]
@@ -26,14 +25,8 @@ Make = Callable[[int], Engine]
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     """Ray on this machine, with more cores than it has: tasks of tests wait for each other."""
-    if find_spec("ray") is None:  # not imported: how it authenticates is set before
-        pytest.skip("Ray is not installed (the extra `ray`)")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("RAY_ADDRESS", raising=False)
-        patch.setenv("PAMDP_WORKERS", "8")
-        ray = connected()
-    yield
-    ray.shutdown()
+    with local_ray(8):
+        yield
 
 
 @pytest.fixture(params=list(ENGINES))

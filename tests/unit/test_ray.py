@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from unittest import mock
@@ -23,22 +22,14 @@ from pamdp.engines import ray as engine
 from pamdp.engines.cluster import connected
 from pamdp.engines.ray import Ray
 from tests.unit import tasks
+from tests.unit.local_ray import local_ray
 from tests.unit.tasks import Saved
-
-# Not imported here: how it authenticates is set before.
-pytestmark = pytest.mark.skipif(
-    find_spec("ray") is None, reason="Ray is not installed (the extra `ray`)"
-)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _cluster() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("RAY_ADDRESS", raising=False)
-        patch.setenv("PAMDP_WORKERS", "2")
-        ray = connected()
-    yield
-    ray.shutdown()
+    with local_ray(2):
+        yield
 
 
 def notes(folder: Path) -> list[str]:
