@@ -140,9 +140,14 @@ class Saved(NamedTuple):
 def resumable(
     folder: Path, name: str, to: int, kill_at: int | None, start: Saved | None = None
 ) -> Generator[int | Saved, None, str]:
-    """Counts, notes each step, and ends its process at a step the first time it gets there."""
+    """Counts and notes each step; ends its process at one of them as soon as `kill` lies there.
+
+    What a process has told just before it is killed may be lost: whoever waits for it puts the file
+    there when it has arrived.
+    """
     for number in range(start.number if start else 0, to):
         if number == kill_at and not (folder / f"{name}-killed").exists():
+            appear(folder / "kill")
             (folder / f"{name}-killed").touch()
             os.kill(os.getpid(), 9)
         with (folder / "notes").open("a") as file:
@@ -151,6 +156,13 @@ def resumable(
         if number % 2:
             yield Saved(number + 1)
     return f"{name} counted to {to}"
+
+
+def appear(path: Path) -> None:
+    """Waits until a file is there."""
+    deadline = time.monotonic() + 60
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def leave_a_thread(value: Any) -> Any:

@@ -41,8 +41,13 @@ def notes(folder: Path) -> list[str]:
 
 def test_a_task_goes_on_from_its_last_checkpoint_when_its_worker_is_lost(tmp_path) -> None:
     received: list[int | Saved] = []
+
+    def told(_: int, event: int | Saved) -> None:
+        received.append(event)
+        if event == 2:
+            (tmp_path / "kill").touch()
+
     with Ray(1) as opened:
-        told = lambda _, event: received.append(event)  # noqa: E731
         items = [(tmp_path, "a", 5, 3, None)]
         assert opened.map(tasks.resumable, items, told, resumes=Saved) == ["a counted to 5"]
     assert notes(tmp_path) == ["a0", "a1", "a2", "a2", "a3", "a4"]
@@ -50,6 +55,7 @@ def test_a_task_goes_on_from_its_last_checkpoint_when_its_worker_is_lost(tmp_pat
 
 
 def test_a_task_that_gives_no_checkpoints_begins_again(tmp_path) -> None:
+    (tmp_path / "kill").touch()
     with Ray(1) as opened:
         assert opened.map(tasks.resumable, [(tmp_path, "a", 3, 2)]) == ["a counted to 3"]
     assert notes(tmp_path) == ["a0", "a1", "a0", "a1", "a2"]
