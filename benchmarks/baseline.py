@@ -9,7 +9,7 @@ import numpy as np
 
 from pamdp.base.environment import Environment
 from pamdp.base.spaces import ActionSpec
-from pamdp.learning.learner import LearnerSettings
+from pamdp.learning.learner_settings import LearnerSettings
 
 
 class Batch(NamedTuple):

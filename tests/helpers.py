@@ -19,7 +19,8 @@ from pamdp.base.spaces import Action, ActionSpec
 from pamdp.inheritance import resolved
 from pamdp.learning.cell import Cell, CellName, Problem
 from pamdp.learning.compiled import CompiledLoop
-from pamdp.learning.learner import Learner, LearnerSettings
+from pamdp.learning.learner import Learner
+from pamdp.learning.learner_settings import LearnerSettings
 from pamdp.learning.loop import LoopState
 from pamdp.learning.policy import InitialParameters, Policy
 from pamdp.learning.replay import Batch
@@ -136,7 +137,7 @@ def learner(
     hyper = LearnerSettings.model_validate(changed(base, SMALL | undashed(changes)))
     given = values["gradients"][strategy] if isinstance(strategy, str) else strategy
     policy = Policy(
-        hyper.parameters,
+        algorithm_of(algorithm).parameter_network(hyper.parameters, spec),
         strategy_of(given),
         algorithm_of(algorithm).q_function(hyper.q, spec),
         *(np.array(ends, np.float32) for ends in bounds),

@@ -18,7 +18,7 @@ from pamdp.base.errors import SettingsError, nearest
 from pamdp.base.task import Task
 from pamdp.bridge.gymnasium import Gymnasium
 from pamdp.learning.cell import Cell, CellName
-from pamdp.learning.learner import LearnerSettings
+from pamdp.learning.learner_settings import LearnerSettings
 from pamdp.learning.training import Training
 from pamdp.naming import block_of, name_of, task_of
 from pamdp.settings import Benchmark, Settings, load, validated

@@ -18,7 +18,7 @@ from pamdp.evaluation import Evaluation
 from pamdp.explain import distinct_and_known, explained
 from pamdp.inheritance import origins, resolved
 from pamdp.learning.cell import Cell, CellName, Problem
-from pamdp.learning.learner import LearnerSettings
+from pamdp.learning.learner_settings import LearnerSettings
 from pamdp.learning.training import Training
 from pamdp.reading import read
 from pamdp.strategies import STRATEGIES, AnyStrategy

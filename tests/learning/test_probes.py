@@ -14,7 +14,7 @@ from pamdp.bridge.gymnasium import Gymnasium
 from pamdp.learning.cell import Cell
 from pamdp.learning.compiled import CompiledLoop, CompiledPrograms
 from pamdp.learning.hosted import HostLoop
-from pamdp.learning.learner import NStep
+from pamdp.learning.learner_settings import NStep
 from tests.helpers import differing
 from tests.learning.probe import GAMMA, LIMIT, STEPS, FarAway, Probe, decisions, learned, probe
 

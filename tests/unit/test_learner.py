@@ -8,7 +8,7 @@ from pamdp.base.lazy import tf
 from pamdp.learning.learner import Learner
 from pamdp.learning.policy import Weights
 from pamdp.learning.state import LearnerState, Transition
-from tests.helpers import differing, experienced, learner, minibatch
+from tests.helpers import FEATURES, differing, experienced, learner, minibatch
 
 FIRST, NEXT, RESET = ([0.2, 0.9, 0.4], [0.7, 0.1, 0.3], [0.0, 0.0, 0.0])
 
@@ -26,7 +26,19 @@ def transition(reward: float, terminated: bool = False, ended: bool = False) -> 
 def constant(weights: tuple, values: list[float]) -> tuple:
     """Weights of the same shapes whose output is `values`, whatever the input."""
     zeros = tf.nest.map_structure(tf.zeros_like, weights)
-    return (*zeros[:-1], (zeros[-1][0], tf.constant(values)))
+    if len(zeros[-1]) == 2 and zeros[-1][1].shape == [len(values)]:
+        return (*zeros[:-1], (zeros[-1][0], tf.constant(values)))
+    return one_network(zeros, values)
+
+
+def one_network(zeros: tuple, values: list[float]) -> tuple:
+    """The same for EP-DQN: action k has a hidden unit of its own, which alone is on."""
+    table, ((kernel, bias), (last_kernel, last_bias)) = tf.nest.map_structure(np.array, zeros)
+    for action, value in enumerate(values):
+        table[action, action] = kernel[FEATURES + action, action] = 1.0
+        last_kernel[0, action] = value
+    layers = ((kernel, bias), (last_kernel, last_bias))
+    return tf.nest.map_structure(tf.constant, (table, layers))
 
 
 def first_feature(weights: tuple) -> tuple:

@@ -10,7 +10,7 @@ from pamdp.algorithms import ALGORITHMS
 from pamdp.base.component import floats, structure
 from pamdp.base.lazy import tf
 from pamdp.learning.cell import policy_of
-from pamdp.learning.learner import NStep
+from pamdp.learning.learner_settings import NStep
 from pamdp.learning.training import Training
 from pamdp.settings import Settings
 from pamdp.tuning.settings import Tuning

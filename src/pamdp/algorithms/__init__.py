@@ -1,5 +1,6 @@
 """Algorithms: one file each, named after its `kind`, and one line here."""
 
+from pamdp.algorithms.epdqn import EPDQN
 from pamdp.algorithms.mpdqn import MPDQN
 from pamdp.algorithms.pdqn import PDQN
 from pamdp.algorithms.spdqn import SPDQN
@@ -8,6 +9,11 @@ from pamdp.base.component import union_of
 
 __all__ = ["ALGORITHMS", "AnyAlgorithm"]
 
-ALGORITHMS: dict[str, type[Algorithm]] = {"pdqn": PDQN, "spdqn": SPDQN, "mpdqn": MPDQN}
+ALGORITHMS: dict[str, type[Algorithm]] = {
+    "pdqn": PDQN,
+    "spdqn": SPDQN,
+    "mpdqn": MPDQN,
+    "epdqn": EPDQN,
+}
 
 AnyAlgorithm = union_of(ALGORITHMS)

@@ -18,6 +18,7 @@ class MPDQN(Algorithm):
         "K passes: pass k sees the parameters of action k alone, and gives its value."
     )
     reference: ClassVar[str] = "Bester, James, Konidaris 2019, arXiv 1905.04388"
+    own: ClassVar[bool] = True
 
     kind: Literal["mpdqn"]
 
@@ -52,3 +53,13 @@ class MultiPass(QFunction):
         """[B]: the one pass that is wanted, the other actions' parameters set to zero."""
         own = x * self.spec.mask(action)
         return pick(self.network.apply(weights, tf.concat([s, own], axis=-1)), action)
+
+    def chosen(self, weights: tuple, s: tf.Tensor, x: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
+        """[B, M]: the passes that are wanted, each with its own rows of the outer layers."""
+        (kernel, bias), *middle, (last_kernel, last_bias) = weights
+        features = s.shape[-1]
+        own = tf.reduce_sum(x[..., None] * self.spec.rows(kernel[features:], actions), axis=2)
+        shared = s @ kernel[:features] + bias
+        hidden = self.network.hidden_from(shared[:, None] + own, middle)  # [B, M, H]
+        values = tf.reduce_sum(hidden * tf.gather(last_kernel, actions), axis=-1)
+        return values + tf.gather(last_bias, actions)

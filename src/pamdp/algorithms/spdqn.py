@@ -22,6 +22,7 @@ class SPDQN(Algorithm):
         "K Q-networks: network k sees the state and the parameters of action k alone."
     )
     reference: ClassVar[str] = "Bester, James, Konidaris 2019, arXiv 1905.04388"
+    own: ClassVar[bool] = True
 
     kind: Literal["spdqn"]
 
@@ -68,3 +69,15 @@ class Separate(QFunction):
         for kernel, layer_bias in middle:
             hidden = self.network.activate(hidden @ kernel + layer_bias)
         return tf.transpose(tf.linalg.matvec(hidden, last_kernel)) + last_bias
+
+    def chosen(self, weights: tuple, s: tf.Tensor, x: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
+        """[B, M], of the networks of these actions."""
+        (of_s, of_x, bias), *middle, (last_kernel, last_bias) = weights
+        hidden = tf.reduce_sum(s[:, None, :, None] * tf.gather(of_s, actions), axis=2)
+        hidden += tf.reduce_sum(x[..., None] * self.spec.rows(of_x, actions), axis=2)
+        hidden = self.network.activate(hidden + tf.gather(bias[:, 0], actions))
+        for kernel, layer_bias in middle:
+            hidden = tf.reduce_sum(hidden[..., None] * tf.gather(kernel, actions), axis=2)
+            hidden = self.network.activate(hidden + tf.gather(layer_bias[:, 0], actions))
+        values = tf.reduce_sum(hidden * tf.gather(last_kernel, actions), axis=-1)
+        return values + tf.gather(last_bias, actions)

@@ -1,4 +1,7 @@
-"""What an algorithm is: a Q-function. The algorithms differ in how it sees the parameters."""
+"""What an algorithm is: a Q-function, and a parameter network.
+
+The algorithms differ in how the Q-function sees the parameters.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +23,78 @@ class Algorithm(Component, ABC):
       title: its name for readers.
       rule: how the Q-function sees the parameters.
       reference: where it comes from.
+      own: whether the value of an action depends on its own parameters alone. Then some actions
+        can be valued without the others (`QFunction.chosen`), which `learner.candidates` takes.
     """
 
     kind: str
     title: ClassVar[str]
     rule: ClassVar[str]
     reference: ClassVar[str]
+    own: ClassVar[bool] = False
 
     @abstractmethod
     def q_function(self, network: Network, spec: ActionSpec) -> QFunction:
         """The Q-function with this network in this action space."""
+
+    def parameter_network(self, network: Network, spec: ActionSpec) -> ParameterNetwork:
+        """The parameter network: by default one perceptron, with P outputs."""
+        return ParameterNetwork(network, spec)
+
+
+@dataclass(frozen=True)
+class ParameterNetwork:
+    """x(s), before its bounds: a perceptron from [s] to the parameters of all actions.
+
+    The functions of one that shares weights with the Q-network, which are held fixed there, are
+    given them.
+
+    Attributes:
+      network: its settings.
+      spec: the action space.
+    """
+
+    network: Network
+    spec: ActionSpec
+
+    def initial(self, key: tf.Tensor, features: int) -> tuple:
+        """Initial weights, for S features."""
+        return self.network.initial(key, features, self.spec.num_parameters)
+
+    def all(self, weights: tuple, q_weights: tuple, s: tf.Tensor) -> tf.Tensor:
+        """The parameters of all actions.
+
+        Args:
+          weights: nest of tensors, as `initial` makes it.
+          q_weights: of the Q-network.
+          s: [B, S] scaled observations.
+
+        Returns:
+          [B, P].
+        """
+        del q_weights
+        return self.network.apply(weights, s)
+
+    def chosen(
+        self, weights: tuple, q_weights: tuple, s: tf.Tensor, actions: tf.Tensor
+    ) -> tf.Tensor:
+        """The parameters of some actions; the other arguments are those of `all`.
+
+        Args:
+          weights: its own.
+          q_weights: of the Q-network.
+          s: [B, S].
+          actions: [B, M] int32.
+
+        Returns:
+          [B, M, m] padded blocks; what stands in the padding is anything.
+        """
+        del q_weights
+        (kernel, bias), *middle, (last_kernel, last_bias) = weights
+        hidden = self.network.hidden_from(s @ kernel + bias, middle)
+        rows = self.spec.rows(last_kernel, actions)  # [B, M, m, H]
+        products = tf.reduce_sum(hidden[:, None, None] * rows, axis=-1)
+        return products + self.spec.rows(last_bias, actions)
 
 
 @dataclass(frozen=True)
@@ -71,6 +136,20 @@ class QFunction(ABC):
         Returns:
           [B, K].
         """
+
+    def chosen(self, weights: tuple, s: tf.Tensor, x: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
+        """The values of some actions, of an algorithm whose values see their `own` parameters.
+
+        Args:
+          weights: as above.
+          s: [B, S] scaled observations.
+          x: [B, M, m] scaled parameters of these actions, padded with zeros.
+          actions: [B, M] int32.
+
+        Returns:
+          [B, M].
+        """
+        raise NotImplementedError(f"{type(self).__name__} values no chosen actions")
 
     def own_products(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """[B, P] parameters times their weights [P, H], each action's apart: [K, B, H]."""

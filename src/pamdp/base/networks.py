@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -65,3 +66,26 @@ class Network(Component):
             x = self.activate(x @ kernel + bias)
         kernel, bias = layers[-1]
         return tf.matmul(x, kernel, transpose_b=True) + bias
+
+    def hidden_from(self, first: tf.Tensor, middle: Sequence[tuple]) -> tf.Tensor:
+        """What the hidden layers give.
+
+        Args:
+          first: [..., H] what the first one adds up, before its activation.
+          middle: the other hidden layers.
+
+        Returns:
+          [..., H'] of the last one.
+        """
+        x = self.activate(first)
+        for kernel, bias in middle:
+            x = self.activate(times(x, kernel) + bias)
+        return x
+
+
+def times(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """[..., I] times [I, O], as one product of matrices: [..., O]."""
+    rows = tf.reshape(x, [-1, x.shape[-1]])
+    # A batch axis may be unknown while a model is exported.
+    leading = [-1 if size is None else size for size in x.shape[:-1]]
+    return tf.reshape(rows @ kernel, [*leading, kernel.shape[-1]])

@@ -21,6 +21,7 @@ class Stream(StrEnum):
     EXPLORE = "explore"
     REPLAY = "replay"
     OBJECTIVE = "objective"
+    CANDIDATES = "candidates"
     RESET = "reset"
     ENVIRONMENT = "environment"
     EVALUATION = "evaluation"

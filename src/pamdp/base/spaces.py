@@ -13,14 +13,24 @@ import numpy as np
 
 from pamdp.base.lazy import tf
 
+FEW = 64  # actions, up to which slices are quickly traced; their gradient costs less
+
 
 @dataclass(frozen=True)
 class Action:
-    """One discrete action: its name and the bounds of its parameters, in environment units."""
+    """One discrete action.
+
+    Attributes:
+      name: its name.
+      low: lower bounds of its parameters, environment units.
+      high: upper bounds.
+      features: what is known of it, about as large as 1; as many for each action, or none.
+    """
 
     name: str
     low: tuple[float, ...]
     high: tuple[float, ...]
+    features: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.low) != len(self.high) or any(
@@ -37,10 +47,15 @@ class ActionSpec:
     """A parameterised action space.
 
     Parameters travel as one flat vector of length P, the actions' blocks in order, scaled to
-    [-1, 1]; they leave as the padded block of the taken action, in environment units.
+    [-1, 1]; they leave as the padded block of the taken action, in environment units. Of some
+    chosen actions [B, M] they are blocks [B, M, m], padded with zeros.
     """
 
     actions: tuple[Action, ...]
+
+    def __post_init__(self) -> None:
+        if len({len(action.features) for action in self.actions}) > 1:
+            raise ValueError("expected as many features for each action")
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
@@ -73,6 +88,28 @@ class ActionSpec:
         return np.concatenate([np.asarray(a.high, np.float32) for a in self.actions])
 
     @cached_property
+    def features(self) -> np.ndarray:
+        """[K, F] float32, what is known of each action; F is 0 where nothing is."""
+        return np.array([action.features for action in self.actions], np.float32)
+
+    @cached_property
+    def owner(self) -> np.ndarray:
+        """[P] int32, the action that each parameter belongs to."""
+        return np.repeat(np.arange(self.num_actions, dtype=np.int32), self.sizes)
+
+    @cached_property
+    def real(self) -> np.ndarray:
+        """[K, m] float32: 1 where a padded block has a parameter."""
+        return (np.arange(self.max_size) < np.array(self.sizes)[:, None]).astype(np.float32)
+
+    @cached_property
+    def places(self) -> np.ndarray:
+        """[K, m] int32, where a parameter of a padded block stands among all P; 0 for padding."""
+        starts = np.cumsum([0, *self.sizes[:-1]])
+        places = starts[:, None] + np.arange(self.max_size)
+        return np.where(self.real > 0, places, 0).astype(np.int32)
+
+    @cached_property
     def owned(self) -> np.ndarray:
         """[K, P] float32: 1 where the action owns the parameter."""
         return np.repeat(np.eye(self.num_actions, dtype=np.float32), self.sizes, axis=1)
@@ -92,7 +129,7 @@ class ActionSpec:
 
     def mask(self, action: tf.Tensor) -> tf.Tensor:
         """[B] actions to [B, P] float32: 1 where the parameter is the action's own."""
-        return tf.gather(self.owned, action)
+        return tf.cast(tf.equal(self.owner, action[:, None]), tf.float32)
 
     def pad(self, values: tf.Tensor) -> tf.Tensor:
         """[..., P] to [..., K, m]: each action's block, padded with zeros."""
@@ -100,6 +137,8 @@ class ActionSpec:
             # A batch axis may be unknown while a model is exported.
             leading = [-1 if size is None else size for size in values.shape[:-1]]
             return tf.reshape(values, [*leading, self.num_actions, self.max_size])
+        if self.num_parameters and self.num_actions > FEW:
+            return tf.gather(values, self.places, axis=-1) * self.real
         blocks = tf.split(values, self.sizes, axis=-1)
         rank = values.shape.rank - 1
         padded = [
@@ -108,15 +147,36 @@ class ActionSpec:
         ]
         return tf.stack(padded, axis=-2)
 
+    def unpad(self, blocks: tf.Tensor) -> tf.Tensor:
+        """[B, K, m] to [B, P]: what `pad` was given."""
+        flat = tf.reshape(blocks, [-1, self.num_actions * self.max_size])
+        if set(self.sizes) == {self.max_size}:
+            return flat
+        return tf.gather(flat, np.flatnonzero(self.real), axis=-1)
+
+    def rows(self, table: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
+        """Of a table with a row for each parameter, the rows of some actions.
+
+        Args:
+          table: [P, ...].
+          actions: [B, M] int32.
+
+        Returns:
+          [B, M, m, ...]; rows of padding are anything.
+        """
+        if not self.num_parameters:
+            return tf.zeros([*actions.shape, self.max_size, *table.shape[1:]])
+        return tf.gather(table, tf.gather(self.places, actions))
+
     def take(self, parameters: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
-        """The taken action's own parameters.
+        """Actions' own parameters.
 
         Args:
           parameters: [B, P].
-          action: [B] int32.
+          action: [B] int32, or [B, M].
 
         Returns:
-          [B, m], padded with zeros.
+          [B, m], or [B, M, m]; padded with zeros.
         """
         return tf.gather(self.pad(parameters), action, batch_dims=1)
 

@@ -7,12 +7,13 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from pydantic import model_validator
 
-from pamdp.algorithms import AnyAlgorithm
+from pamdp.algorithms import ALGORITHMS, AnyAlgorithm
 from pamdp.base.component import Component, leaves, nodes, with_node
 from pamdp.base.environment import Environment
 from pamdp.base.errors import SettingsError, nearest
 from pamdp.bridge.tasks import AnyTask
-from pamdp.learning.learner import Learner, LearnerSettings
+from pamdp.learning.learner import Learner
+from pamdp.learning.learner_settings import LearnerSettings
 from pamdp.learning.policy import InitialParameters, Policy
 from pamdp.strategies import AnyStrategy
 
@@ -73,6 +74,18 @@ class Cell(Problem):
     name: CellName
     algorithm: AnyAlgorithm  # pyright: ignore[reportInvalidTypeForm]
     strategy: AnyStrategy
+
+    @model_validator(mode="after")
+    def _able(self) -> Self:
+        if self.learner.candidates is not None and not self.algorithm.own:
+            able = ", ".join(f"`{kind}`" for kind, each in ALGORITHMS.items() if each.own)
+            raise SettingsError(
+                f"{self.name}: learner.candidates: expected null for {self.algorithm.title}, whose "
+                "value of an action depends on the parameters of all actions, so that none can be "
+                f"valued without the others; received {self.learner.candidates}. Take another "
+                f"algorithm ({able}), or a block of environments without candidates"
+            )
+        return self
 
     @classmethod
     def of(cls, name: CellName, problem: Problem, algorithm: Any, strategy: Any) -> Cell:
@@ -153,7 +166,7 @@ def policy_of(cell: Cell) -> Policy:
     """The forward passes of a cell."""
     task, learner = cell.task, cell.learner
     return Policy(
-        learner.parameters,
+        cell.algorithm.parameter_network(learner.parameters, task.actions),
         cell.strategy,
         cell.algorithm.q_function(learner.q, task.actions),
         task.observation_low,

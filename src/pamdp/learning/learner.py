@@ -5,7 +5,7 @@ Algorithm 1 of Xiong et al. 2018 (arXiv 1810.06394), line by line, and what does
     compute parameters x_k(s), the action by epsilon-greedy   `Learner.act`, `exploration`
     take the action, observe reward and next state            the loop (`compiled`, `hosted`)
     store the transition                                      `Learner.remember`, `replay`
-    sample a minibatch, form the targets y                    `Learner._sample`
+    sample a minibatch, form the targets y                    `targets`
     gradient of the loss of Q(s, x)_a                         `Learner._critic_gradient`
     gradient of sum_k Q(s, x(s))_k, through the strategy      `Learner._policy_gradient`
     update both networks, and their targets                   `Learner.learn`, `updates`
@@ -15,77 +15,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Literal
-
-from pydantic import Field
 
 from pamdp.base import seeding
-from pamdp.base.component import Component, Count, Positive, Share
 from pamdp.base.errors import PamdpError
 from pamdp.base.lazy import tf
-from pamdp.base.networks import Network
 from pamdp.base.seeding import Stream
 from pamdp.base.strategy import Context, Strategy
-from pamdp.learning.exploration import Epsilon, Exploration
-from pamdp.learning.objectives import OBJECTIVES, TD_LOSSES, ObjectiveName, Sampled, TDLoss
+from pamdp.learning.learner_settings import LearnerSettings
+from pamdp.learning.objectives import OBJECTIVES, TD_LOSSES, Sampled
 from pamdp.learning.policy import Policy, Weights
-from pamdp.learning.replay import Batch, Replay
+from pamdp.learning.replay import Batch, Found, MaybeFound, Replay
 from pamdp.learning.state import Choice, LearnerState, Statistics, Transition
+from pamdp.learning.targets import Targets
 from pamdp.learning.updates import Trained
-
-
-class NStep(Component):
-    """Targets that look several steps ahead along what was done.
-
-    `y = beta G_n + (1 - beta) y_1`: G_n is the return of up to n steps of the episode, with the
-    value of what follows where it goes on, y_1 the target of one step. Hausknecht & Stone 2016
-    ("On-Policy vs. Off-Policy Updates for Deep Reinforcement Learning") mix in the return to the
-    end of the episode, so do the published P-DQN scripts: n at least the length of an episode.
-
-    Attributes:
-      steps: n, how many steps of the episode are looked at.
-      beta: the share of the n-step return; 1 is plain n-step learning.
-    """
-
-    steps: Annotated[Count, Field(ge=2)]
-    beta: Share
-
-
-class LearnerSettings(Component):
-    """Hyper-parameters of the learner.
-
-    Attributes:
-      gamma: discount.
-      n_step: targets that look several steps ahead; null for one step.
-      td_loss: loss of the TD error.
-      objective: what the parameter network ascends.
-      batch_size: transitions per update; one update per environment step.
-      replay_size: transitions kept.
-      learning_starts: transitions before the first update.
-      gradient_clip: global norm of each network's gradient at most, null for no limit.
-      reward_scale: factor on rewards in learning; scores are never scaled.
-      q: the Q-network.
-      parameters: the parameter network.
-      epsilon: exploration of the discrete action.
-      exploration: exploration of its parameters.
-      evaluated: the networks that are evaluated and exported: those that learn and act (as
-        published), or the target networks, which average them and fluctuate far less.
-    """
-
-    gamma: Share
-    n_step: NStep | None
-    td_loss: TDLoss
-    objective: ObjectiveName
-    batch_size: Count
-    replay_size: Count
-    learning_starts: Count
-    gradient_clip: Positive | None
-    reward_scale: Positive
-    q: Network
-    parameters: Network
-    epsilon: Epsilon
-    exploration: Exploration
-    evaluated: Literal["online", "target"]
 
 
 @dataclass(frozen=True)
@@ -103,8 +45,15 @@ class Learner:
     @cached_property
     def replay(self) -> Replay:
         """The memory's functions."""
-        num_parameters = self.policy.spec.num_parameters
-        return Replay(self.settings.replay_size, self.policy.features, num_parameters)
+        spec, capacity, features = self.policy.spec, self.settings.replay_size, self.policy.features
+        if self.settings.candidates is None:
+            return Replay(capacity, features, spec.num_parameters)
+        return Replay(capacity, features, spec.max_size, greedy=self.targets.drawn > 0)
+
+    @cached_property
+    def targets(self) -> Targets:
+        """The functions of TD targets."""
+        return Targets(self.settings, self.policy)
 
     def initial(self, seed: tf.Tensor, observation: tf.Tensor) -> LearnerState:
         """The state before the first transition, with the first action chosen.
@@ -137,21 +86,25 @@ class Learner:
     def advance(self, state: LearnerState, transition: Transition) -> LearnerState:
         """Stores the transition, learns from a minibatch and chooses the next action."""
         state = self.remember(state, transition)
-        state = tf.cond(
+        # The memory is not written in the branch, which would copy it.
+        learned, found = tf.cond(
             state.step >= self.settings.learning_starts,
-            lambda: self.learn(state),
-            lambda: state,
+            lambda: self._learned(state),
+            lambda: (state, self.targets.nothing(self.replay, state)),
         )
-        return self.act(state, transition.observation)
+        return self.act(self._with_found(learned, found), transition.observation)
 
     def remember(self, state: LearnerState, transition: Transition) -> LearnerState:
         """Stores a transition and keeps the books of its episode."""
         continues = 1.0 - tf.cast(transition.terminated, tf.float32)
         ended = tf.cast(transition.ended, tf.float32)
+        parameters, action = state.choice.parameters, state.choice.action
+        if self.settings.candidates is not None:
+            parameters = self.policy.spec.take(parameters[None], action[None])[0]
         row = Batch(
             state.observation,
-            state.choice.parameters,
-            state.choice.action,
+            parameters,
+            action,
             transition.reward * self.settings.reward_scale,
             continues,
             ended,
@@ -169,35 +122,41 @@ class Learner:
 
     def evaluated(self, state: LearnerState) -> Weights:
         """The weights to evaluate and export."""
-        if self.settings.evaluated == "target":
-            return Weights(state.x_network.target, state.q_network.target, state.observed)
-        return Weights(state.x_network.online, state.q_network.online, state.observed)
+        return state.target if self.settings.evaluated == "target" else state.online
 
     def learn(self, state: LearnerState) -> LearnerState:
         """One update of both networks from one minibatch.
 
-        Critic: `y = r + gamma (1 - terminated) max_k Q'(s', x'(s'))_k`, loss on `Q(s, x)_a`.
+        Critic: `y = r + gamma (1 - terminated) max_k Q'(s', x'(s'))_k`, loss on `Q(s, x)_a`. With
+        `candidates`, k is one of those.
         Parameter network: ascent on J through x(s), the Q-network held fixed. Both gradients are
         taken at the same weights (Xiong et al. 2018, algorithm 1).
         """
+        return self._with_found(*self._learned(state))
+
+    def _with_found(self, state: LearnerState, found: MaybeFound) -> LearnerState:
+        if not found:
+            return state
+        return state._replace(replay=self.replay.with_found(state.replay, found))
+
+    def _learned(self, state: LearnerState) -> tuple[LearnerState, MaybeFound]:
         settings = self.settings
-        batch, target = self._sample(state)
+        batch, target, found = self.targets.sample(self.replay, state)
         gradient_q, td_error, td_loss = self._critic_gradient(state, batch, target)
-        gradient_x, x, q = self._policy_gradient(state, batch, target, td_error)
+        gradient_x, looked_at = self._policy_gradient(state, batch, target, td_error)
         norm = settings.gradient_clip
-        return state._replace(
+        learned = state._replace(
             q_network=state.q_network.descended(gradient_q, settings.q, norm),
             x_network=state.x_network.descended(gradient_x, settings.parameters, norm),
-            statistics=state.statistics.after_update(td_loss, q, x),
+            statistics=state.statistics.after_update(td_loss, *looked_at),
         )
+        return learned, found
 
     def act(self, state: LearnerState, observation: tf.Tensor) -> LearnerState:
         """Chooses an action for a raw observation [S]: epsilon-greedy, parameters explored."""
         policy, settings = self.policy, self.settings
         observed = policy.scaling.updated(state.observed, observation)
-        decision = policy.greedy(
-            Weights(state.x_network.online, state.q_network.online, observed), observation[None]
-        )
+        decision = policy.greedy(state.online._replace(observed=observed), observation[None])
         key = seeding.stream(state.seed, Stream.ACT, state.step)
         draws = seeding.uniform(key, [2])
         random = draws[0] < settings.epsilon.at(state.episodes)
@@ -211,37 +170,17 @@ class Learner:
             policy.spec.mask(action[None])[0],
             seeding.stream(state.seed, Stream.EXPLORE, state.step),
         )
+        replay = state.replay
+        if self.replay.greedy:  # after the transition that led here
+            newest = (state.step - 1) % settings.replay_size
+            replay = self.replay.with_found(replay, Found(newest[None], decision.action))
         return state._replace(
             observed=observed,
             observation=observation,
+            replay=replay,
             noise=noise,
             choice=Choice(action, parameters),
         )
-
-    def _sample(self, state: LearnerState) -> tuple[Batch, tf.Tensor]:
-        """A minibatch with scaled observations, and its TD targets y [B]."""
-        settings, scaling = self.settings, self.policy.scaling
-        key = seeding.stream(state.seed, Stream.REPLAY, state.step)
-        filled = tf.minimum(state.step, settings.replay_size)
-        indices = seeding.integers(key, (settings.batch_size,), filled)
-        batch = self.replay.sample(state.replay, indices)
-        batch = batch._replace(
-            s_tm1=scaling.apply(state.observed, batch.s_tm1),
-            s_t=scaling.apply(state.observed, batch.s_t),
-        )
-        value = self._target_value(state, batch.s_t)
-        target = batch.r_t + settings.gamma * batch.continues_t * value
-        if settings.n_step is not None:
-            newest, steps, beta = state.step - 1, settings.n_step.steps, settings.n_step.beta
-            ahead = self.replay.ahead(state.replay, indices, newest, steps, settings.gamma)
-            value = self._target_value(state, scaling.apply(state.observed, ahead.s))
-            target = beta * (ahead.total + ahead.discount * value) + (1 - beta) * target
-        return batch, target
-
-    def _target_value(self, state: LearnerState, s: tf.Tensor) -> tf.Tensor:
-        """[B] `max_k Q'(s, x'(s))_k` of the target networks at scaled observations [B, S]."""
-        x = self.policy.parameters(state.x_network.target, s)
-        return tf.reduce_max(self.policy.q_function.values(state.q_network.target, s, x), axis=-1)
 
     def _critic_gradient(
         self, state: LearnerState, batch: Batch, target: tf.Tensor
@@ -250,38 +189,57 @@ class Learner:
         weights = state.q_network.online
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
-            q_tm1 = self.policy.q_function.taken(weights, batch.s_tm1, batch.x_tm1, batch.a_tm1)
+            if self.settings.candidates is None:
+                values = self.policy.q_function.taken
+                q_tm1 = values(weights, batch.s_tm1, batch.x_tm1, batch.a_tm1)
+            else:
+                both, action = state.online._replace(q=weights), batch.a_tm1[:, None]
+                q_tm1 = self.policy.values(both, batch.s_tm1, batch.x_tm1, action)[:, 0]
             td_error = target - q_tm1
             loss = tf.reduce_mean(TD_LOSSES[self.settings.td_loss](td_error))
-        return tape.gradient(loss, weights), td_error, loss
+        return _dense(tape.gradient(loss, weights)), td_error, loss
 
     def _policy_gradient(
         self, state: LearnerState, batch: Batch, target: tf.Tensor, td_error: tf.Tensor
-    ) -> tuple[tuple, tf.Tensor, tf.Tensor]:
+    ) -> tuple[tuple, tuple]:
         """Descent direction of the parameter network: minus the strategy's ascent.
 
+        Of all actions, or with `candidates` of the sampled ones alone: P is m then, and K is 1.
+
         Returns:
-          The direction, the parameters x(s) [B, P] and their action values [B, K].
+          The direction; the action values Q(s, x(s)) [B, K], the parameters x(s) [B, P], and for
+          which of these there are some [B, P], None for all.
         """
-        policy, settings, weights = self.policy, self.settings, state.x_network.online
-        objective = OBJECTIVES[settings.objective]
-        taken = policy.spec.mask(batch.a_tm1)
+        policy, settings, weights = self.policy, self.settings, state.online
+        objective, s = OBJECTIVES[settings.objective], batch.s_tm1
         key = seeding.stream(state.seed, Stream.OBJECTIVE, state.step)
         random = seeding.uniform(key, [policy.spec.num_actions])
-        sampled = Sampled(batch.a_tm1, target, TD_LOSSES[settings.td_loss], random)
+        if settings.candidates is None:
+            actions, column, real = None, batch.a_tm1, None
+            taken = policy.spec.mask(batch.a_tm1)
+        else:
+            actions, column = batch.a_tm1[:, None], tf.zeros_like(batch.a_tm1)
+            taken = real = policy.real(actions)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(weights)
-            x = policy.parameters(weights, batch.s_tm1)  # [B, P]
+            tape.watch(weights.x)
+            x = policy.parameters(weights, s, actions)  # [B, P]
         with tf.GradientTape(watch_accessed_variables=False) as value_tape:
             value_tape.watch(x)
-            q = policy.q_function.values(state.q_network.online, batch.s_tm1, x)  # [B, K]
+            q = policy.values(weights, s, x, actions)  # [B, K]
+            sampled = Sampled(column, target, TD_LOSSES[settings.td_loss], random)
             value = objective.value(q, sampled)
         ascent = value_tape.gradient(value, x)  # [B, P]
         if objective.own_only:
             ascent *= taken
-        context = Context(x, *policy.bounds, td_error, taken)
+        context = Context(x, *policy.bounds(x), td_error, taken)
         ascent = _same_shape(policy.strategy, policy.strategy.transform(ascent, context), x)
-        return tape.gradient(x, weights, output_gradients=-ascent), x, q
+        gradient = tape.gradient(x, weights.x, output_gradients=-ascent)
+        return _dense(gradient), (q, x, real)
+
+
+def _dense(gradient: tuple) -> tuple:
+    """A gradient whose parts that tables were gathered from are tensors as the others are."""
+    return tf.nest.map_structure(tf.convert_to_tensor, gradient)
 
 
 def _same_shape(strategy: Strategy, ascent: tf.Tensor, x: tf.Tensor) -> tf.Tensor:

@@ -26,7 +26,7 @@ class Sampled(NamedTuple):
     """What an objective may look at besides the action values.
 
     Attributes:
-      action: [B] int32 sampled actions.
+      action: [B] int32 the columns of the sampled actions.
       target: [B] TD targets y.
       td_loss: maps [B] TD errors to [B] losses.
       random: [K] uniform draws in [0, 1).
@@ -42,17 +42,26 @@ class Objective(NamedTuple):
     """An objective of the parameter network.
 
     Attributes:
-      value: maps `Q(s, x(s))` [B, K] and the minibatch to J, a scalar.
+      value: maps `Q(s, x(s))` [B, K], or [B, 1] of the sampled action alone, and the minibatch to
+        J, a scalar.
       own_only: whether only the sampled action's own parameters are moved.
+      sampled: whether it looks at the sampled action's value alone.
     """
 
     value: Callable[[tf.Tensor, Sampled], tf.Tensor]
     own_only: bool = False
+    sampled: bool = False
 
 
-def _weighted(weights: Callable[[tf.Tensor, Sampled], tf.Tensor]) -> Objective:
+def _weighted(
+    weights: Callable[[tf.Tensor, Sampled], tf.Tensor], sampled: bool = False
+) -> Objective:
     """`mean_b sum_k w_k Q_k`."""
-    return Objective(lambda q, b: tf.reduce_mean(tf.reduce_sum(weights(q, b) * q, axis=-1)))
+
+    def value(q: tf.Tensor, b: Sampled) -> tf.Tensor:
+        return tf.reduce_mean(tf.reduce_sum(weights(q, b) * q, axis=-1))
+
+    return Objective(value, sampled=sampled)
 
 
 def _one_hot(q: tf.Tensor, b: Sampled) -> tf.Tensor:
@@ -72,6 +81,6 @@ OBJECTIVES: dict[ObjectiveName, Objective] = {
     # The share of each action in the minibatch.
     "weighted": _weighted(lambda q, b: tf.reduce_mean(_one_hot(q, b), axis=0)),
     "random_weighted": _weighted(lambda _, b: b.random / tf.norm(b.random)),
-    "indexed": _weighted(_one_hot),
-    "td": Objective(_td, own_only=True),
+    "indexed": _weighted(_one_hot, sampled=True),
+    "td": Objective(_td, own_only=True, sampled=True),
 }

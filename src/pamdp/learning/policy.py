@@ -9,11 +9,10 @@ from typing import Annotated, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from pamdp.base.algorithm import QFunction
+from pamdp.base.algorithm import ParameterNetwork, QFunction
 from pamdp.base.component import Component, Finite, Index, ListOf
 from pamdp.base.errors import SettingsError
 from pamdp.base.lazy import tf
-from pamdp.base.networks import Network
 from pamdp.base.spaces import ActionSpec
 from pamdp.base.strategy import Strategy
 from pamdp.learning.scaling import MaybeObserved, Scaling
@@ -82,7 +81,7 @@ class Policy:
     """The networks' forward passes.
 
     Attributes:
-      network: settings of the parameter network.
+      parameter_network: the algorithm's parameter network.
       strategy: bounds the parameters in the forward pass.
       q_function: the algorithm's Q-function.
       observation_low: [S] lower bounds of raw observations.
@@ -90,7 +89,7 @@ class Policy:
       initial_parameters: hand-set parameters or None.
     """
 
-    network: Network
+    parameter_network: ParameterNetwork
     strategy: Strategy
     q_function: QFunction
     observation_low: np.ndarray
@@ -118,28 +117,61 @@ class Policy:
 
     def initial(self, key: tf.Tensor) -> tuple:
         """Initial weights of the parameter network."""
-        return self.network.initial(key, self.features, self.spec.num_parameters)
+        return self.parameter_network.initial(key, self.features)
 
-    def parameters(self, weights: tuple, s: tf.Tensor) -> tf.Tensor:
-        """The parameter network: scaled observations [B, S] to scaled parameters [B, P]."""
-        bounds = self.bounds
-        raw = self.network.apply(weights, s)
+    def parameters(
+        self, weights: Weights, s: tf.Tensor, actions: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """The parameter network, bounded by the strategy.
+
+        Args:
+          weights: of both networks.
+          s: [B, S] scaled observations.
+          actions: [B, M] int32, whose parameters are wanted; None for all K.
+
+        Returns:
+          [B, P] scaled parameters; of some actions [B, M m], their padded blocks side by side. The
+          strategies, which treat each parameter by itself, are given both alike.
+        """
+        raw = self._raw(weights, s, actions)
+        bounds = self.bounds(raw)
         if self.initial_parameters is not None:
             start = self._hand_set(self.initial_parameters, s)
+            if actions is not None:
+                start = tf.reshape(self.spec.take(start, actions), raw.shape)
             raw += self.strategy.unbound(start, *bounds)
-        return self.strategy.bound(raw, *bounds)
+        x = self.strategy.bound(raw, *bounds)
+        return x if actions is None else x * self.real(actions)
 
-    @property
-    def bounds(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Bounds of scaled parameters, [P] each."""
-        ones = tf.ones([self.spec.num_parameters])
+    def values(
+        self, weights: Weights, s: tf.Tensor, x: tf.Tensor, actions: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """The Q-function: [B, K] values, or [B, M] of some actions; x as `parameters` has it."""
+        if actions is None:
+            return self.q_function.values(weights.q, s, x)
+        blocks = tf.reshape(x, [*actions.shape, self.spec.max_size])
+        return self.q_function.chosen(weights.q, s, blocks, actions)
+
+    def real(self, actions: tf.Tensor) -> tf.Tensor:
+        """[B, M m] float: 1 where a parameter of some actions [B, M] is no padding."""
+        return _flat(tf.gather(self.spec.real, actions))
+
+    def _raw(self, weights: Weights, s: tf.Tensor, actions: tf.Tensor | None) -> tf.Tensor:
+        network = self.parameter_network
+        if actions is None:
+            return network.all(weights.x, weights.q, s)
+        return _flat(network.chosen(weights.x, weights.q, s, actions))
+
+    def bounds(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Bounds of scaled parameters [B, N], [N] each."""
+        ones = tf.ones([x.shape[-1]])
         return -ones, ones
 
     def greedy(self, weights: Weights, observation: tf.Tensor) -> Decision:
         """The greedy decisions for raw observations [B, S]."""
         s = self.scaling.apply(weights.observed, observation)
-        x = self.parameters(weights.x, s)
-        q = self.q_function.values(weights.q, s, x)
+        x = self.parameters(weights, s)
+        q = self.values(weights, s, x)
         return Decision(tf.argmax(q, axis=-1, output_type=tf.int32), x, q)
 
     def _hand_set(self, start: InitialParameters, s: tf.Tensor) -> tf.Tensor:
@@ -148,3 +180,9 @@ class Policy:
         for weight in start.weights:
             values[weight.parameter] += weight.value * s[:, weight.feature]
         return self.spec.scale(tf.stack(values, axis=-1))
+
+
+def _flat(blocks: tf.Tensor) -> tf.Tensor:
+    """[B, M, m] to [B, M m]."""
+    batch, number, size = blocks.shape
+    return tf.reshape(blocks, [batch, number * size])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from pamdp.base.lazy import tf
+from pamdp.learning.policy import Weights
 from pamdp.learning.scaling import MaybeObserved
 from pamdp.learning.updates import Trained
 
@@ -61,15 +62,31 @@ class Statistics(NamedTuple):
             episode_length=self.episode_length + ended * length,
         )
 
-    def after_update(self, td_loss: tf.Tensor, q: tf.Tensor, x: tf.Tensor) -> Statistics:
-        """With an update's loss, action values [B, K] and scaled parameters [B, P]."""
+    def after_update(
+        self, td_loss: tf.Tensor, q: tf.Tensor, x: tf.Tensor, real: tf.Tensor | None
+    ) -> Statistics:
+        """With an update.
+
+        Args:
+          td_loss: [] its loss.
+          q: [B, K] action values.
+          x: [B, P] scaled parameters.
+          real: [B, P] float, 1 where there is one and 0 for padding; None for no padding.
+        """
+
+        def share(beyond: tf.Tensor) -> tf.Tensor:
+            found = tf.cast(beyond, tf.float32)
+            if real is None:
+                return tf.reduce_mean(found)
+            return tf.reduce_sum(found * real) / tf.maximum(tf.reduce_sum(real), 1.0)
+
         size = tf.abs(x)
         return self._replace(
             updates=self.updates + 1.0,
             td_loss=self.td_loss + td_loss,
             q=self.q + tf.reduce_mean(q),
-            clipped=self.clipped + tf.reduce_mean(tf.cast(size > 1.0, tf.float32)),
-            near_bound=self.near_bound + tf.reduce_mean(tf.cast(size > NEAR, tf.float32)),
+            clipped=self.clipped + share(size > 1.0),
+            near_bound=self.near_bound + share(size > NEAR),
         )
 
 
@@ -89,3 +106,13 @@ class LearnerState(NamedTuple):
     running_return: tf.Tensor
     running_length: tf.Tensor
     statistics: Statistics
+
+    @property
+    def online(self) -> Weights:
+        """What learns and acts."""
+        return Weights(self.x_network.online, self.q_network.online, self.observed)
+
+    @property
+    def target(self) -> Weights:
+        """The target networks."""
+        return Weights(self.x_network.target, self.q_network.target, self.observed)
