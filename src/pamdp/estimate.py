@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
-from pamdp.base.algorithm import QFunction
+from pamdp.base.algorithm import ParameterNetwork, QFunction, Sizes
 from pamdp.base.spaces import Action, ActionSpec
 from pamdp.learning.cell import Cell
 from pamdp.learning.loops import loop_for
+from pamdp.learning.policy import MOST_HIDDEN
 from pamdp.settings import Settings
 from pamdp.tuning.space import Space
 
@@ -33,9 +34,57 @@ OF_PROCESSES = ("processes", "ray")  # engines whose workers each hold the task 
 FLOP = 1 / 60e9  # in matrix products
 VALUE, UNCACHED = 0.3e-9, 2e-9  # of a hidden unit; more of each beyond what caches hold
 CACHED = 500_000
+WEIGHT, CACHED_WEIGHTS = 1.5e-9, 20_000  # of a weight in an update; the first ones are cheap
 STEP = 30e-6  # of an environment and of what else a step does
 HOST_STEP = 0.7e-3  # more, where the environment is stepped from Python
 CELL = 20.0  # importing, tracing, compiling
+
+
+class Products(NamedTuple):
+    """Products of numbers in networks, for one row of a batch.
+
+    Attributes:
+      sizes: of their outer layers.
+      units: of their hidden layers.
+      passes: how often hidden layers are computed for all actions: once, or for each.
+      networks: how many there are.
+      num_actions: K.
+    """
+
+    sizes: Sizes
+    units: Sequence[int]
+    passes: int
+    networks: int
+    num_actions: int
+
+    @property
+    def _outer(self) -> int:
+        return self.sizes.inputs * self.units[0] + self.sizes.outputs * self.units[-1]
+
+    @property
+    def _middle(self) -> int:
+        return sum(a * b for a, b in pairwise(self.units))
+
+    @property
+    def weights(self) -> int:
+        """How many weights there are, without biases."""
+        return self._outer + self.networks * self._middle + self.sizes.table
+
+    @property
+    def taken(self) -> int:
+        """Of one value of each network."""
+        return self._outer + self.networks * self._middle
+
+    def of(self, number: int) -> int:
+        """Of the outputs of some actions."""
+        inputs, outputs = self.sizes.of_action
+        of_each = self._middle + inputs * self.units[0] + outputs * self.units[-1]
+        passes = max(1, self.passes * number // self.num_actions)
+        return self._outer * number // self.num_actions + passes * of_each
+
+    def hidden(self, number: int) -> int:
+        """How many hidden units' values there are then."""
+        return max(1, self.passes * number // self.num_actions) * sum(self.units)
 
 
 @dataclass(frozen=True)
@@ -62,9 +111,18 @@ class Estimate:
         """The Q-function, which knows how many networks and passes there are."""
         actions = self.facts["actions"]
         spec = ActionSpec(
-            tuple(Action(a["name"], tuple(a["low"]), tuple(a["high"])) for a in actions)
+            tuple(
+                Action(a["name"], tuple(a["low"]), tuple(a["high"]), tuple(a.get("features", ())))
+                for a in actions
+            )
         )
         return self.cell.algorithm.q_function(self.cell.learner.q, spec)
+
+    @cached_property
+    def parameter_network(self) -> ParameterNetwork:
+        """The parameter network, likewise."""
+        spec = self.q_function.spec
+        return self.cell.algorithm.parameter_network(self.cell.learner.parameters, spec)
 
     @cached_property
     def _space(self) -> Space:
@@ -113,7 +171,7 @@ class Estimate:
         if engine in OF_PROCESSES:  # of which one forks workers from one more
             processes = working + (engine == "processes")
         learner = self.cell.learner
-        row = 2 * self.features + self.q_function.spec.num_parameters + 4
+        row = 2 * self.features + self._kept + 4
         hidden = learner.batch_size * self._hidden * COPIES_OF_HIDDEN
         training = self.settings.environments[self.cell.name.environment].training
         episodes = max(training.evaluation_episodes, self.settings.evaluation.episodes)
@@ -124,7 +182,7 @@ class Estimate:
             "the networks' hidden": states * FLOAT * 4 * self._weights,
             "learner.batch_size": working * FLOAT * hidden,
             "learner.n_step.steps": working * FLOAT * 16 * learner.batch_size * self._steps_ahead,
-            "the number of episodes in evaluations": working * FLOAT * episodes * self._playing,
+            "the number of episodes in evaluations": working * FLOAT * self._playing(episodes),
         }
 
     @property
@@ -146,11 +204,27 @@ class Estimate:
         return loop_for(self.cell.task).engine == "processes"
 
     @property
-    def _playing(self) -> int:
-        """Numbers that an episode of an evaluation takes."""
+    def _kept(self) -> int:
+        """Numbers that the replay memory keeps of an action."""
+        candidates, spec = self.cell.learner.candidates, self.q_function.spec
+        if candidates is None:
+            return spec.num_parameters
+        return spec.max_size + (candidates < spec.num_actions)
+
+    def _playing(self, episodes: int) -> int:
+        """Numbers that the episodes of an evaluation take."""
         if self._hosted:  # all steps are kept
-            return self.q_function.spec.num_parameters * self.facts["max_episode_steps"]
-        return 2 * self._hidden + 4 * self.features
+            kept = self.q_function.spec.num_parameters * self.facts["max_episode_steps"]
+            return episodes * kept
+        layers = len(self.cell.learner.q.hidden) + len(self.cell.learner.parameters.hidden)
+        hidden = min(episodes * self._acting, layers * MOST_HIDDEN)
+        return 2 * hidden + 4 * episodes * self.features
+
+    @property
+    def _acting(self) -> int:
+        """Values of hidden units in a greedy step."""
+        number = self.q_function.spec.num_actions
+        return self._x.hidden(number) + self._q.hidden(number)
 
     @property
     def _steps_ahead(self) -> int:
@@ -158,38 +232,49 @@ class Estimate:
         return 0 if n_step is None else n_step.steps
 
     @property
-    def _hidden(self) -> int:
-        """Values of hidden units for one row of a batch, in an update."""
-        times = self.q_function.passes + self.q_function.networks
-        q, x = self.cell.learner.q.hidden, self.cell.learner.parameters.hidden
-        return sum(x) + times * sum(q)
+    def _looked_at(self) -> tuple[int, int]:
+        """How many actions of a row the targets look at in an update, and the objective."""
+        candidates, number = self.cell.learner.candidates, self.q_function.spec.num_actions
+        return (number, number) if candidates is None else (min(candidates, number), 1)
 
     @property
-    def _sizes(self) -> tuple[int, int, int, int]:
-        """Products of the parameter network; of the Q-function outside and within hidden layers."""
-        q, x = self.cell.learner.q.hidden, self.cell.learner.parameters.hidden
-        spec, networks = self.q_function.spec, self.q_function.networks
-        of_x = sum(a * b for a, b in pairwise([self.features, *x, spec.num_parameters]))
-        first = (networks * self.features + spec.num_parameters) * q[0]
-        return of_x, first, sum(a * b for a, b in pairwise(q)), spec.num_actions * q[-1]
+    def _hidden(self) -> int:
+        """Values of hidden units for one row of a batch, in an update."""
+        q, x = self._q, self._x
+        number = self._looked_at[0]
+        taken = self.q_function.networks if self.cell.learner.candidates is None else 1
+        return x.hidden(number) + q.hidden(number) + taken * sum(q.units)
+
+    @cached_property
+    def _q(self) -> Products:
+        function = self.q_function
+        sizes, units = function.sizes(self.features), self.cell.learner.q.hidden
+        return Products(sizes, units, function.passes, function.networks, function.spec.num_actions)
+
+    @cached_property
+    def _x(self) -> Products:
+        network, units = self.parameter_network, self.cell.learner.parameters.hidden
+        sizes, number = network.sizes(self.features), network.spec.num_actions
+        return Products(sizes, units, network.passes, 1, number)
 
     @property
     def _weights(self) -> int:
-        of_x, first, middle, last = self._sizes
-        return of_x + first + self.q_function.networks * middle + last
+        return self._q.weights + self._x.weights
 
     @property
     def _update(self) -> float:
         """Seconds of an update."""
-        of_x, first, middle, last = self._sizes
-        values = first + self.q_function.passes * middle + last
-        taken = first + self.q_function.networks * middle + last
+        q, x = self._q, self._x
+        targets, objective = self._looked_at
+        taken = q.taken if self.cell.learner.candidates is None else q.of(1)
         # Forward in the targets and in both gradients; backward once for inputs, twice for weights.
-        products = 4 * of_x + 3 * values + 3 * taken
+        products = x.of(targets) + 3 * x.of(objective)
+        products += q.of(targets) + 2 * q.of(objective) + 3 * taken
         batch = self.cell.learner.batch_size
         hidden = batch * self._hidden
         flops = 2 * batch * products
-        return flops * FLOP + hidden * VALUE + max(0, hidden - CACHED) * UNCACHED
+        seconds = flops * FLOP + hidden * VALUE + max(0, hidden - CACHED) * UNCACHED
+        return seconds + max(0, self._weights - CACHED_WEIGHTS) * WEIGHT
 
     @property
     def _step(self) -> float:
@@ -198,9 +283,10 @@ class Estimate:
     @property
     def _act(self) -> float:
         """Seconds of a greedy step."""
-        of_x, first, middle, last = self._sizes
-        products = of_x + first + self.q_function.passes * middle + last
-        return STEP + self._hosted * HOST_STEP / 4 + 2 * products * FLOP + self._hidden * VALUE
+        number = self.q_function.spec.num_actions
+        products = self._x.of(number) + self._q.of(number)
+        called = STEP + self._hosted * HOST_STEP / 4
+        return called + 2 * products * FLOP + self._acting * VALUE
 
     @property
     def _length(self) -> float:

@@ -76,7 +76,7 @@ def algorithm(folder: Path) -> None:
     edit(
         algorithms / "__init__.py",
         (r"^(from pamdp.algorithms.spdqn)", r"from pamdp.algorithms.scaled import Scaled\n\1"),
-        (r'"mpdqn": MPDQN\}', '"mpdqn": MPDQN, "scaled": Scaled}'),
+        (r'^(    "epdqn": EPDQN,)$', r'\1\n    "scaled": Scaled,'),
     )
     values = {"scaled": 0.5, "scaled_weak": 0.1}
     entries = {name: {"kind": "scaled", "factor": value} for name, value in values.items()}

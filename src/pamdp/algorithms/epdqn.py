@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from pamdp.base import seeding
-from pamdp.base.algorithm import Algorithm, ParameterNetwork, QFunction
+from pamdp.base.algorithm import Algorithm, ParameterNetwork, QFunction, Sizes
 from pamdp.base.component import Count
 from pamdp.base.errors import SettingsError
 from pamdp.base.lazy import tf
@@ -71,6 +71,14 @@ class Embedded(QFunction):
         """K."""
         return self.spec.num_actions
 
+    def sizes(self, features: int) -> Sizes:
+        """Of one network, and the embedding."""
+        width, table = self.spec.features.shape[-1], 0
+        if self.size is not None:
+            width, table = self.size, self.size * self.spec.num_actions
+        of_action = width + self.spec.max_size
+        return Sizes(features + of_action, 1, (of_action, 1), table)
+
     def initial(self, key: tf.Tensor, features: int) -> tuple:
         """Initial weights: the embedding [K, d], if it is learned, and the layers."""
         learned, width = (), self.spec.features.shape[-1]
@@ -107,10 +115,23 @@ class EmbeddedParameters(ParameterNetwork):
 
     size: int | None
 
+    @property
+    def passes(self) -> int:
+        """K."""
+        return self.spec.num_actions
+
+    @property
+    def _width(self) -> int:
+        return self.spec.features.shape[-1] if self.size is None else self.size
+
+    def sizes(self, features: int) -> Sizes:
+        """Of one network."""
+        outputs = self.spec.max_size
+        return Sizes(features + self._width, outputs, (self._width, outputs))
+
     def initial(self, key: tf.Tensor, features: int) -> tuple:
         """Initial weights, for S features."""
-        width = self.spec.features.shape[-1] if self.size is None else self.size
-        return self.network.initial(key, features + width, self.spec.max_size)
+        return self.network.initial(key, features + self._width, self.spec.max_size)
 
     def all(self, weights: tuple, q_weights: tuple, s: tf.Tensor) -> tf.Tensor:
         """[B, P]."""

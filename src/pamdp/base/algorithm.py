@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from pamdp.base.component import Component
 from pamdp.base.lazy import tf
@@ -42,6 +42,22 @@ class Algorithm(Component, ABC):
         return ParameterNetwork(network, spec)
 
 
+class Sizes(NamedTuple):
+    """How large the outer layers of networks are. Estimates go by it, no result.
+
+    Attributes:
+      inputs: rows of the first layer's weights, of all networks.
+      outputs: rows of the last layer's.
+      of_action: those inputs and outputs that each action is computed with anew.
+      table: weights besides.
+    """
+
+    inputs: int
+    outputs: int
+    of_action: tuple[int, int] = (0, 0)
+    table: int = 0
+
+
 @dataclass(frozen=True)
 class ParameterNetwork:
     """x(s), before its bounds: a perceptron from [s] to the parameters of all actions.
@@ -56,6 +72,15 @@ class ParameterNetwork:
 
     network: Network
     spec: ActionSpec
+
+    @property
+    def passes(self) -> int:
+        """How often hidden layers are computed for all parameters; for estimates."""
+        return 1
+
+    def sizes(self, features: int) -> Sizes:
+        """How large it is, for S features; for estimates."""
+        return Sizes(features, self.spec.num_parameters)
 
     def initial(self, key: tf.Tensor, features: int) -> tuple:
         """Initial weights, for S features."""
@@ -108,6 +133,11 @@ class QFunction(ABC):
 
     network: Network
     spec: ActionSpec
+
+    def sizes(self, features: int) -> Sizes:
+        """How large the networks are, for S features; for estimates."""
+        inputs = self.networks * features + self.spec.num_parameters
+        return Sizes(inputs, self.spec.num_actions)
 
     def initial(self, key: tf.Tensor, features: int) -> tuple:
         """Initial weights: a perceptron from [s, x] (S + P inputs) to K action values."""

@@ -197,15 +197,19 @@ class ActionSpec:
 
         Args:
           action: the discrete action.
-          parameters: [m] its parameters, padded; those of the other actions are their lower bound.
+          parameters: [m] its parameters, padded; those of the other actions are their lower bound,
+            in arrays that cannot be written.
         """
-        blocks = [low.copy() for low in self._lowest]
+        blocks = [*self._lowest]
         blocks[action] = np.asarray(parameters[: self.sizes[action]], np.float32)
         return action, tuple(blocks)
 
     @cached_property
     def _lowest(self) -> list[np.ndarray]:
-        return [np.asarray(known.low, np.float32) for known in self.actions]
+        lowest = [np.asarray(known.low, np.float32) for known in self.actions]
+        for low in lowest:  # of all elements, which thousands of copies would make slow
+            low.flags.writeable = False
+        return lowest
 
     def space(self) -> gymnasium.spaces.Tuple:
         """The Gymnasium space `Tuple(Discrete(K), Tuple(Box(m_0), ..., Box(m_K-1)))`."""

@@ -96,6 +96,7 @@ class Task(Component, ABC):
             },
             "actions": [
                 {"name": action.name, "low": list(action.low), "high": list(action.high)}
+                | ({"features": list(action.features)} if action.features else {})
                 for action in self.actions.actions
             ],
         }

@@ -16,6 +16,7 @@ from pamdp.bridge.failures import theirs
 from pamdp.bridge.translation import Actions, Drives, Observations, Seen
 
 LARGEST = float(np.finfo(np.float32).max)
+FEATURES = "action_features"  # [K, F], an attribute that an environment may have
 SHOWN = 200  # characters of what was received
 WAY_OUT = (
     "if it cannot be seeded, write seeded: false beside its id; then the study runs, and says that "
@@ -27,11 +28,12 @@ class Parameterised(gymnasium.Wrapper[np.ndarray, ActionTuple, Any, Any]):
     """An environment whose action and observation space are translated.
 
     Actions are elements of `ActionSpec.space()`, of which only the chosen action's parameters are
-    passed on; observations are [S] float32; `info["success"]` of a step is a boolean if the
-    environment tells it, also under the name `is_success`. What means the same in another type is
-    taken for it: flags and successes of NumPy or as 0 and 1, a reward as an array of one number. An
-    error of the environment, and all that is no number, no flag or not finite, is an
-    `EnvironmentFailure`.
+    passed on; what the environment tells of its actions, an attribute `action_features` [K, F], is
+    part of that specification; observations are [S] float32; `info["success"]` of a step is a
+    boolean if the environment tells it, also under the name `is_success`. What means the same in
+    another type is taken for it: flags and successes of NumPy or as 0 and 1, a reward as an array
+    of one number. An error of the environment, and all that is no number, no flag or not finite, is
+    an `EnvironmentFailure`.
 
     Args:
       environment: what `gymnasium.make` made.
@@ -62,7 +64,9 @@ class Parameterised(gymnasium.Wrapper[np.ndarray, ActionTuple, Any, Any]):
         self._return = 0.0  # of the episode so far
         with theirs(name, "make"):
             spaces = environment.action_space, environment.observation_space
-        self.actions = Actions.of(spaces[0], drives)
+            told = environment.has_wrapper_attr(FEATURES)
+            features = environment.get_wrapper_attr(FEATURES) if told else None
+        self.actions = Actions.of(spaces[0], drives, features)
         self.observations = Observations.of(spaces[1], omit, seen)
         self.action_space = self.actions.spec.space()
         self.observation_space = gymnasium.spaces.Box(

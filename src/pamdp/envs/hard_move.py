@@ -29,8 +29,9 @@ Actuators = Literal[4, 6, 8, 10]
 class HardMove(PointMass):
     """Hard Move v0, as published.
 
-    An action is named after its subset, a binary digit for each actuator. Its parameter scales, and
-    may turn round, the force of that subset.
+    An action is named after its subset, a binary digit for each actuator; these are its features,
+    too, 1 for an actuator that is on and -1 for one that is off. Its parameter scales, and may turn
+    round, the force of that subset.
 
     Attributes:
       actuators: n, spread evenly over the circle; there are 2^n actions.
@@ -83,7 +84,12 @@ def motions(actuators: int) -> np.ndarray:
 
 @cache
 def _actions(actuators: int) -> ActionSpec:
-    return ActionSpec(tuple(Action(name, (-1.0,), (1.0,)) for name in _subsets(actuators)))
+    return ActionSpec(
+        tuple(
+            Action(name, (-1.0,), (1.0,), features=tuple(2.0 * int(digit) - 1 for digit in name))
+            for name in _subsets(actuators)
+        )
+    )
 
 
 def _subsets(actuators: int) -> list[str]:

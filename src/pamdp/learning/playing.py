@@ -161,8 +161,7 @@ def random_decisions(spec: ActionSpec, seed: int) -> Decide:
         scaled = generator.uniform(-1.0, 1.0, [number, spec.num_parameters]).astype(np.float32)
         parameters = np.zeros([number, spec.max_size], np.float32)
         for row, values in enumerate(np.asarray(spec.unscale(scaled))):
-            own = values[spec.owned[action[row]] > 0]
-            parameters[row, : len(own)] = own
+            parameters[row] = values[spec.places[action[row]]] * spec.real[action[row]]
         return Command(action, parameters, scaled)
 
     return decide

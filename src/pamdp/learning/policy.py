@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -16,6 +17,8 @@ from pamdp.base.lazy import tf
 from pamdp.base.spaces import ActionSpec
 from pamdp.base.strategy import Strategy
 from pamdp.learning.scaling import MaybeObserved, Scaling
+
+MOST_HIDDEN = 2**25  # values of a hidden layer at a time, when episodes are played side by side
 
 
 class Weight(Component):
@@ -169,6 +172,22 @@ class Policy:
 
     def greedy(self, weights: Weights, observation: tf.Tensor) -> Decision:
         """The greedy decisions for raw observations [B, S]."""
+        batch, units = observation.shape[0], max(self.q_function.network.hidden)
+        parts = math.ceil((batch or 1) * self.q_function.passes * units / MOST_HIDDEN)
+        if parts == 1:
+            return self._greedy(weights, observation)
+        rows = math.ceil(batch / parts)
+        padded = tf.pad(observation, [[0, parts * rows - batch], [0, 0]])
+        decided = tf.map_fn(
+            partial(self._greedy, weights),
+            tf.reshape(padded, [parts, rows, self.features]),
+            fn_output_signature=Decision(tf.int32, tf.float32, tf.float32),
+        )
+        return tf.nest.map_structure(
+            lambda part: tf.reshape(part, [parts * rows, *part.shape[2:]])[:batch], decided
+        )
+
+    def _greedy(self, weights: Weights, observation: tf.Tensor) -> Decision:
         s = self.scaling.apply(weights.observed, observation)
         x = self.parameters(weights, s)
         q = self.values(weights, s, x)

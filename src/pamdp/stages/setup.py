@@ -14,6 +14,8 @@ from argparse import Namespace
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ from pamdp.stages.vega import write_scripts
 
 # What numbers come out of; the others show, store and check.
 REMARKS = 10  # are printed of an environment
+ACTIONS = 12  # likewise, or lines of those that do the same
 NAMED = 8  # changes, by name
 # In the environment, if setup has said all this in the study under way: DVC runs it twice then.
 SAID = "PAMDP_SETUP_SAID"
@@ -159,13 +162,22 @@ def _environment(checkout: Checkout, name: str, versions: Any) -> tuple[dict[str
 
 
 def driven(described: Mapping[str, Any]) -> Iterator[str]:
-    """What each action of a user's environment drives, in words."""
-    for action in described.get("actions", ()):
-        if "drives" in action:
-            boxes = " and ".join(f"box {name}" for name in action["drives"])
-            bounds = f"{action['low']} to {action['high']}"
-            drives = f"drives {boxes}, {bounds}" if action["low"] else "has no parameters"
-            yield f"action {action['number']} ({action['name']}) {drives}"
+    """What each action of a user's environment drives, in words; many that do the same in one."""
+    told = [action for action in described.get("actions", ()) if "drives" in action]
+    groups = [[*same] for _, same in groupby(told, itemgetter("drives", "low", "high"))]
+    if len(told) <= ACTIONS:
+        groups = [[action] for action in told]
+    for first, *others in groups[:ACTIONS]:
+        boxes = " and ".join(f"box {name}" for name in first["drives"])
+        bounds = f"{first['low']} to {first['high']}"
+        drives = f"drives {boxes}, {bounds}" if first["low"] else "has no parameters"
+        if others:
+            last = others[-1]["number"]
+            yield f"each of the actions {first['number']} to {last} {drives}"
+        else:
+            yield f"action {first['number']} ({first['name']}) {drives}"
+    if len(groups) > ACTIONS:
+        yield f"... and so on; metrics/setup/environments has all {len(told):,} actions"
 
 
 def _told(described: Mapping[str, Any]) -> Iterator[str]:

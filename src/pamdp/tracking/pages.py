@@ -150,7 +150,10 @@ def configuration(parameters: Mapping[str, Scalar]) -> str:
         *folders, name = path.split(".")
         inner = nested
         for folder in folders:
-            inner = inner.setdefault(folder, {})
+            known = inner.setdefault(folder, {})
+            if not isinstance(known, dict):  # the name of what has settings, too
+                inner[folder] = known = {"name": known}
+            inner = known
         inner[name] = value
     yaml, text = YAML(typ="safe", pure=True), io.StringIO()
     yaml.default_flow_style = False

@@ -58,16 +58,19 @@ class Actions:
     start: int
 
     @classmethod
-    def of(cls, space: gymnasium.Space, drives: Drives | None = None) -> Actions:
+    def of(
+        cls, space: gymnasium.Space, drives: Drives | None = None, features: Any = None
+    ) -> Actions:
         """Reads an action space.
 
         Args:
           space: the environment's.
           drives: what each action drives; None where the space tells it.
+          features: [K, F] what the environment tells of its actions; None for nothing.
 
         Raises:
-          SettingsError: it is not parameterised, a parameter is not a bounded real number, or it is
-            not known what an action drives.
+          SettingsError: it is not parameterised, a parameter is not a bounded real number, it is
+            not known what an action drives, or the features are no such table.
         """
         parts = parts_of(space)
         choices = [part for part in parts if isinstance(part.space, spaces.Discrete)]
@@ -87,7 +90,10 @@ class Actions:
             driven = [boxes] * number
         else:
             driven = _chosen(range(first, first + number), boxes, drives)
-        spec = ActionSpec(tuple(_action(k, named) for k, named in enumerate(_named(driven))))
+        told = _features(features, number)
+        spec = ActionSpec(
+            tuple(_action(k, named, told[k]) for k, named in enumerate(_named(driven)))
+        )
         if spec.num_parameters == 0:
             raise SettingsError(
                 f"expected a parameter of at least one action, received none in {space}; this is "
@@ -219,7 +225,25 @@ def _named(driven: list[list[Part]]) -> list[tuple[str | None, list[Part]]]:
     return [(name(boxes), boxes) for boxes in driven]
 
 
-def _action(number: int, named: tuple[str | None, list[Part]]) -> Action:
+def _features(given: Any, number: int) -> list[tuple[float, ...]]:
+    """What an environment tells of each of its actions."""
+    if given is None:
+        return [()] * number
+    try:
+        table = np.asarray(given, np.float32)
+    except (TypeError, ValueError):
+        table = np.zeros(0)
+    if table.ndim != 2 or len(table) != number or not np.isfinite(table).all():
+        raise SettingsError(
+            f"action_features: expected a row of finite numbers for each of the {number} actions, "
+            f"received {np.shape(table)} of {type(given).__name__}"
+        )
+    return [tuple(map(float, table[number])) for number in range(len(table))]
+
+
+def _action(
+    number: int, named: tuple[str | None, list[Part]], features: tuple[float, ...]
+) -> Action:
     name = named[0] or f"action_{number}"
     low, high = [np.zeros(0, np.float32)], [np.zeros(0, np.float32)]
     exact = [
@@ -242,7 +266,7 @@ def _action(number: int, named: tuple[str | None, list[Part]]) -> Action:
             f"expected finite bounds with low < high of each parameter, received "
             f"{_ends(*exact[index])} of parameter {index} of {name}; wrap the environment"
         )
-    return Action(name, tuple(map(float, lows)), tuple(map(float, highs)))
+    return Action(name, tuple(map(float, lows)), tuple(map(float, highs)), features)
 
 
 def _ends(low: Any, high: Any) -> str:
