@@ -14,6 +14,7 @@ from benchmarks.measures import (
     first_written,
     floor,
     hosted,
+    many,
     served,
     vector,
 )
@@ -98,10 +99,11 @@ for _batch in (32, 128, 512):
     _growth("batch", _batch, partial(compiled, "platform", "mpdqn", steps=1000, batch_size=_batch))
 for _size in (10_000, 100_000, 1_000_000):
     _growth("replay", _size, partial(compiled, "platform", "mpdqn", steps=2000, replay_size=_size))
-for _actuators in (4, 6, 8, 10):
-    _task, _steps = f"hard_move_{_actuators}", {4: 200, 6: 50, 8: 20, 10: 4}[_actuators]
-    _changes = {"learning_starts": 128, "replay_size": 1000}
-    _growth("actions", 2**_actuators, partial(compiled, _task, "mpdqn", steps=_steps, **_changes))
+for _actuators, _steps in {4: 200, 6: 50, 8: 20, 10: 4, 13: 1}.items():
+    _growth("actions", 2**_actuators, partial(many, _actuators, "mpdqn", False, _steps))
+for _algorithm, _axis in (("mpdqn", "actions, 8 sampled"), ("epdqn", "actions, one network")):
+    for _actuators, _steps in {4: 2000, 6: 2000, 8: 1000, 10: 500, 13: 100}.items():
+        _growth(_axis, 2**_actuators, partial(many, _actuators, _algorithm, True, _steps))
 for _seeds in (1, 2, 4):
     CASES[f"seeds {_seeds}"] = Case(
         partial(compiled, "platform", "mpdqn", seeds=_seeds), STEP, 2, "seeds"

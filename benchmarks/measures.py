@@ -59,6 +59,16 @@ def compiled(
     return _compiled(cell_of(environment, algorithm, **learner), seeds, steps)
 
 
+def many(actuators: int, algorithm: str, sampled: bool, steps: int) -> Measure:
+    """The compiled loop on Hard Move with 2^n actions, all of them or some in each update."""
+    suffix = "_sampled" if sampled else ""
+    sizes = {"learning_starts": 128} | ({} if sampled else {"replay_size": 1000})
+    cell = cell_of(f"hard_move_4{suffix}", algorithm, **sizes)
+    # More actuators than the published ones are tried, too.
+    task = cell.task.model_copy(update={"actuators": actuators})
+    return _compiled(cell.model_copy(update={"task": task}), steps=steps)
+
+
 def _compiled(cell: Any, seeds: int = 1, steps: int = 4000) -> Measure:
     from pamdp.learning.compiled import CompiledLoop
 

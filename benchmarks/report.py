@@ -11,7 +11,16 @@ PAGE = ROOT / "docs" / "performance.md"
 FIGURE = ROOT / "docs" / "images" / "performance.svg"
 BEGIN, END = "<!-- what follows is written by `make bench` -->\n", "<!-- until here -->\n"
 BASELINE = "PyTorch"
-AXES = ("hidden units", "batch", "actions", "replay", "steps a call", "seeds")
+AXES = (
+    "hidden units",
+    "batch",
+    "actions",
+    "actions, 8 sampled",
+    "actions, one network",
+    "replay",
+    "steps a call",
+    "seeds",
+)
 
 
 def write(results: dict[str, Any]) -> None:

@@ -108,6 +108,27 @@ def test_what_is_taken_for_granted_of_an_environment_is_told(tmp_path, capsys):
     assert [action["drives"] for action in facts["actions"]] == [["push"], []]
 
 
+def test_many_actions_that_do_the_same_are_told_in_a_line():
+    def action(number: int, box: str) -> dict[str, Any]:
+        return {
+            "name": f"action_{number}",
+            "low": [0.0],
+            "high": [1.0],
+            "number": number,
+            "drives": [box],
+        }
+
+    same = [action(number, "go") for number in range(5, 2005)]
+    told = [*setup.driven({"actions": [*same, action(2005, "turn")]})]
+    assert told == [
+        "each of the actions 5 to 2004 drives box go, [0.0] to [1.0]",
+        "action 2005 (action_2005) drives box turn, [0.0] to [1.0]",
+    ]
+    told = [*setup.driven({"actions": [action(number, str(number)) for number in range(2000)]})]
+    assert len(told) == 13
+    assert told[-1] == "... and so on; metrics/setup/environments has all 2,000 actions"
+
+
 def test_many_remarks_are_cut_where_they_are_printed_and_not_where_they_are_kept():
     described = {"actions": [], "observation": {"remarks": [f"remark {n}" for n in range(25)]}}
     told = list(setup._told(described))

@@ -214,6 +214,23 @@ def test_refused_action_spaces(space, expected) -> None:
         Actions.of(space)
 
 
+# -- What is known of the actions ------------------------------------------------------------------
+
+
+def test_features_of_actions_are_part_of_the_specification() -> None:
+    space = Tuple((Discrete(2), UNIT))
+    spec = Actions.of(space, features=[[0, 1.5], [2, 3]]).spec
+    np.testing.assert_array_equal(spec.features, [[0.0, 1.5], [2.0, 3.0]])
+    assert Actions.of(space).spec.features.shape == (2, 0)
+
+
+@pytest.mark.parametrize("given", [[1, 2], [[1], [2], [3]], [[1], [np.nan]], [[1], ["a"]], 1, {}])
+def test_features_that_are_no_table_are_refused(given) -> None:
+    message = "action_features: expected a row of finite numbers for each of the 2 actions"
+    with pytest.raises(SettingsError, match=message):
+        Actions.of(Tuple((Discrete(2), UNIT)), features=given)
+
+
 # -- What each action drives -----------------------------------------------------------------------
 
 PULL = Box(0, 1, (1,))

@@ -166,6 +166,11 @@ def test_settings_are_shown_as_in_params_yaml():
     )
 
 
+def test_a_name_and_the_settings_that_it_stands_for_are_shown_together():
+    flat = {"algorithm": "small", "algorithm.kind": "epdqn", "algorithm.size": 2}
+    assert configuration(flat) == "algorithm:\n  kind: epdqn\n  name: small\n  size: 2\n"
+
+
 def test_a_description_begins_with_a_headline_and_fits_a_tag(tmp_path):
     head = "**{} wins.** Surely.\n\n| a |\n|---|\n" + "| 1 |\n" * 400
     sections = [f"## {name}\n\n{head.format(name)}\n### More\n\nno" for name in ("Goal", "Reach")]
