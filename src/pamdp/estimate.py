@@ -259,7 +259,11 @@ class Estimate:
 
     @property
     def _weights(self) -> int:
-        return self._q.weights + self._x.weights
+        return self._num_q * self._q.weights + self._x.weights
+
+    @property
+    def _num_q(self) -> int:
+        return 2 if self.cell.learner.twin_q else 1
 
     @property
     def _update(self) -> float:
@@ -269,7 +273,7 @@ class Estimate:
         taken = q.taken if self.cell.learner.candidates is None else q.of(1)
         # Forward in the targets and in both gradients; backward once for inputs, twice for weights.
         products = x.of(targets) + 3 * x.of(objective)
-        products += q.of(targets) + 2 * q.of(objective) + 3 * taken
+        products += self._num_q * (q.of(targets) + 3 * taken) + 2 * q.of(objective)
         batch = self.cell.learner.batch_size
         hidden = batch * self._hidden
         flops = 2 * batch * products

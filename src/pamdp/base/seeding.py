@@ -22,6 +22,8 @@ class Stream(StrEnum):
     REPLAY = "replay"
     OBJECTIVE = "objective"
     CANDIDATES = "candidates"
+    SECOND_Q_WEIGHTS = "second_q_weights"
+    TARGET_NOISE = "target_noise"
     RESET = "reset"
     ENVIRONMENT = "environment"
     EVALUATION = "evaluation"

@@ -27,7 +27,7 @@ from pamdp.learning.policy import Policy, Weights
 from pamdp.learning.replay import Batch, Found, MaybeFound, Replay
 from pamdp.learning.state import Choice, LearnerState, Statistics, Transition
 from pamdp.learning.targets import Targets
-from pamdp.learning.updates import Trained
+from pamdp.learning.updates import MaybeTrained, Trained
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,10 @@ class Learner:
         """
         policy = self.policy
         q = policy.q_function.initial(seeding.stream(seed, Stream.Q_WEIGHTS), policy.features)
+        second: MaybeTrained = ()
+        if self.settings.twin_q:
+            key = seeding.stream(seed, Stream.SECOND_Q_WEIGHTS)
+            second = Trained.of(policy.q_function.initial(key, policy.features))
         x = policy.initial(seeding.stream(seed, Stream.PARAMETER_WEIGHTS))
         parameters = tf.zeros([policy.spec.num_parameters])
         state = LearnerState(
@@ -71,6 +75,7 @@ class Learner:
             step=tf.constant(0),
             episodes=tf.constant(0),
             q_network=Trained.of(q),
+            second_q=second,
             x_network=Trained.of(x),
             replay=self.replay.empty(),
             noise=parameters,
@@ -142,15 +147,29 @@ class Learner:
     def _learned(self, state: LearnerState) -> tuple[LearnerState, MaybeFound]:
         settings = self.settings
         batch, target, found = self.targets.sample(self.replay, state)
+        norm, second = settings.gradient_clip, state.second_q
         gradient_q, td_error, td_loss = self._critic_gradient(state, batch, target)
         gradient_x, looked_at = self._policy_gradient(state, batch, target, td_error)
-        norm = settings.gradient_clip
+        if second:
+            other = state._replace(q_network=second)
+            gradient, *_ = self._critic_gradient(other, batch, target)
+            second = second.descended(gradient, settings.q, norm)
         learned = state._replace(
             q_network=state.q_network.descended(gradient_q, settings.q, norm),
-            x_network=state.x_network.descended(gradient_x, settings.parameters, norm),
+            second_q=second,
+            x_network=self._parameters_descended(state, gradient_x),
             statistics=state.statistics.after_update(td_loss, *looked_at),
         )
         return learned, found
+
+    def _parameters_descended(self, state: LearnerState, gradient: tuple) -> Trained:
+        """The parameter network after an update, or as it was if it is not its turn."""
+        settings, network = self.settings, state.x_network
+        new = network.descended(gradient, settings.parameters, settings.gradient_clip)
+        if settings.parameters_every == 1:
+            return new
+        turn = (state.step - settings.learning_starts) % settings.parameters_every == 0
+        return tf.nest.map_structure(lambda a, b: tf.where(turn, a, b), new, network)
 
     def act(self, state: LearnerState, observation: tf.Tensor) -> LearnerState:
         """Chooses an action for a raw observation [S]: epsilon-greedy, parameters explored."""

@@ -30,6 +30,18 @@ class NStep(Component):
     beta: Share
 
 
+class TargetNoise(Component):
+    """Noise on the target network's parameters (TD3; Fujimoto et al. 2018, arXiv 1802.09477).
+
+    Attributes:
+      std: of the normal noise, in units of the scaled parameters, whose range is [-1, 1].
+      clip: its largest size.
+    """
+
+    std: Positive
+    clip: Positive
+
+
 class LearnerSettings(Component):
     """Hyper-parameters of the learner.
 
@@ -43,6 +55,12 @@ class LearnerSettings(Component):
         The parameter network then moves the sampled action's parameters alone. Null for all
         actions in both, as published. What an update costs hardly grows with the number of actions
         then.
+      twin_q: whether a second Q-function is learned, and the smaller value of both is the target's
+        (TD3; Fujimoto et al. 2018, arXiv 1802.09477). The first one acts, and the objective is of
+        it. Against values that are too high.
+      target_noise: noise on the parameters of the target (TD3); null for none.
+      parameters_every: of so many updates of the Q-network, one of the parameter network and its
+        target network (TD3).
       batch_size: transitions per update; one update per environment step.
       replay_size: transitions kept.
       learning_starts: transitions before the first update.
@@ -61,6 +79,9 @@ class LearnerSettings(Component):
     td_loss: TDLoss
     objective: ObjectiveName
     candidates: Annotated[Count, Field(ge=2)] | None = None
+    twin_q: bool = False
+    target_noise: TargetNoise | None = None
+    parameters_every: Count = 1
     batch_size: Count
     replay_size: Count
     learning_starts: Count

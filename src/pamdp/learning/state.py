@@ -7,7 +7,7 @@ from typing import NamedTuple
 from pamdp.base.lazy import tf
 from pamdp.learning.policy import Weights
 from pamdp.learning.scaling import MaybeObserved
-from pamdp.learning.updates import Trained
+from pamdp.learning.updates import MaybeTrained, Trained
 
 NEAR = 0.98  # |scaled parameter| within 1 % of the range [-1, 1] of a bound
 
@@ -97,6 +97,7 @@ class LearnerState(NamedTuple):
     step: tf.Tensor  # transitions so far
     episodes: tf.Tensor
     q_network: Trained
+    second_q: MaybeTrained  # the second Q-network, with `twin_q`
     x_network: Trained
     replay: tf.Tensor  # [replay_size, row]
     noise: tf.Tensor  # [P]

@@ -85,7 +85,7 @@ class Targets:
     def _value(
         self, replay: Replay, state: LearnerState, s: tf.Tensor, indices: tf.Tensor
     ) -> tuple[tf.Tensor, MaybeFound]:
-        """`max_k Q'(s, x'(s))_k` of the target networks.
+        """`max_k Q'(s, x'(s))_k` of the target networks; of two Q-functions the smaller value.
 
         Args:
           replay: the memory's functions.
@@ -98,13 +98,25 @@ class Targets:
         """
         policy, weights = self.policy, state.target
         actions = self._candidates(replay, state, indices) if self.drawn else None
-        x = policy.parameters(weights, s, actions)
+        x = self._noisy(state, policy.parameters(weights, s, actions))
         values = policy.values(weights, s, x, actions)
+        if state.second_q:
+            second = weights._replace(q=state.second_q.target)
+            values = tf.minimum(values, policy.values(second, s, x, actions))
         found: MaybeFound = ()
         if actions is not None:
             best = tf.argmax(values, axis=-1, output_type=tf.int32)
             found = Found(indices, tf.gather(actions, best, batch_dims=1))
         return tf.reduce_max(values, axis=-1), found
+
+    def _noisy(self, state: LearnerState, x: tf.Tensor) -> tf.Tensor:
+        """Parameters [B, N] with noise, if there is to be some, within their bounds then."""
+        noise = self.settings.target_noise
+        if noise is None:
+            return x
+        key = seeding.stream(state.seed, Stream.TARGET_NOISE, state.step)
+        drawn = tf.clip_by_value(noise.std * seeding.normal(key, x.shape), -noise.clip, noise.clip)
+        return tf.clip_by_value(x + drawn, -1.0, 1.0)
 
     def _candidates(self, replay: Replay, state: LearnerState, indices: tf.Tensor) -> tf.Tensor:
         """[B, M] int32: what is remembered of transitions, and actions drawn at random."""

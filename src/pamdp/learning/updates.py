@@ -76,3 +76,6 @@ class Trained(NamedTuple):
         gradient = clipped(gradient, norm)
         online, new = descend(self.online, gradient, self.moments, network.learning_rate)
         return Trained(online, polyak(self.target, online, network.tau), new)
+
+
+MaybeTrained = Trained | tuple[()]
