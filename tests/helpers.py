@@ -149,25 +149,28 @@ def learner(
 def experienced(learner: Learner, seed: int = 1) -> LearnerState:
     """A state with a full memory: parameters in and out of bounds, rewards of both signs.
 
-    The target networks differ from the online ones, as they do after some updates.
+    The target networks differ from the online ones, as they do after some updates. With candidates
+    it is the same memory, and any action is remembered in each row.
     """
     spec, hyper = learner.policy.spec, learner.settings
     state = learner.initial(tf.constant(seed), tf.constant([0.2, 0.9, 0.4]))
     other = learner.initial(tf.constant(seed + 1), tf.constant([0.2, 0.9, 0.4]))
     random, rows = np.random.default_rng(seed), hyper.replay_size
     continues = random.integers(0, 2, (rows, 1))
-    memory = np.concatenate(
-        [
-            random.uniform(0, 1, (rows, FEATURES)),
-            random.normal(0, 1.2, (rows, spec.num_parameters)),
-            random.integers(0, spec.num_actions, (rows, 1)),
-            random.normal(0, 2, (rows, 1)),
-            continues,
-            1 - continues * random.integers(0, 2, (rows, 1)),  # half of those that go on
-            random.uniform(0, 1, (rows, FEATURES)),
-        ],
-        axis=1,
-    )
+    columns = [
+        random.uniform(0, 1, (rows, FEATURES)),
+        random.normal(0, 1.2, (rows, spec.num_parameters)),
+        random.integers(0, spec.num_actions, (rows, 1)),
+        random.normal(0, 2, (rows, 1)),
+        continues,
+        1 - continues * random.integers(0, 2, (rows, 1)),  # half of those that go on
+        random.uniform(0, 1, (rows, FEATURES)),
+    ]
+    if hyper.candidates is not None:
+        columns[1] = spec.take(tf.constant(columns[1]), tf.constant(columns[2][:, 0], tf.int32))
+    if learner.replay.greedy:
+        columns.append(random.integers(0, spec.num_actions, (rows, 1)))
+    memory = np.concatenate(columns, axis=1)
     return state._replace(
         step=tf.constant(rows),
         replay=tf.constant(memory, tf.float32),

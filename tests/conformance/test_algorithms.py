@@ -16,6 +16,7 @@ from pamdp.base.spaces import Action, ActionSpec
 from tests.helpers import FEATURES, SPEC, algorithm_of
 
 BATCH = 5
+OWN = [kind for kind, algorithm in ALGORITHMS.items() if algorithm.own]
 SPECS = {
     "unequal": SPEC,
     "equal": ActionSpec((Action("a", (0.0,), (1.0,)), Action("b", (0.0,), (1.0,)))),
@@ -44,13 +45,21 @@ def inputs(spec: ActionSpec, batch: int = BATCH) -> tuple[tf.Tensor, tf.Tensor, 
     return s, x, tf.range(batch) % spec.num_actions
 
 
-@pytest.fixture(params=[(n, s) for n in ALGORITHMS for s in SPECS], ids="-".join)
-def case(request: Any) -> tuple[QFunction, tuple]:
+def made(algorithm: str, spec: str) -> tuple[QFunction, tuple]:
     """A Q-function of two hidden layers and its weights."""
-    algorithm, spec = request.param
     q_function = algorithm_of(algorithm).q_function(network(8, 6), SPECS[spec])
     weights = q_function.initial(seeding.stream(tf.constant(1), "q"), FEATURES)
     return q_function, tf.nest.map_structure(lambda w: w + 0.05, weights)
+
+
+@pytest.fixture(params=[(n, s) for n in ALGORITHMS for s in SPECS], ids="-".join)
+def case(request: Any) -> tuple[QFunction, tuple]:
+    return made(*request.param)
+
+
+@pytest.fixture(params=[(n, s) for n in OWN for s in SPECS], ids="-".join)
+def own_case(request: Any) -> tuple[QFunction, tuple]:
+    return made(*request.param)
 
 
 def test_each_file_is_listed() -> None:
@@ -106,6 +115,87 @@ def test_taken_is_values_picked_and_so_are_its_gradients(case) -> None:
         direct, through_values = tape.gradient(taken, source), tape.gradient(picked, source)
         for a, b in zip(tf.nest.flatten(direct), tf.nest.flatten(through_values), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_only_those_whose_values_see_their_own_parameters_alone_say_so() -> None:
+    for kind in ALGORITHMS:
+        q_function, weights = made(kind, "unequal")
+        s, x, _ = inputs(SPEC, batch=64)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            q = q_function.values(weights, s, x)
+        others = np.asarray(tape.batch_jacobian(q, x))[:, SPEC.owned == 0]
+        assert (kind in OWN) == (not np.any(others))
+
+
+def chosen(spec: ActionSpec, number: int | None) -> tf.Tensor:
+    """[B, M] all actions in order, or some drawn at random."""
+    if number is None:
+        return tf.tile(tf.range(spec.num_actions)[None], [BATCH, 1])
+    drawn = np.random.default_rng(4).integers(0, spec.num_actions, (BATCH, number))
+    return tf.constant(drawn, tf.int32)
+
+
+@pytest.mark.parametrize("number", [None, 1, 6], ids=["all", "one", "with repeats"])
+def test_chosen_is_values_picked_and_so_are_its_gradients(own_case, number) -> None:
+    q_function, weights = own_case
+    spec = q_function.spec
+    (s, x, _), actions = inputs(spec), chosen(spec, number)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([weights, x])
+        some = q_function.chosen(weights, s, spec.take(x, actions), actions)
+        picked = tf.gather(q_function.values(weights, s, x), actions, batch_dims=1)
+        # Each by a factor of its own, so that no two gradients are mistaken for each other.
+        factors = tf.range(1.0, tf.size(actions, tf.int32) + 1)
+        direct, through_values = (
+            tf.reduce_sum(tf.reshape(each, [-1]) * factors) for each in (some, picked)
+        )
+    assert some.shape == actions.shape
+    np.testing.assert_allclose(some, picked, rtol=1e-5, atol=1e-5)
+    same_gradients(tape, direct, through_values, [weights, x])
+
+
+def same_gradients(tape: tf.GradientTape, one: tf.Tensor, other: tf.Tensor, sources: Any) -> None:
+    pairs = (
+        tf.nest.flatten(tape.gradient(each, sources, unconnected_gradients="zero"))
+        for each in (one, other)
+    )
+    for a, b in zip(*pairs, strict=True):
+        largest = np.max(np.abs(b), initial=1e-6)
+        np.testing.assert_allclose(tf.convert_to_tensor(a), b, rtol=1e-4, atol=1e-5 * largest)
+
+
+def test_those_that_value_no_chosen_actions_say_so() -> None:
+    for kind in set(ALGORITHMS) - set(OWN):
+        q_function, weights = made(kind, "unequal")
+        s, x, _ = inputs(SPEC)
+        actions = chosen(SPEC, 2)
+        with pytest.raises(NotImplementedError, match="values no chosen actions"):
+            q_function.chosen(weights, s, SPEC.take(x, actions), actions)
+
+
+@pytest.mark.parametrize("number", [None, 1, 6], ids=["all", "one", "with repeats"])
+@pytest.mark.parametrize("spec", list(SPECS))
+@pytest.mark.parametrize("kind", list(ALGORITHMS))
+def test_chosen_parameters_are_blocks_of_all_and_so_are_their_gradients(kind, spec, number) -> None:
+    _, q_weights = made(kind, spec)
+    space = SPECS[spec]
+    parameters = algorithm_of(kind).parameter_network(network(8, 6), space)
+    weights = parameters.initial(seeding.stream(tf.constant(2), "x"), FEATURES)
+    weights = tf.nest.map_structure(lambda w: w + 0.05, weights)
+    s, actions = inputs(space)[0], chosen(space, number)
+    real = tf.gather(space.real, actions)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(weights)
+        x = parameters.all(weights, q_weights, s)
+        some = real * parameters.chosen(weights, q_weights, s, actions)
+        blocks = space.take(x, actions)
+        # Squares, so that each number has a gradient of its own.
+        direct, through_all = (tf.reduce_sum(each**2) for each in (some, blocks))
+    assert x.shape == (BATCH, space.num_parameters)
+    assert some.shape == (*actions.shape, space.max_size)
+    np.testing.assert_allclose(some, blocks, rtol=1e-5, atol=1e-5)
+    same_gradients(tape, direct, through_all, weights)
 
 
 def test_every_weight_matters(case) -> None:

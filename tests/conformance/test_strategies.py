@@ -19,6 +19,7 @@ from pamdp.base.component import floats, with_floats
 from pamdp.base.strategy import Context, Strategy
 from pamdp.strategies import STRATEGIES, AnyStrategy, Chain
 from pamdp.strategies.members import MEMBERS
+from tests.helpers import SPEC, params
 
 B, P = 4, 3
 LOW, HIGH = np.float32([-1.0, 0.0, -3.0]), np.float32([1.0, 5.0, 3.0])
@@ -180,6 +181,29 @@ def test_two_forward_bounds_are_refused_by_name(pair: tuple[str, str]) -> None:
 def test_some_bound_the_forward_pass_and_some_do_not() -> None:
     assert "squashing" in BOUNDING
     assert {"plain", "inverting", "reversal"} <= set(BACKWARD)
+
+
+@pytest.mark.parametrize("value", [*({"kind": k} for k in KINDS), *params()["gradients"].values()])
+def test_of_sampled_actions_it_is_what_it_is_among_all(value: Any) -> None:
+    """Padded blocks of the sampled actions' own parameters, instead of those of all actions."""
+    random, rows = np.random.default_rng(1), 40
+    action = tf.constant(np.arange(rows) % SPEC.num_actions, tf.int32)
+    ascent, x = random.normal(0, 1, (2, rows, SPEC.num_parameters)).astype(np.float32)
+    error = random.normal(0, 2, rows).astype(np.float32)
+    ends = np.ones(SPEC.num_parameters, np.float32)
+    whole = Context(x, -ends, ends, error, np.asarray(SPEC.mask(action)))
+    among_all = tf.constant(transformed(value, ascent, whole))
+
+    ends = np.ones(SPEC.max_size, np.float32)
+    real = SPEC.real[np.asarray(action)]
+    own = (np.asarray(SPEC.take(tf.constant(each), action)) for each in (x, ascent))
+    sampled = Context(next(own), -ends, ends, error, real)
+    alone = transformed(value, next(own), sampled)
+    np.testing.assert_array_equal(alone, SPEC.take(among_all, action))
+    # The forward pass, too; what stands in the padding is masked by the policy.
+    bounded = strategy(value).bound(tf.constant(x), whole.low, whole.high)
+    alone = strategy(value).bound(tf.constant(sampled.parameters), sampled.low, sampled.high)
+    np.testing.assert_allclose(alone * real, SPEC.take(bounded, action), rtol=1e-6)
 
 
 # -- Each one's own promise ------------------------------------------------------------------------

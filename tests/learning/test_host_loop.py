@@ -39,12 +39,27 @@ def on_host(subject: Cell, environment: str = "pamdp/Platform-v0") -> Cell:
     return subject.model_copy(update={"task": Gymnasium(kind="gymnasium", id=environment)})
 
 
-def test_both_loops_agree_bit_for_bit(subject) -> None:
+@pytest.fixture(scope="module")
+def with_candidates() -> Cell:
+    return cell(
+        "epdqn",
+        "reversal",
+        learner__parameters__output_std=0.1,
+        learner__n_step={"steps": 3, "beta": 0.5},
+        learner__replay_size=80,
+        learner__objective="indexed",
+        learner__candidates=2,
+    )
+
+
+@pytest.mark.parametrize("name", ["subject", "with_candidates"])
+def test_both_loops_agree_bit_for_bit(name, request) -> None:
     """The same environment and seed: all that learning depends on, over episodes and updates.
 
     Only the books of the scores may differ in the last bit: a compiler may keep more digits of a
     reward that it adds at once than of one that has been a float in between.
     """
+    subject = request.getfixturevalue(name)
     compiled, host = CompiledLoop(subject), HostLoop(on_host(subject))
     states = compiled.initial(1), host.initial(1)
     assert differing(states[0].learner, states[1].learner) == []

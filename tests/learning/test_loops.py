@@ -102,9 +102,11 @@ def test_other_structure_is_another_program(subject) -> None:
         {"learner__n_step": None},
         {"learner__n_step": {"steps": 4, "beta": 0.5}},
         {"learner__n_step": {"steps": 4, "beta": 0.25}},
+        {"learner__objective": "indexed", "learner__candidates": 2},
+        {"learner__objective": "indexed", "learner__candidates": 3},
     ):
         programs.add(structure(cell("mpdqn", "reversal", **changes)))
-    assert len(programs) == 1 + 6
+    assert len(programs) == 1 + 8
 
 
 # -- Training ----------------------------------------------------------------------------------
@@ -182,6 +184,20 @@ def test_an_interrupted_run_ends_with_the_same_bytes(
     assert points == [p._replace(earlier=n < stop) for n, p in enumerate(whole[0])]
     assert result.points == whole[1].points
     assert bytes_of(result.weights) == bytes_of(whole[1].weights)
+
+
+def test_an_interrupted_run_with_candidates_ends_with_the_same_bytes(tmp_path, monkeypatch) -> None:
+    """What was found to be greedy is part of the memory, and so of a checkpoint."""
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    candidates = cell("epdqn", "reversal", learner__candidates=2, learner__objective="indexed")
+    path = tmp_path / "seed-1.npz"
+    expected, whole = trained(candidates)
+    trained(candidates, path=path, stop=1)
+    points, result = trained(candidates, path=path)
+    assert [point.earlier for point in points] == [True, False, False]
+    assert [point.metrics for point in points] == [point.metrics for point in expected]
+    assert bytes_of(result.weights) == bytes_of(whole.weights)
+    assert differing(*(after(candidates, *chunks) for chunks in ([250], [100, 100, 50]))) == []
 
 
 def test_a_damaged_checkpoint_is_no_checkpoint(subject, whole, tmp_path, monkeypatch) -> None:

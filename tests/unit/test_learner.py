@@ -26,9 +26,9 @@ def transition(reward: float, terminated: bool = False, ended: bool = False) -> 
 def constant(weights: tuple, values: list[float]) -> tuple:
     """Weights of the same shapes whose output is `values`, whatever the input."""
     zeros = tf.nest.map_structure(tf.zeros_like, weights)
-    if len(zeros[-1]) == 2 and zeros[-1][1].shape == [len(values)]:
-        return (*zeros[:-1], (zeros[-1][0], tf.constant(values)))
-    return one_network(zeros, values)
+    if isinstance(zeros[-1][0], tuple):
+        return one_network(zeros, values)
+    return (*zeros[:-1], (zeros[-1][0], tf.constant(values)))
 
 
 def one_network(zeros: tuple, values: list[float]) -> tuple:
@@ -244,10 +244,11 @@ def test_a_step_towards_the_objective_raises_it() -> None:
         state = experienced(agent)
         policy, s = agent.policy, minibatch(agent, state).s_tm1
         after = agent.learn(state)
-        q, values = state.q_network.online, []
+        values = []
         for network in (state.x_network, after.x_network):
-            x = policy.parameters(network.online, s)
-            values.append(float(tf.reduce_sum(policy.q_function.values(q, s, x))))
+            weights = state.online._replace(x=network.online)
+            x = policy.parameters(weights, s)
+            values.append(float(tf.reduce_sum(policy.values(weights, s, x))))
         assert values[1] > values[0]
 
 

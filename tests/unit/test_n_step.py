@@ -42,14 +42,14 @@ def remembering(agent: Learner, *kinds: tuple[bool, bool], value: float = VALUE)
                 tf.constant(FRESH) if ended else following,
             ),
         )
-    *hidden, (kernel, bias) = tf.nest.map_structure(tf.zeros_like, state.q_network.target)
-    target = (*hidden, (kernel, bias + value))
+    *zeros, bias = map(tf.zeros_like, tf.nest.flatten(state.q_network.target))
+    target = tf.nest.pack_sequence_as(state.q_network.target, [*zeros, bias + value])
     return state._replace(q_network=state.q_network._replace(target=target))
 
 
 def targets(agent: Learner, state: LearnerState) -> dict[float, float]:
     """The target of each transition that is in a minibatch, by its reward."""
-    batch, target = agent._sample(state)
+    batch, target, _ = agent.targets.sample(agent.replay, state)
     found = dict(zip(batch.r_t.numpy().tolist(), target.numpy().tolist(), strict=True))
     assert set(found) == set(REWARDS)
     return found
@@ -91,7 +91,7 @@ def test_targets_to_the_end_of_the_episode_by_hand(steps) -> None:
 def test_rewards_ahead_are_scaled_like_the_first() -> None:
     agent = n_step(3, 1.0, reward_scale=2.0)
     state = remembering(agent, GOES_ON, GOES_ON, TERMINATED)
-    _, target = agent._sample(state)
+    target = agent.targets.sample(agent.replay, state).target
     assert set(target.numpy().tolist()) == {6.0, 8.0}
 
 
@@ -113,8 +113,12 @@ def test_beta_goes_from_the_target_of_one_step_to_that_of_n() -> None:
     same: dict[str, Any] = {"gamma": 0.9, "batch_size": 64}
     one_step = learner(**same)
     state = experienced(one_step)
-    found = {beta: n_step(4, beta, **same)._sample(state)[1].numpy() for beta in (0.0, 0.25, 1.0)}
-    np.testing.assert_array_equal(found[0.0], one_step._sample(state)[1])
+    found = {}
+    for beta in (0.0, 0.25, 1.0):
+        agent = n_step(4, beta, **same)
+        found[beta] = agent.targets.sample(agent.replay, state).target.numpy()
+    expected = one_step.targets.sample(one_step.replay, state).target
+    np.testing.assert_array_equal(found[0.0], expected)
     assert np.mean(~np.isclose(found[0.0], found[1.0])) > 0.15  # a quarter of the rows go on
     np.testing.assert_allclose(
         found[0.25], 0.25 * found[1.0] + 0.75 * found[0.0], rtol=1e-5, atol=1e-6
@@ -128,10 +132,11 @@ def test_all_of_the_n_step_target_is_what_was_earned_and_the_value_there() -> No
     indices = seeding.integers(key, (64,), tf.constant(64))
     ahead = agent.replay.ahead(state.replay, indices, state.step - 1, 4, tf.constant(0.9))
     s = 2 * ahead.s - 1
-    x = agent.policy.parameters(state.x_network.target, s)
+    x = agent.policy.parameters(state.target, s)
     value = np.max(agent.policy.q_function.values(state.q_network.target, s, x), axis=1)
     expected = ahead.total + ahead.discount * value
-    np.testing.assert_allclose(agent._sample(state)[1], expected, rtol=1e-5, atol=1e-5)
+    target = agent.targets.sample(agent.replay, state).target
+    np.testing.assert_allclose(target, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("algorithm", list(ALGORITHMS))

@@ -133,6 +133,14 @@ def test_the_structure_of_the_settings_matters(name, value) -> None:
     assert q != other_q or "online" in differing(a.x_network, b.x_network)
 
 
+def test_the_number_of_candidates_changes_something() -> None:
+    learned = []
+    for number in (None, 2, 3):
+        agent = learner(candidates=number, objective="indexed", batch_size=64)
+        learned.append(bytes_of(agent.learn(experienced(agent)).q_network.online))
+    assert len({b"".join(each) for each in learned}) == 3
+
+
 def test_every_float_of_hand_set_parameters_changes_something() -> None:
     start = {
         "bias": [0.5, 5.0, 0.5, 0.0, 2.5, 0.0],

@@ -82,7 +82,7 @@ def naive_gradient(agent: Learner, state: LearnerState) -> tuple:
     """Of minus the objective, by one tape from the weights to J."""
     policy, hyper = agent.policy, agent.settings
     batch = minibatch(agent, state)
-    x_t = policy.parameters(state.x_network.target, batch.s_t)
+    x_t = policy.parameters(state.target, batch.s_t)
     q_t = policy.q_function.values(state.q_network.target, batch.s_t, x_t)
     y = batch.r_t + hyper.gamma * batch.continues_t * np.max(q_t, axis=-1)
     draws = seeding.uniform(seeding.stream(state.seed, Stream.OBJECTIVE, state.step), (4,))
@@ -90,7 +90,7 @@ def naive_gradient(agent: Learner, state: LearnerState) -> tuple:
     weights = state.x_network.online
     with tf.GradientTape() as tape:
         tape.watch(weights)
-        x = policy.parameters(weights, batch.s_tm1)
+        x = policy.parameters(state.online._replace(x=weights), batch.s_tm1)
         if hyper.objective == "td":
             x = own * x + (1 - own) * tf.stop_gradient(x)
         q = policy.q_function.values(state.q_network.online, batch.s_tm1, x)

@@ -1,4 +1,4 @@
-"""P-DQN, MP-DQN and SP-DQN: which action value depends on which parameter, and by how much."""
+"""P-DQN and its relatives: which action value depends on which parameter, and by how much."""
 
 import numpy as np
 import pytest
@@ -68,6 +68,10 @@ def test_multi_pass_is_k_passes_with_the_other_parameters_zero(spec, hidden, act
         expected[:, k] = one_pass(weights, seen, activation)[:, k]
     values = q_function.values(weights, s, tf.constant(x))
     np.testing.assert_allclose(values, expected, rtol=2e-5, atol=2e-5)
+    sampled = np.random.default_rng(3).integers(0, spec.num_actions, (BATCH, 2), np.int32)
+    chosen = q_function.chosen(weights, s, spec.take(tf.constant(x), sampled), tf.constant(sampled))
+    expected = np.take_along_axis(expected, sampled, axis=1)
+    np.testing.assert_allclose(chosen, expected, rtol=2e-5, atol=2e-5)
 
 
 @pytest.mark.parametrize("hidden", [(8,), (8, 6)], ids=str)
@@ -92,7 +96,7 @@ def test_no_value_depends_on_the_parameters_of_another_action(spec, hidden) -> N
             q = q_function.values(weights, s, x)
         jacobians[name] = np.asarray(tape.batch_jacobian(q, x))  # [B, K, P]
     own = spec.owned > 0
-    for name in ("mpdqn", "spdqn"):
+    for name in ("mpdqn", "spdqn", "epdqn"):
         assert (jacobians[name][:, ~own] == 0.0).all()  # exactly
         assert (jacobians[name][:, own] != 0.0).all()
     assert (jacobians["pdqn"][:, ~own] != 0.0).all()

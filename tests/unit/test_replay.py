@@ -66,7 +66,7 @@ def test_sampling_is_uniform_over_what_is_filled(step, filled) -> None:
     memory[:, reward] = np.where(np.arange(8) < filled, np.arange(8), -1)
     state = state._replace(step=tf.constant(step), replay=tf.constant(memory))
     # The learner's own minibatch must be the helper's, or this tests nothing.
-    rewards = agent._sample(state)[0].r_t
+    rewards = agent.targets.sample(agent.replay, state).batch.r_t
     np.testing.assert_array_equal(rewards, minibatch(agent, state).r_t)
     numbers, counts = np.unique(rewards, return_counts=True)
     assert numbers.tolist() == list(range(filled))

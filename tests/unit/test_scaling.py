@@ -144,11 +144,11 @@ def test_moments_are_of_what_was_acted_on() -> None:
 def test_a_choice_knows_the_observation_it_is_made_on() -> None:
     agent = unbounded(**EXPLORE_NEVER, parameters__output_std=0.5)
     state = lived(agent)
-    x = agent.policy.parameters(state.x_network.online, tf.constant(scaled(ROWS[-1:]), tf.float32))
+    x = agent.policy.parameters(state.online, tf.constant(scaled(ROWS[-1:]), tf.float32))
     np.testing.assert_allclose(state.choice.parameters, x[0], rtol=1e-3, atol=1e-4)
     assert np.abs(x).max() > 0.1
     without_it = scaled(ROWS[-1:], seen=ROWS[:-1])
-    other = agent.policy.parameters(state.x_network.online, tf.constant(without_it, tf.float32))
+    other = agent.policy.parameters(state.online, tf.constant(without_it, tf.float32))
     assert not np.allclose(state.choice.parameters, other[0], rtol=1e-3, atol=1e-4)
 
 
@@ -157,7 +157,7 @@ def test_the_memory_is_raw_and_a_minibatch_is_scaled_by_the_moments_of_now() -> 
     state = lived(agent)
     np.testing.assert_array_equal(state.replay[:11, :3], ROWS[:-1])
     np.testing.assert_array_equal(state.replay[:11, -3:], ROWS[1:])
-    batch, _ = agent._sample(state)
+    batch = agent.targets.sample(agent.replay, state).batch
     np.testing.assert_array_equal(batch.s_tm1, minibatch(agent, state).s_tm1)
     first, following = scaled(ROWS[:-1]), scaled(ROWS[1:])
     for s_tm1, s_t in zip(batch.s_tm1, batch.s_t, strict=True):
@@ -170,11 +170,11 @@ def test_the_memory_is_raw_and_a_minibatch_is_scaled_by_the_moments_of_now() -> 
 def test_targets_are_of_scaled_observations(n_step) -> None:
     agent = unbounded(batch_size=64, learning_starts=50, n_step=n_step, gamma=1.0)
     state = lived(agent)
-    batch, target = agent._sample(state)
+    batch, target, _ = agent.targets.sample(agent.replay, state)
     rows = [int(np.argmin(np.abs(scaled(ROWS[:-1]) - s).sum(axis=1))) for s in batch.s_tm1]
     final = np.array([min(row + (2 if n_step else 1), 11) for row in rows])
     s = tf.constant(scaled(ROWS[final]), tf.float32)
-    x = agent.policy.parameters(state.x_network.target, s)
+    x = agent.policy.parameters(state.target, s)
     value = np.max(agent.policy.q_function.values(state.q_network.target, s, x), axis=1)
     np.testing.assert_allclose(target, final - rows + value, rtol=1e-3, atol=1e-3)
 
@@ -187,7 +187,7 @@ def test_the_policy_that_is_evaluated_has_the_moments_of_learning(evaluated) -> 
     assert weights.observed is state.observed
     decision = agent.policy.greedy(weights, tf.constant(ROWS))
     s = tf.constant(scaled(ROWS), tf.float32)
-    x = agent.policy.parameters(weights.x, s)
+    x = agent.policy.parameters(weights, s)
     np.testing.assert_allclose(decision.parameters, x, rtol=1e-3, atol=1e-4)
     q = agent.policy.q_function.values(weights.q, s, x)
     np.testing.assert_allclose(decision.q, q, rtol=1e-3, atol=1e-4)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pamdp.base.spaces import Action, ActionSpec
+from pamdp.base.spaces import FEW, Action, ActionSpec
 
 EQUAL = ActionSpec((Action("a", (0.0,), (10.0,)), Action("b", (-2.0,), (2.0,))))
 UNEQUAL = ActionSpec(
@@ -16,6 +16,12 @@ UNEQUAL = ActionSpec(
     )
 )
 BARE = ActionSpec((Action("left", (), ()), Action("right", (), ())))
+# Of 0 to 3 parameters each, the first and the last without any.
+MANY = ActionSpec(
+    tuple(Action(str(k), (0.0,) * (k % 4), (1.0,) * (k % 4)) for k in range(FEW // 4 * 4 + 5))
+)
+MANY_BARE = ActionSpec(tuple(Action(str(k), (), ()) for k in range(FEW + 1)))
+ALL = {"equal": EQUAL, "unequal": UNEQUAL, "bare": BARE, "many": MANY, "many bare": MANY_BARE}
 
 
 def test_numbers() -> None:
@@ -51,6 +57,81 @@ def test_pad() -> None:
         [[[1, 2], [0, 0], [3, 0]], [[4, 5], [0, 0], [6, 0]]],
     )
     assert UNEQUAL.pad(tf.zeros([5, 4, 3])).shape == (5, 4, 3, 2)
+
+
+@pytest.fixture(params=list(ALL.values()), ids=list(ALL))
+def spec(request) -> ActionSpec:
+    return request.param
+
+
+def numbered(spec: ActionSpec) -> np.ndarray:
+    """[2, P] that differ from each other and from 0."""
+    return np.arange(1.0, 2 * spec.num_parameters + 1, dtype=np.float32).reshape(2, -1)
+
+
+def sliced(spec: ActionSpec, values: np.ndarray) -> np.ndarray:
+    """What `pad` makes of [B, P], one action at a time."""
+    blocks = np.zeros([len(values), spec.num_actions, spec.max_size], np.float32)
+    start = 0
+    for action, size in enumerate(spec.sizes):
+        blocks[:, action, :size] = values[:, start : start + size]
+        start += size
+    return blocks
+
+
+@pytest.mark.parametrize("compile_it", [False, True])
+def test_blocks_are_slices_and_go_back(spec, compile_it) -> None:
+    pad, unpad = (tf.function(f, jit_compile=compile_it) for f in (spec.pad, spec.unpad))
+    blocks = pad(tf.constant(numbered(spec)))
+    np.testing.assert_array_equal(blocks, sliced(spec, numbered(spec)))
+    back = unpad(blocks)
+    assert back.shape == (2, spec.num_parameters)
+    np.testing.assert_array_equal(back, numbered(spec))
+    littered = blocks + 1000.0 * (1.0 - spec.real)
+    np.testing.assert_array_equal(unpad(littered), numbered(spec))
+
+
+def test_the_gradient_of_blocks_is_that_of_slices(spec) -> None:
+    values = tf.constant(numbered(spec))
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        squares = tf.reduce_sum(spec.pad(values) ** 2)
+    if spec.num_parameters:
+        np.testing.assert_array_equal(tape.gradient(squares, values), 2 * values)
+
+
+def test_owners_and_places(spec) -> None:
+    assert spec.owner.tolist() == [k for k, size in enumerate(spec.sizes) for _ in range(size)]
+    np.testing.assert_array_equal(spec.owned, spec.owner == np.arange(spec.num_actions)[:, None])
+    np.testing.assert_array_equal(spec.real, np.sign(sliced(spec, numbered(spec))[0]))
+    if spec.num_parameters:
+        places = numbered(spec)[0][spec.places] * spec.real
+        np.testing.assert_array_equal(places, sliced(spec, numbered(spec))[0])
+
+
+def test_rows_and_blocks_of_some_actions(spec) -> None:
+    last = spec.num_actions - 1
+    actions = np.array([[0, last, 1], [last, last, 0]], np.int32)
+    values = numbered(spec)
+    blocks = sliced(spec, values)
+    taken = spec.take(tf.constant(values), tf.constant(actions))
+    expected = np.stack([block[row] for block, row in zip(blocks, actions, strict=True)])
+    np.testing.assert_array_equal(taken, expected)
+    table = np.stack([values[0], -values[0]], axis=1)  # [P, 2]
+    rows = spec.rows(tf.constant(table), tf.constant(actions))
+    assert rows.shape == (2, 3, spec.max_size, 2)
+    real = spec.real[actions][..., None]
+    expected = np.stack([blocks[0][actions], -blocks[0][actions]], axis=-1)
+    np.testing.assert_array_equal(rows * real, expected)
+
+
+def test_features_are_as_many_for_each_action() -> None:
+    known = ActionSpec((Action("a", (), (), (1.0, -1.0)), Action("b", (), (), (0.0, 0.5))))
+    assert known.features.dtype == np.float32
+    assert known.features.tolist() == [[1.0, -1.0], [0.0, 0.5]]
+    assert EQUAL.features.shape == (2, 0)
+    with pytest.raises(ValueError, match="expected as many features for each action"):
+        ActionSpec((Action("a", (), (), (1.0,)), Action("b", (), ())))
 
 
 def test_take() -> None:
