@@ -2,45 +2,26 @@
 
     python -m benchmarks.cluster
 
-The cluster is this machine, which says that it has 112 cores; tasks sleep. It takes some minutes.
+The cluster is this machine, which says that it has 112 cores; tasks sleep, and so do the trials of
+a search with a lag of 64, which has to be the same as with one worker. It takes fifteen minutes.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 
 import psutil
 
+from benchmarks.sleeping import LAG, TRIALS, at_once, most_at_once, search, sleep, tell
 from pamdp.engines.cluster import connected
 from pamdp.engines.ray import Ray
+from pamdp.engines.threads import Threads
 
 CORES = 112
 TASKS, EVENTS = 10_000, 10_000
-
-
-def sleep(seconds: float) -> tuple[float, float]:
-    """When it began and ended."""
-    began = time.time()
-    time.sleep(seconds)
-    return began, time.time()
-
-
-def tell(number: int) -> Generator[int, None, int]:
-    """Tells of so many steps."""
-    yield from range(number)
-    return number
-
-
-def most_at_once(spans: Sequence[tuple[float, float]]) -> int:
-    """How many of some spans of time there are at a time at most."""
-    edges = sorted([(began, 1) for began, _ in spans] + [(ended, -1) for _, ended in spans])
-    now, most = 0, 0
-    for _, change in edges:
-        now += change
-        most = max(most, now)
-    return most
+TRIAL = 40.0  # seconds of a trial
 
 
 def coordinator(items: Sequence[tuple], workers: int) -> tuple[float, float, float]:
@@ -75,11 +56,31 @@ def main() -> None:
             f"{clock:.0f} s by the clock",
             flush=True,
         )
-    started = time.monotonic()
     with Ray(CORES) as engine:
         spans = engine.map(sleep, [(240.0,)] * CORES)
     print(f"{most_at_once(spans)} of {CORES} tasks were under way at once")
     print(f"all had begun after {max(began for began, _ in spans) - min(spans)[0]:.0f} s")
+    for spread in (0.0, 0.5):
+        searched(spread)
+
+
+def searched(spread: float) -> None:
+    """Prints how many workers a search keeps busy, and whether it is the same as with one.
+
+    Args:
+      spread: of the time that a trial takes, around its mean and as a share of it.
+    """
+    expected, _ = search(Threads(1), 0.0, spread)
+    trials, spans = search(Ray(CORES), TRIAL, spread)
+    # From when all have begun until the last trial is asked for.
+    begun = sorted(began for began, _ in spans)
+    busy = at_once(spans, begun[LAG - 1], begun[-1])
+    print(
+        f"{TRIALS} trials of {TRIAL:.0f} s, more or less by {spread:.0%}, lag {LAG}: "
+        f"{most_at_once(spans)} at once at most, {busy:.1f} in the mean; the same as with one "
+        f"worker: {trials == expected}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

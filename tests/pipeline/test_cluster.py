@@ -29,15 +29,12 @@ if loaded != {"ray"}:
 
 def test_stages_on_ray_give_the_same_bytes_and_load_no_tensorflow(copy) -> None:
     before = checkout.contents(copy, "metrics", "models")
-    for stage, names in (("tune", [CELL]), ("train", [CELL]), ("evaluate", [])):
-        shutil.rmtree(copy / "metrics" / stage / (names[0] if names else ""))
-        if stage == "tune":
-            (copy / "optuna.db").unlink()
+    (copy / "optuna.db").unlink()
+    for folder in (f"metrics/tune/{CELL}", f"metrics/train/{CELL}", "metrics/evaluate", "models"):
+        shutil.rmtree(copy / folder)
+    for stage, names in (("tune", [CELL]), ("train", [CELL]), ("evaluate", []), ("export", [])):
         command = (sys.executable, "-c", LIGHT, stage, *names)
         checkout.succeed(copy, *command, PAMDP_ENGINE="ray", PAMDP_TRACKING="off")
-    shutil.rmtree(copy / "models")
-    done = {"PAMDP_ENGINE": "ray", "PAMDP_TRACKING": "off"}
-    checkout.succeed(copy, "pamdp", "export", **done)
     after = checkout.contents(copy, "metrics", "models")
     assert sorted(after) == sorted(before)
     assert [name for name in before if before[name] != after[name]] == []

@@ -89,7 +89,7 @@ def test_a_seed_is_that_of_a_study_bit_for_bit(tmp_path) -> None:
     found(tmp_path, INVERTING, VALUES)
     train.train_cell(checkout, INVERTING)
     subject = checkout.settings.cell(INVERTING)
-    episodes = evaluate.evaluate_cell(checkout, subject)
+    (episodes,) = evaluate.played(checkout, [subject])
     settings = {"evaluation.episodes": 40, **BLOCK}
     Path("params.yaml").write_text(json.dumps(changed(params(), settings)))
 

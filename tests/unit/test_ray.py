@@ -76,6 +76,15 @@ def test_tasks_that_can_go_on_take_turns(tmp_path) -> None:
     assert notes(tmp_path) == ["a0", "a1", "b0", "b1", "a2", "a3", "b2", "b3"]
 
 
+def test_tasks_take_no_turns_where_all_have_a_worker(tmp_path, monkeypatch) -> None:
+    packed = mock.Mock(wraps=Ray._packed)  # once for each beginning of a task
+    monkeypatch.setattr(Ray, "_packed", lambda self, pending: packed(self, pending))
+    with Ray(2) as opened:
+        items = [(tmp_path, name, 4, None, None) for name in "ab"]
+        opened.map(tasks.resumable, items, resumes=Saved)
+    assert packed.call_count == 2
+
+
 def test_leaving_early_leaves_no_task() -> None:
     processes: list[int] = []
 

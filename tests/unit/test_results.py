@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +23,7 @@ from pamdp.learning.scaling import Observed
 from pamdp.settings import Settings
 from pamdp.stages import evaluate, export, report, results, train
 from tests.helpers import cell, params
+from tests.unit import tasks
 from tests.unit.two_cells import INVERTING, PLAIN, curve, found, looked_at, small
 
 
@@ -38,7 +41,10 @@ def evaluated(tmp_path, monkeypatch):
     """Evaluates a study whose greedy episodes are invented; returns the summary, comparisons."""
     monkeypatch.setenv("PAMDP_TRACKING", "off")
 
-    def evaluate_cell(checkout: Checkout, cell: Cell) -> dict[int, Episodes]:
+    def played(checkout: Checkout, cells: Sequence[Cell]) -> Iterator[dict[int, Episodes]]:
+        yield from (cell_played(checkout, cell) for cell in cells)
+
+    def cell_played(checkout: Checkout, cell: Cell) -> dict[int, Episodes]:
         played = {}
         for seed in checkout.settings.study.seeds:
             draws = np.random.default_rng(seed).random(50) / 10
@@ -47,7 +53,7 @@ def evaluated(tmp_path, monkeypatch):
             played[seed] = Episodes(level + draws, np.full(50, 7), draws > 0.05, shares)
         return played
 
-    monkeypatch.setattr(evaluate, "evaluate_cell", evaluate_cell)
+    monkeypatch.setattr(evaluate, "played", played)
     facts = {"random_policy": {"return_mean": 0.15}}
     write_json(tmp_path / "metrics" / "setup" / "environments" / "platform.json", facts)
 
@@ -101,6 +107,38 @@ def test_a_new_measure_enters_the_summary(evaluated, monkeypatch):
         assert after[name] == before[name] | {"tries": 3.0}  # of 2 and 4
 
 
+def test_seeds_of_all_cells_are_evaluated_side_by_side(tmp_path, monkeypatch):
+    def meeting(cell: Cell, leaves: int, *_: Any) -> int:
+        return tasks.meet(tmp_path, f"{cell.name}-{leaves}", 4)
+
+    monkeypatch.setenv("PAMDP_WORKERS", "8")
+    monkeypatch.setattr(evaluate, "tuned", lambda _, cell: cell)
+    monkeypatch.setattr(evaluate, "saved", lambda *_: {1: 1, 2: 2})
+    monkeypatch.setattr(evaluate, "_evaluate", meeting)
+    checkout = Checkout(small(), tmp_path)
+    found = evaluate.played(checkout, checkout.settings.cells)
+    assert [*found] == [{1: 4, 2: 4}, {1: 4, 2: 4}]
+
+
+def test_cells_are_read_as_workers_have_use_for_them(tmp_path, monkeypatch):
+    """So memory does not hold the weights of all cells of a large study."""
+    read: list[str] = []
+
+    def saved(_: Checkout, cell: Cell) -> dict[int, str]:
+        read.append(cell.name.strategy)
+        return {1: "one", 2: "two"}
+
+    monkeypatch.setattr(evaluate, "tuned", lambda _, cell: cell)
+    monkeypatch.setattr(evaluate, "saved", saved)
+    monkeypatch.setattr(evaluate, "_evaluate", lambda cell, leaves, *_: (cell.name[2], leaves))
+    names = ["plain", "inverting", "reversal", "zeroing"]
+    checkout = Checkout(small(study__strategies=names), tmp_path)
+    with closing(evaluate.played(checkout, checkout.settings.cells)) as found:
+        for number, name in enumerate(names):
+            assert next(found) == {1: (name, "one"), 2: (name, "two")}
+            assert read == names[: number + 2]  # with one worker
+
+
 def summary_of(*means: float) -> dict[str, Any]:
     entries = [{"seed": n + 1, "mean": mean, "std": 0.25} for n, mean in enumerate(means)]
     return {"return": {"mean": float(np.mean(means))}, "per_seed": entries}
@@ -144,13 +182,13 @@ def test_the_film_is_of_the_best_seed_of_the_best_cell(tmp_path, monkeypatch):
 
 
 def test_the_exported_seed_is_the_best(tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "trained", lambda *_: {1: "one", 2: "two", 3: "three"})
+    monkeypatch.setattr(export, "saved", lambda *_: {1: "one", 2: "two", 3: "three"})
     found(tmp_path, PLAIN, {"learner.gamma": 0.5})
     record = results.record(cell("mpdqn", "plain"), "train", "f")
     record.write(tmp_path / "metrics" / "train" / PLAIN / "record.json")
     summary = summary_of(0.1, 0.9, 0.9)
     job = export._job(Checkout(small(), tmp_path), cell("mpdqn", "plain"), summary)
-    assert (job.seed, job.weights) == (2, "two")  # the first of equals
+    assert (job.seed, job.leaves) == (2, "two")  # the first of equals
     assert job.evaluated is summary["per_seed"][1]
     assert job.cell.learner.gamma == 0.5  # as it was tuned
     assert job.folder == tmp_path / "models" / PLAIN
@@ -186,7 +224,7 @@ def test_a_model_card_says_what_the_model_is_and_how_it_was_checked(tmp_path):
     values = small(environments__platform__initial_parameters={"bias": [3.0, 10.0, 400.0]})
     trained = values.cell(INVERTING).replace({"learner.q.learning_rate": 0.00123})
     best = {"mean": 0.98765, "std": None}
-    job = export.Job(trained, 2, Weights((), (), ()), tmp_path / INVERTING, best, "f")
+    job = export.Job(trained, 2, [], tmp_path / INVERTING, best, "f")
     played = Episodes(np.array([1.0, 0.5]), np.array([7.0, 8.0]), np.ones(2), {})
     export._describe(Checkout(values, tmp_path), job, 2.34e-7, played)
     card = (tmp_path / INVERTING / "README.md").read_text()
@@ -222,9 +260,8 @@ SEEN = {"low": [0.0, 0.0, 1.7e9 - 1], "high": [2.0, 5.0, 1.7e9 + 0.9]}
 
 def test_a_card_of_a_users_environment_says_what_its_actions_drive(tmp_path):
     values = small(environments__platform__task=WIDE | {"seen": SEEN})
-    job = export.Job(
-        values.cells[0], 2, Weights((), (), ()), tmp_path / PLAIN, {"mean": 1, "std": 0}, "f"
-    )
+    best = {"mean": 1, "std": 0}
+    job = export.Job(values.cells[0], 2, [], tmp_path / PLAIN, best, "f")
     played = Episodes(np.ones(1), np.ones(1), np.ones(1), {})
     export._describe(Checkout(values, tmp_path), job, 0.0, played)
     card = (tmp_path / PLAIN / "README.md").read_text()

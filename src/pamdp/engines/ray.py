@@ -124,11 +124,12 @@ class Ray(Engine):
 
     def _fill(self) -> None:
         """Hands to Ray as much as may run at a time: what waits is kept here, in order."""
-        while self._waiting and len(self._running) < self.num_workers:
-            pending = self._waiting.popleft()
+        while self._waiting and (room := self.num_workers - len(self._running)) > 0:
             # Where others wait, a task that can go on later makes room for them now and then.
+            turns = len(self._waiting) > room
+            pending = self._waiting.popleft()
             task = self._work.options(**self._options)
-            self._running[task.remote(self._packed(pending), bool(self._waiting))] = pending
+            self._running[task.remote(self._packed(pending), turns)] = pending
 
     def _packed(self, pending: Pending) -> bytes:
         """What a worker is sent of a task."""

@@ -12,6 +12,11 @@ from pamdp.learning.cell import Cell
 from pamdp.learning.loops import loop_for
 
 
+def suited(cell: Cell) -> type[Engine]:
+    """The engine that is asked for, or suits a cell."""
+    return engine_of(loop_for(cell.task).engine)
+
+
 def engine_for(
     checkout: Checkout, cells: Sequence[Cell], num_tasks: int, fresh: bool = False
 ) -> Engine:

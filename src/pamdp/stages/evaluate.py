@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import zlib
 from argparse import Namespace
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from itertools import groupby
 
 import numpy as np
 
 from pamdp import statistics
 from pamdp.checkout import Checkout
+from pamdp.engines import Engine
 from pamdp.evaluation import MEASURES, evaluate
 from pamdp.files import read_json, write_arrays, write_json
 from pamdp.learning.cell import Cell
 from pamdp.learning.rollout import Episodes
 from pamdp.progress import Progress
 from pamdp.records import Facts, Run
-from pamdp.stages.engine import engine_for
+from pamdp.stages.engine import engine_for, suited
 from pamdp.stages.facts import thresholds
 from pamdp.stages.results import agree, cells, initial_parameters, packed, saved, tuned
 from pamdp.tracking import collect, open_sink
@@ -39,24 +43,50 @@ def evaluate_study(checkout: Checkout) -> None:
     ):
         blocks = {name: settings.environments[name] for name in settings.study.environments}
         agree(checkout, "thresholds", thresholds(blocks))
-        for cell in cells(checkout):
-            episodes[str(cell.name)] = evaluate_cell(checkout, cell)
-            progress.update(1)
-            # MLflow, which takes seconds to load, gets ready meanwhile.
-            sink.put(_training(checkout, cell), final=True)
+        studied = cells(checkout)
+        with closing(played(checkout, studied)) as found:
+            for cell, by_seed in zip(studied, found, strict=True):
+                episodes[str(cell.name)] = by_seed
+                progress.update(1)
+                # MLflow, which takes seconds to load, gets ready meanwhile.
+                sink.put(_training(checkout, cell), final=True)
         summarise(checkout, episodes)
         for record in collect(checkout.root):
             if record.key != "report":  # it is of earlier results, until that stage has run
                 sink.put(record, final=True)
 
 
-def evaluate_cell(checkout: Checkout, cell: Cell) -> BySeed:
-    """The final greedy episodes of a cell's seeds, by seed."""
-    cell = tuned(checkout, cell)
-    weights, number = saved(checkout, cell), checkout.settings.evaluation.episodes
-    items = [(cell, leaves, seed, number) for seed, leaves in weights.items()]
-    with engine_for(checkout, [cell], len(items)) as engine:
-        return dict(zip(weights, engine.map(_evaluate, items), strict=True))
+def played(checkout: Checkout, cells: Sequence[Cell]) -> Generator[BySeed]:
+    """The final greedy episodes of some cells, one cell after another, by seed."""
+    num_seeds = len(checkout.settings.study.seeds)
+    for _, group in groupby(cells, suited):
+        some = [*group]
+        with engine_for(checkout, some, len(some) * num_seeds) as engine:
+            yield from _played_on(engine, checkout, some)
+
+
+def _played_on(engine: Engine, checkout: Checkout, cells: Sequence[Cell]) -> Iterator[BySeed]:
+    """The same on one engine, to which no more are given than it takes to keep it busy.
+
+    So memory never holds the weights of all cells.
+    """
+    number = checkout.settings.evaluation.episodes
+    under_way: deque[dict[int, int]] = deque()  # of each cell its tasks, by seed
+
+    def ended() -> BySeed:
+        return {seed: engine.result(task) for seed, task in under_way.popleft().items()}
+
+    for cell in (tuned(checkout, cell) for cell in cells):
+        under_way.append(
+            {
+                seed: engine.submit(_evaluate, cell, leaves, seed, number)
+                for seed, leaves in saved(checkout, cell).items()
+            }
+        )
+        while sum(map(len, under_way)) - len(under_way[0]) >= engine.num_workers:
+            yield ended()
+    while under_way:
+        yield ended()
 
 
 def _evaluate(cell: Cell, leaves: Sequence[np.ndarray], seed: int, num_episodes: int) -> Episodes:

@@ -5,29 +5,28 @@ from __future__ import annotations
 import shutil
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from pamdp import export
 from pamdp.base.task import Task
 from pamdp.checkout import Checkout
 from pamdp.files import read_json, write_json
 from pamdp.learning.cell import Cell
-from pamdp.learning.loops import loop_for
 from pamdp.learning.policy import Weights
 from pamdp.learning.rollout import Episodes
 from pamdp.progress import Progress
 from pamdp.records import Run, Summary
-from pamdp.stages.engine import engine_for
-from pamdp.stages.results import cells, initial_parameters, trained, tuned
+from pamdp.stages.engine import engine_for, suited
+from pamdp.stages.results import cells, initial_parameters, packed, saved, tuned
 from pamdp.tracking import open_sink
 
 CARD = Path(__file__).with_suffix(".md")  # the template of a model card
-
 
 Model = Mapping[str, bytes]  # the files of a SavedModel
 
@@ -35,15 +34,24 @@ Model = Mapping[str, bytes]  # the files of a SavedModel
 class Job(NamedTuple):
     """A policy to export: the best seed of a cell, and its entry in the evaluation.
 
-    `training` is the fingerprint of the training that it is from.
+    `leaves` are those of its weights, `training` the fingerprint of the training that it is from.
     """
 
     cell: Cell
     seed: int
-    weights: Weights
+    leaves: Sequence[np.ndarray]
     folder: Path
     evaluated: dict[str, Any]
     training: str
+
+
+class Exported(NamedTuple):
+    """A policy and the model that was made of it."""
+
+    cell: Cell
+    seed: int
+    weights: Weights
+    model: Model
 
 
 def run(_: Namespace) -> None:
@@ -56,21 +64,11 @@ def export_study(checkout: Checkout) -> None:
     settings = checkout.settings
     summary = read_json(checkout.evaluate / "summary.json", Summary)
     jobs = [_job(checkout, cell, summary[str(cell.name)]) for cell in cells(checkout)]
+    models = _models(checkout, jobs)
     shutil.rmtree(checkout.root / "models", ignore_errors=True)
-    # Each in a process of its own, or its bytes would depend on what was saved before it.
-    with engine_for(checkout, [job.cell for job in jobs], len(jobs), fresh=True) as engine:
-        models = engine.map(_saved, [(job.cell, job.weights) for job in jobs])
-    for job, model in zip(jobs, models, strict=True):
-        _write(model, job.folder)
-    observations = [export.observations(job.cell, job.weights) for job in jobs]
-    with TemporaryDirectory() as scratch, ThreadPoolExecutor(1) as beside:
-        folders = [job.folder for job in jobs]
-        answers = beside.submit(export.answers_of, folders, observations, Path(scratch))
-        played = _played(checkout, jobs, models)
-    for job, rows, answer, episodes in zip(
-        jobs, observations, answers.result(), played, strict=True
-    ):
-        gap = export.check(job.cell, job.weights, rows, answer)
+    for job, exported in zip(jobs, models, strict=True):
+        _write(exported.model, job.folder)
+    for job, gap, episodes in zip(jobs, *_proved(checkout, models), strict=True):
         _describe(checkout, job, gap, episodes)
     with open_sink(settings.study.name, checkout.root) as sink:
         for job in jobs:
@@ -80,9 +78,21 @@ def export_study(checkout: Checkout) -> None:
 
 def _job(checkout: Checkout, cell: Cell, summary: dict[str, Any]) -> Job:
     cell, best = tuned(checkout, cell), max(summary["per_seed"], key=itemgetter("mean"))
-    weights = trained(checkout, cell)[best["seed"]]
+    leaves = saved(checkout, cell)[best["seed"]]
     training = Run.read(checkout.train(cell.name) / "record.json").fingerprint
-    return Job(cell, best["seed"], weights, checkout.model(cell.name), best, training)
+    return Job(cell, best["seed"], leaves, checkout.model(cell.name), best, training)
+
+
+def _models(checkout: Checkout, jobs: Sequence[Job]) -> list[Exported]:
+    """What is made of some policies."""
+    subjects = [job.cell for job in jobs]
+    # Not where a model is saved: what is traced for it would change the model's bytes.
+    with engine_for(checkout, subjects, len(jobs)) as engine:
+        weights = engine.map(packed, [(job.cell, job.leaves) for job in jobs])
+    # Each in a process of its own, or its bytes would depend on what was saved before it.
+    with engine_for(checkout, subjects, len(jobs), fresh=True) as engine:
+        models = engine.map(_saved, [*zip(subjects, weights, strict=True)])
+    return [*map(Exported, subjects, [job.seed for job in jobs], weights, models)]
 
 
 def _saved(cell: Cell, weights: Weights) -> Model:
@@ -102,25 +112,40 @@ def _write(model: Model, folder: Path) -> None:
         path.write_bytes(content)
 
 
-def _played(checkout: Checkout, jobs: Sequence[Job], models: Sequence[Model]) -> list[Episodes]:
-    """Episodes of all exported models, in which each decision is compared."""
+def _proved(checkout: Checkout, models: Sequence[Exported]) -> tuple[list[float], list[Episodes]]:
+    """How far all models are from their policies, and episodes that they have played."""
+    gaps: list[float] = []
     played: list[Episodes] = []
-    num_episodes = checkout.settings.evaluation.episodes
-    items = [
-        (job.cell, job.seed, job.weights, model, num_episodes)
-        for job, model in zip(jobs, models, strict=True)
-    ]
-    with Progress("export", len(jobs), "model") as progress:
+    number = checkout.settings.evaluation.episodes
+    with Progress("export", len(models), "model") as progress:
         # Cells of an environment stand together, and so do those of an engine.
-        for _, group in groupby(items, key=lambda item: loop_for(item[0].task).engine):
+        for _, group in groupby(models, lambda each: suited(each.cell)):
             some = [*group]
-            with engine_for(checkout, [cell for cell, *_ in some], len(some)) as engine:
-                played += engine.map(_play, some, lambda _, done: progress.update(done))
-    return played
+            with engine_for(checkout, [each.cell for each in some], len(some) + 1) as engine:
+                answered = engine.submit(_answered, some)
+                items = [(each, number) for each in some]
+                played += engine.map(_play, items, lambda _, done: progress.update(done))
+                gaps += engine.result(answered)
+    return gaps, played
 
 
-def _play(cell: Cell, seed: int, weights: Weights, model: Model, num_episodes: int) -> Any:
-    """A task: `export.play`, and the news that it is done."""
+def _answered(models: Sequence[Exported]) -> list[float]:
+    """A task: `export.check` of what models answer where there is no code of this package."""
+    rows = [export.observations(each.cell, each.weights) for each in models]
+    with TemporaryDirectory() as scratch:
+        folders = [Path(scratch, f"{index}") for index in range(len(models))]
+        for each, folder in zip(models, folders, strict=True):
+            _write(each.model, folder)
+        answers = export.answers_of(folders, rows, Path(scratch))
+    return [
+        export.check(each.cell, each.weights, asked, answer)
+        for each, asked, answer in zip(models, rows, answers, strict=True)
+    ]
+
+
+def _play(exported: Exported, num_episodes: int) -> Any:
+    """A task: `export.play`, in which each decision is compared, and the news that it is done."""
+    cell, seed, weights, model = exported
     with TemporaryDirectory() as scratch:
         _write(model, Path(scratch))
         episodes = export.play(cell, weights, Path(scratch), seed, num_episodes)
