@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
-from pamdp.base.algorithm import ParameterNetwork, QFunction, Sizes
+from pamdp.base.algorithm import ParameterNetwork, QFunction
+from pamdp.base.sizes import Products
 from pamdp.base.spaces import Action, ActionSpec
 from pamdp.learning.cell import Cell
 from pamdp.learning.loops import loop_for
@@ -38,53 +38,6 @@ WEIGHT, CACHED_WEIGHTS = 1.5e-9, 20_000  # of a weight in an update; the first o
 STEP = 30e-6  # of an environment and of what else a step does
 HOST_STEP = 0.7e-3  # more, where the environment is stepped from Python
 CELL = 20.0  # importing, tracing, compiling
-
-
-class Products(NamedTuple):
-    """Products of numbers in networks, for one row of a batch.
-
-    Attributes:
-      sizes: of their outer layers.
-      units: of their hidden layers.
-      passes: how often hidden layers are computed for all actions: once, or for each.
-      networks: how many there are.
-      num_actions: K.
-    """
-
-    sizes: Sizes
-    units: Sequence[int]
-    passes: int
-    networks: int
-    num_actions: int
-
-    @property
-    def _outer(self) -> int:
-        return self.sizes.inputs * self.units[0] + self.sizes.outputs * self.units[-1]
-
-    @property
-    def _middle(self) -> int:
-        return sum(a * b for a, b in pairwise(self.units))
-
-    @property
-    def weights(self) -> int:
-        """How many weights there are, without biases."""
-        return self._outer + self.networks * self._middle + self.sizes.table
-
-    @property
-    def taken(self) -> int:
-        """Of one value of each network."""
-        return self._outer + self.networks * self._middle
-
-    def of(self, number: int) -> int:
-        """Of the outputs of some actions."""
-        inputs, outputs = self.sizes.of_action
-        of_each = self._middle + inputs * self.units[0] + outputs * self.units[-1]
-        passes = max(1, self.passes * number // self.num_actions)
-        return self._outer * number // self.num_actions + passes * of_each
-
-    def hidden(self, number: int) -> int:
-        """How many hidden units' values there are then."""
-        return max(1, self.passes * number // self.num_actions) * sum(self.units)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from pamdp.base import seeding
-from pamdp.base.algorithm import Algorithm, ParameterNetwork, QFunction, Sizes
+from pamdp.base.algorithm import Algorithm, ParameterNetwork, QFunction
 from pamdp.base.component import Count
 from pamdp.base.errors import SettingsError
 from pamdp.base.lazy import tf
 from pamdp.base.networks import Network, times
+from pamdp.base.sizes import Sizes
 from pamdp.base.spaces import ActionSpec
 
 

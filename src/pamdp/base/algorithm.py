@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from pamdp.base.component import Component
 from pamdp.base.lazy import tf
 from pamdp.base.networks import Network
+from pamdp.base.sizes import Sizes
 from pamdp.base.spaces import ActionSpec
 
 
@@ -40,22 +41,6 @@ class Algorithm(Component, ABC):
     def parameter_network(self, network: Network, spec: ActionSpec) -> ParameterNetwork:
         """The parameter network: by default one perceptron, with P outputs."""
         return ParameterNetwork(network, spec)
-
-
-class Sizes(NamedTuple):
-    """How large the outer layers of networks are. Estimates go by it, no result.
-
-    Attributes:
-      inputs: rows of the first layer's weights, of all networks.
-      outputs: rows of the last layer's.
-      of_action: those inputs and outputs that each action is computed with anew.
-      table: weights besides.
-    """
-
-    inputs: int
-    outputs: int
-    of_action: tuple[int, int] = (0, 0)
-    table: int = 0
 
 
 @dataclass(frozen=True)
