@@ -1,6 +1,7 @@
 """Both loops: the same bytes for any chunks, interruptions and threads, and in either loop."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -215,6 +216,14 @@ def test_a_checkpoint_of_another_seed_is_no_checkpoint(subject, whole, monkeypat
     other = next(event for event in train(subject, 2, SHORT) if isinstance(event, Checkpoint))
     again = [event for event in train(subject, 1, SHORT, other) if isinstance(event, Point)]
     assert again == whole[0]
+
+
+def test_large_checkpoints_are_given_more_rarely() -> None:
+    """Each is written to a disk, and travels through a cluster."""
+    sizes = (10, 10_000_000, 100_000_000)
+    states: list[Any] = [[np.empty(size, np.uint8)] for size in sizes]
+    seconds = training.CHECKPOINT_SECONDS
+    assert [*map(training.pause_between, states)] == [seconds, seconds, 10 * seconds]
 
 
 def test_what_a_loop_did_is_given_before_the_point_it_belongs_to(subject, monkeypatch) -> None:

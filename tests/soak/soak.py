@@ -47,7 +47,7 @@ CHANGES = small.CHANGES | {
     },
     "tuning.trials": 3,
 }
-EVERY = ("CHECKPOINT_SECONDS = 10.0", "CHECKPOINT_SECONDS = 0.3")
+EVERY = ("CHECKPOINT_SECONDS = 2.5", "CHECKPOINT_SECONDS = 0.3")
 OUTPUTS = ("metrics", "models")
 WORKERS = {"PAMDP_WORKERS": "2"}
 LEFT = 15.0  # seconds after which nothing may run any more

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Generator
@@ -26,7 +27,10 @@ _USUAL = {"learner.reward_scale": 10.0, "learner.gradient_clip": np.inf}
 for _network in ("q", "parameters"):
     _USUAL |= {f"learner.{_network}.output_std": 10.0, f"learner.{_network}.learning_rate": 0.1}
 _TRACING = threading.Lock()  # in one thread at a time, as `Loop.prepare` has it
-CHECKPOINT_SECONDS = 10.0  # when to give one, never what: results do not depend on it
+# When to give a checkpoint, never what: results do not depend on it. Seeds that share a core take
+# turns at them, and a worker that is lost costs no more; but a large one takes time to be written.
+CHECKPOINT_SECONDS = 2.5
+CHECKPOINT_BYTES = 10e6  # beyond which it is given more rarely, in proportion
 
 
 class Training(Component):
@@ -125,7 +129,7 @@ def _trained(
     if saved:
         state, points = saved
         yield from (point._replace(earlier=True) for point in points)
-    given = time.monotonic()
+    given, pause = time.monotonic(), pause_between(state) if loop.resumable else math.inf
     while (step := int(state.learner.step)) < training.steps:
         step = min(step + training.report_every, training.steps)
         state = loop.run(state, step - int(state.learner.step))
@@ -133,12 +137,18 @@ def _trained(
         points.append(Point(step, _metrics(loop.cell, state.learner, episodes)))
         _check_finite(loop.cell, seed, points[-1])
         state = _with_fresh_statistics(state)
-        if loop.resumable and time.monotonic() - given > CHECKPOINT_SECONDS:
+        if time.monotonic() - given > pause:
             leaves = [np.asarray(leaf) for leaf in tf.nest.flatten(state)]
             yield Checkpoint(leaves, [[point.step, point.metrics] for point in points])
             given = time.monotonic()
         yield points[-1]
     return state, points
+
+
+def pause_between(state: LoopState) -> float:
+    """The seconds from one checkpoint of such a state to the next."""
+    size = sum(np.asarray(leaf).nbytes for leaf in tf.nest.flatten(state))
+    return CHECKPOINT_SECONDS * max(1.0, size / CHECKPOINT_BYTES)
 
 
 @on_cpu()
