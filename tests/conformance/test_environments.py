@@ -106,7 +106,12 @@ def test_it_can_be_told_in_json(task: Environment) -> None:
         told = [value if np.isfinite(value) else None for value in ends.tolist()]
         assert described["observation"][key] == told
     actions = tuple(
-        Action(each["name"], tuple(each["low"]), tuple(each["high"]))
+        Action(
+            each["name"],
+            tuple(each["low"]),
+            tuple(each["high"]),
+            tuple(each.get("features", ())),
+        )
         for each in described["actions"]
     )
     assert ActionSpec(actions) == task.actions

@@ -142,7 +142,7 @@ def test_an_algorithm_is_one_file_and_entries_in_two_lists_and_its_floats_are_in
     assert "algorithm.factor" in header.split(",")
     assert touched(copy) == {
         "params.yaml": (4, 1),  # two entries, what is searched, and the list of the study's
-        "src/pamdp/algorithms/__init__.py": (2, 1),
+        "src/pamdp/algorithms/__init__.py": (2, 0),
         "src/pamdp/algorithms/scaled.py": NEW,
     }
 

@@ -61,7 +61,7 @@ def test_objectives_that_look_at_other_actions_are_refused(objective) -> None:
     if objective in ("indexed", "td"):
         assert with_candidates(objective=objective).learner.objective == objective
         return
-    with pytest.raises(ValueError, match=r"learner.objective: expected indexed or td") as refused:
+    with pytest.raises(ValueError, match=r"objective: expected indexed or td") as refused:
         with_candidates(objective=objective)
     assert f"received {objective}. Change it, or set candidates to null" in str(refused.value)
 

@@ -164,7 +164,7 @@ def test_a_cell_makes_the_policy_and_the_learner_that_it_describes() -> None:
     assert policy == learner.policy
     assert policy.spec is subject.task.actions
     assert policy.strategy is subject.strategy
-    assert policy.network is subject.learner.parameters
+    assert policy.parameter_network.network is subject.learner.parameters
     assert policy.initial_parameters is subject.initial_parameters
     assert policy.q_function == subject.algorithm.q_function(subject.learner.q, policy.spec)
     assert learner.settings is subject.learner

@@ -33,6 +33,9 @@ def test_names_of_streams_stay_what_they_are() -> None:
         "environment",
         "evaluation",
         "random_policy",
+        "candidates",
+        "second_q_weights",
+        "target_noise",
     ]
     assert len({tuple(seeding.stream(3, name, 5).numpy()) for name in Stream}) == len(Stream)
 

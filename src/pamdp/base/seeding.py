@@ -21,13 +21,13 @@ class Stream(StrEnum):
     EXPLORE = "explore"
     REPLAY = "replay"
     OBJECTIVE = "objective"
-    CANDIDATES = "candidates"
-    SECOND_Q_WEIGHTS = "second_q_weights"
-    TARGET_NOISE = "target_noise"
     RESET = "reset"
     ENVIRONMENT = "environment"
     EVALUATION = "evaluation"
     RANDOM_POLICY = "random_policy"
+    CANDIDATES = "candidates"
+    SECOND_Q_WEIGHTS = "second_q_weights"
+    TARGET_NOISE = "target_noise"
 
 
 def stream(seed: tf.Tensor, name: Stream, step: tf.Tensor | int = 0) -> tf.Tensor:

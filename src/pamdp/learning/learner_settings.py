@@ -98,7 +98,7 @@ class LearnerSettings(Component):
         if self.candidates is not None and not OBJECTIVES[self.objective].sampled:
             able = " or ".join(name for name, each in OBJECTIVES.items() if each.sampled)
             raise SettingsError(
-                f"learner.objective: expected {able}, since candidates is {self.candidates}, so "
+                f"objective: expected {able}, since candidates is {self.candidates}, so "
                 "that the values of other actions than the sampled one are not computed; received "
                 f"{self.objective}. Change it, or set candidates to null"
             )
