@@ -166,7 +166,7 @@ EDITS = {
     ),
     "docstrings and comments": (
         [
-            (P + "learning/learner_settings.py", 'Hyper-parameters of', 'All hyper-parameters of'),
+            (P + "learning/learner_settings.py", "Hyper-parameters of", "All hyper-parameters of"),
             (P + "base/spaces.py", '"""The parameterised', '# A comment.\n"""The parameterised'),
             (P + "strategies/reversal.py", '"""Turns the', '"""It turns the'),
             (P + "algorithms/mpdqn.py", "only column k", "column k alone"),
