@@ -242,10 +242,9 @@ def tune(
         own |= {"space": [*space], "enqueue": []}
     asked = cell.changed({"tuning.cells": {name: own}}, "pamdp.tune")
     subject, tuning = asked.cell, asked.settings.tuning.of(name)
-    length = tuning.training(asked.training)
     ended: list[Trial] = []
     # In memory: a search that nothing goes on with belongs in no database.
-    study = CellStudy(subject, tuning, length, "", None)
+    study = CellStudy(subject, tuning, tuning.training(asked.training), "", None)
     suited, most = loop_for(subject.task).engine, min(study.missing, tuning.lag)
     with open_engine(suited, most, Needs(frozenset(subject.task.sources))) as engine:
         for trial in study.run(engine):

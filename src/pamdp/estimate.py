@@ -1,7 +1,8 @@
 """What a cell will take of memory and time.
 
-The constants were fitted by hand to cells of 3 to 1,024 actions on one core of an AMD EPYC; how far
-off they are elsewhere stands in `docs/decisions.md`. Results do not depend on them.
+The constants were fitted by hand to cells of 3 to 1,024 actions on one core of an AMD EPYC, that of
+a weight to those with `candidates` on an Intel Xeon; how far off they are elsewhere stands in
+`docs/decisions.md`. Results do not depend on them.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ OF_PROCESSES = ("processes", "ray")  # engines whose workers each hold the task 
 FLOP = 1 / 60e9  # in matrix products
 VALUE, UNCACHED = 0.3e-9, 2e-9  # of a hidden unit; more of each beyond what caches hold
 CACHED = 500_000
-WEIGHT, CACHED_WEIGHTS = 1.5e-9, 20_000  # of a weight in an update; the first ones are cheap
+WEIGHT, CACHED_WEIGHTS = 4e-9, 20_000  # of a weight in an update; the first ones are cheap
 STEP = 30e-6  # of an environment and of what else a step does
 HOST_STEP = 0.7e-3  # more, where the environment is stepped from Python
 CELL = 20.0  # importing, tracing, compiling

@@ -78,7 +78,8 @@ def test_weights_and_memory_are_counted_as_they_are(algorithm) -> None:
 @pytest.mark.parametrize(
     ("environment", "algorithm", "hidden", "measured"),
     [  # microseconds of a step, of one seed on one core: what the constants were fitted to, from
-        # docs/performance.md or measured beside them; so this guards the formulas and no more
+        # docs/performance.md and docs/algorithms.md or measured beside them; so this guards the
+        # formulas and no more
         ("platform", "pdqn", [128], 128),
         ("platform", "mpdqn", [128], 135),
         ("platform", "mpdqn", [512], 356),
@@ -88,6 +89,11 @@ def test_weights_and_memory_are_counted_as_they_are(algorithm) -> None:
         ("hard_move_6", "mpdqn", [128], 1_724),
         ("hard_move_8", "mpdqn", [128], 8_168),
         ("hard_move_10", "mpdqn", [128], 44_674),
+        ("hard_move_4_sampled", "mpdqn", [64, 64], 330),
+        ("hard_move_8_sampled", "mpdqn", [64, 64], 625),
+        ("hard_move_10_sampled", "mpdqn", [64, 64], 1_390),
+        ("hard_move_4_sampled", "epdqn", [64, 64], 377),
+        ("hard_move_10_sampled", "epdqn", [64, 64], 581),
     ],
 )
 def test_time_is_within_a_factor_of_two_of_what_it_was_fitted_to(

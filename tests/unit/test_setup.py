@@ -126,7 +126,7 @@ def test_many_actions_that_do_the_same_are_told_in_a_line():
     ]
     told = [*setup.driven({"actions": [action(number, str(number)) for number in range(2000)]})]
     assert len(told) == 13
-    assert told[-1] == "... and so on; metrics/setup/environments has all 2,000 actions"
+    assert told[-1] == "... and so on, 2,000 actions in all"
 
 
 def test_many_remarks_are_cut_where_they_are_printed_and_not_where_they_are_kept():

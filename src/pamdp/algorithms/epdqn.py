@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pamdp.base import seeding
 from pamdp.base.algorithm import Algorithm, ParameterNetwork, QFunction
@@ -39,33 +39,59 @@ class EPDQN(Algorithm):
 
     def q_function(self, network: Network, spec: ActionSpec) -> QFunction:
         """The Q-function with this network in this action space."""
-        return Embedded(network, spec, self._size(spec))
+        return Embedded(network, spec, self._embedding(spec))
 
     def parameter_network(self, network: Network, spec: ActionSpec) -> ParameterNetwork:
         """The parameter network, with the Q-network's embedding."""
-        return EmbeddedParameters(network, spec, self._size(spec))
+        return EmbeddedParameters(network, spec, self._embedding(spec))
 
-    def _size(self, spec: ActionSpec) -> int | None:
-        """Of the learned embedding; None where features take its place."""
+    def _embedding(self, spec: ActionSpec) -> Embedding:
         if self.embedding == "learned":
-            return self.size
+            return Embedding(spec, self.size, learned=True)
         if not spec.features.size:
             raise SettingsError(
                 "algorithm.embedding: expected an environment that gives `features` of its "
                 "actions, received one that gives none; set it to `learned`"
             )
-        return None
+        return Embedding(spec, spec.features.shape[-1], learned=False)
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """What stands for the actions: numbers e_k of each.
+
+    Attributes:
+      spec: the action space.
+      size: d, how many numbers.
+      learned: whether they are weights of the Q-network; else the features of the actions.
+    """
+
+    spec: ActionSpec
+    size: int
+    learned: bool
+
+    def initial(self, key: tf.Tensor) -> Any:
+        """[K, d] weights, or none: two actions are about as far apart whatever the size is."""
+        if not self.learned:
+            return ()
+        return seeding.normal(key, [self.spec.num_actions, self.size]) * 2 * self.size**-0.5
+
+    def of(self, q_weights: tuple) -> tf.Tensor:
+        """[K, d] of all actions."""
+        return q_weights[0] if self.learned else tf.constant(self.spec.features)
 
 
 @dataclass(frozen=True)
 class Embedded(QFunction):
     """`f(W_s s + W_e e_k + W_x x_k + b)`, the same f for all actions.
 
+    Its weights are those of the embedding, and the layers.
+
     Attributes:
-      size: d, of the learned embedding; None for the actions' features.
+      embedding: of the actions.
     """
 
-    size: int | None
+    embedding: Embedding
 
     @property
     def passes(self) -> int:
@@ -74,28 +100,23 @@ class Embedded(QFunction):
 
     def sizes(self, features: int) -> Sizes:
         """Of one network, and the embedding."""
-        width, table = self.spec.features.shape[-1], 0
-        if self.size is not None:
-            width, table = self.size, self.size * self.spec.num_actions
-        of_action = width + self.spec.max_size
+        of_action = self.embedding.size + self.spec.max_size
+        table = self.embedding.learned * self.embedding.size * self.spec.num_actions
         return Sizes(features + of_action, 1, (of_action, 1), table)
 
     def initial(self, key: tf.Tensor, features: int) -> tuple:
         """Initial weights: the embedding [K, d], if it is learned, and the layers."""
-        learned, width = (), self.spec.features.shape[-1]
-        if self.size is not None:
-            width, shape = self.size, [self.spec.num_actions, self.size]
-            # So that two actions are about as far apart whatever the size is.
-            learned = seeding.normal(seeding.fold(key, -1), shape) * 2 * self.size**-0.5
-        return learned, self.network.initial(key, features + width + self.spec.max_size, 1)
+        inputs = features + self.embedding.size + self.spec.max_size
+        learned = self.embedding.initial(seeding.fold(key, -1))
+        return learned, self.network.initial(key, inputs, 1)
 
     def values(self, weights: tuple, s: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         """[B, K], of one network."""
-        return self._of(weights, s, embedding(weights, self.spec)[None], self.spec.pad(x))
+        return self._of(weights, s, self.embedding.of(weights)[None], self.spec.pad(x))
 
     def chosen(self, weights: tuple, s: tf.Tensor, x: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
         """[B, M], of one network."""
-        return self._of(weights, s, tf.gather(embedding(weights, self.spec), actions), x)
+        return self._of(weights, s, tf.gather(self.embedding.of(weights), actions), x)
 
     def _of(self, weights: tuple, s: tf.Tensor, e: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         """[B, M] of embeddings [B or 1, M, d] and parameters [B, M, m]."""
@@ -111,38 +132,34 @@ class EmbeddedParameters(ParameterNetwork):
     """`g(V_s s + V_e e_k + c)`, the same g for all actions; e_k as the Q-network has learned it.
 
     Attributes:
-      size: d, of the learned embedding; None for the actions' features.
+      embedding: of the actions.
     """
 
-    size: int | None
+    embedding: Embedding
 
     @property
     def passes(self) -> int:
         """K."""
         return self.spec.num_actions
 
-    @property
-    def _width(self) -> int:
-        return self.spec.features.shape[-1] if self.size is None else self.size
-
     def sizes(self, features: int) -> Sizes:
         """Of one network."""
-        outputs = self.spec.max_size
-        return Sizes(features + self._width, outputs, (self._width, outputs))
+        size, outputs = self.embedding.size, self.spec.max_size
+        return Sizes(features + size, outputs, (size, outputs))
 
     def initial(self, key: tf.Tensor, features: int) -> tuple:
         """Initial weights, for S features."""
-        return self.network.initial(key, features + self._width, self.spec.max_size)
+        return self.network.initial(key, features + self.embedding.size, self.spec.max_size)
 
     def all(self, weights: tuple, q_weights: tuple, s: tf.Tensor) -> tf.Tensor:
         """[B, P]."""
-        return self.spec.unpad(self._of(weights, s, embedding(q_weights, self.spec)[None]))
+        return self.spec.unpad(self._of(weights, s, self.embedding.of(q_weights)[None]))
 
     def chosen(
         self, weights: tuple, q_weights: tuple, s: tf.Tensor, actions: tf.Tensor
     ) -> tf.Tensor:
         """[B, M, m]."""
-        return self._of(weights, s, tf.gather(embedding(q_weights, self.spec), actions))
+        return self._of(weights, s, tf.gather(self.embedding.of(q_weights), actions))
 
     def _of(self, weights: tuple, s: tf.Tensor, e: tf.Tensor) -> tf.Tensor:
         """[B, M, m] of embeddings [B or 1, M, d]."""
@@ -150,9 +167,3 @@ class EmbeddedParameters(ParameterNetwork):
         of_s, of_e = tf.split(kernel, [s.shape[-1], e.shape[-1]])
         first = (s @ of_s + bias)[:, None] + times(e, of_e)
         return times(self.network.hidden_from(first, middle), tf.transpose(last_kernel)) + last_bias
-
-
-def embedding(q_weights: tuple, spec: ActionSpec) -> tf.Tensor:
-    """[K, d] of all actions: learned, or their features."""
-    learned = q_weights[0]
-    return tf.constant(spec.features) if isinstance(learned, tuple) else learned

@@ -164,9 +164,8 @@ def _environment(checkout: Checkout, name: str, versions: Any) -> tuple[dict[str
 def driven(described: Mapping[str, Any]) -> Iterator[str]:
     """What each action of a user's environment drives, in words; many that do the same in one."""
     told = [action for action in described.get("actions", ()) if "drives" in action]
-    groups = [[*same] for _, same in groupby(told, itemgetter("drives", "low", "high"))]
-    if len(told) <= ACTIONS:
-        groups = [[action] for action in told]
+    same = itemgetter(*(("number",) if len(told) <= ACTIONS else ("drives", "low", "high")))
+    groups = [[*group] for _, group in groupby(told, same)]
     for first, *others in groups[:ACTIONS]:
         boxes = " and ".join(f"box {name}" for name in first["drives"])
         bounds = f"{first['low']} to {first['high']}"
@@ -177,7 +176,7 @@ def driven(described: Mapping[str, Any]) -> Iterator[str]:
         else:
             yield f"action {first['number']} ({first['name']}) {drives}"
     if len(groups) > ACTIONS:
-        yield f"... and so on; metrics/setup/environments has all {len(told):,} actions"
+        yield f"... and so on, {len(told):,} actions in all"
 
 
 def _told(described: Mapping[str, Any]) -> Iterator[str]:

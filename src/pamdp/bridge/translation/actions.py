@@ -231,12 +231,13 @@ def _features(given: Any, number: int) -> list[tuple[float, ...]]:
         return [()] * number
     try:
         table = np.asarray(given, np.float32)
-    except (TypeError, ValueError):
-        table = np.zeros(0)
+        received = f"an array {table.shape}{'' if np.isfinite(table).all() else ', not all finite'}"
+    except (TypeError, ValueError) as error:
+        table, received = np.zeros(0), f"{type(given).__name__}: {error}"
     if table.ndim != 2 or len(table) != number or not np.isfinite(table).all():
         raise SettingsError(
             f"action_features: expected a row of finite numbers for each of the {number} actions, "
-            f"received {np.shape(table)} of {type(given).__name__}"
+            f"received {received}"
         )
     return [tuple(map(float, table[number])) for number in range(len(table))]
 
