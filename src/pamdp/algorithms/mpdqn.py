@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from pamdp.base.algorithm import Algorithm, QFunction, pick
+from pamdp.base.blocks import of_actions
 from pamdp.base.lazy import tf
 from pamdp.base.networks import Network
 from pamdp.base.spaces import ActionSpec
@@ -43,11 +44,17 @@ class MultiPass(QFunction):
         """[B, K], the diagonal of the K passes."""
         (kernel, bias), *middle, (last_kernel, last_bias) = weights
         features = s.shape[-1]
-        own = self.own_products(x, kernel[features:])
-        hidden = self.network.activate(s @ kernel[:features] + bias + own)  # [K, B, H]
-        for layer_kernel, layer_bias in middle:
-            hidden = self.network.activate(hidden @ layer_kernel + layer_bias)
-        return tf.transpose(tf.linalg.matvec(hidden, last_kernel)) + last_bias
+
+        def part(rows: tuple, shared: tuple) -> tf.Tensor:
+            (parameters, kernels, last), (base, middle) = rows, shared
+            hidden = self.network.activate(base + parameters @ kernels)  # [k, B, H]
+            for layer_kernel, layer_bias in middle:
+                hidden = self.network.activate(hidden @ layer_kernel + layer_bias)
+            return tf.linalg.matvec(hidden, last)
+
+        rows = (*self.own_blocks(x, kernel[features:]), last_kernel)
+        shared = (s @ kernel[:features] + bias, tuple(middle))
+        return tf.transpose(of_actions(part, rows, shared, self.hidden(s))) + last_bias
 
     def taken(self, weights: tuple, s: tf.Tensor, x: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
         """[B]: the one pass that is wanted, the other actions' parameters set to zero."""

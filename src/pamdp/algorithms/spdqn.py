@@ -9,6 +9,7 @@ import numpy as np
 
 from pamdp.base import seeding
 from pamdp.base.algorithm import Algorithm, QFunction
+from pamdp.base.blocks import of_actions
 from pamdp.base.lazy import tf
 from pamdp.base.networks import Network
 from pamdp.base.spaces import ActionSpec
@@ -64,11 +65,16 @@ class Separate(QFunction):
     def values(self, weights: tuple, s: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         """[B, K], entry k of network k."""
         (of_s, of_x, bias), *middle, (last_kernel, last_bias) = weights
-        own = self.own_products(x, of_x)
-        hidden = self.network.activate(s @ of_s + own + bias)  # [K, B, H]
-        for kernel, layer_bias in middle:
-            hidden = self.network.activate(hidden @ kernel + layer_bias)
-        return tf.transpose(tf.linalg.matvec(hidden, last_kernel)) + last_bias
+
+        def part(rows: tuple, shared: tuple) -> tf.Tensor:
+            (parameters, kernels), (kernel, bias), *middle, last = rows
+            hidden = self.network.activate(shared[0] @ kernel + parameters @ kernels + bias)
+            for layer_kernel, layer_bias in middle:  # [k, B, H]
+                hidden = self.network.activate(hidden @ layer_kernel + layer_bias)
+            return tf.linalg.matvec(hidden, last)
+
+        rows = (self.own_blocks(x, of_x), (of_s, bias), *middle, last_kernel)
+        return tf.transpose(of_actions(part, rows, (s,), self.hidden(s))) + last_bias
 
     def chosen(self, weights: tuple, s: tf.Tensor, x: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
         """[B, M], of the networks of these actions."""

@@ -166,10 +166,15 @@ class QFunction(ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} values no chosen actions")
 
-    def own_products(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        """[B, P] parameters times their weights [P, H], each action's apart: [K, B, H]."""
-        blocks = tf.transpose(self.spec.pad(tf.transpose(kernel)), [1, 2, 0])  # [K, m, H]
-        return tf.transpose(self.spec.pad(x), [1, 0, 2]) @ blocks
+    def own_blocks(self, x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """[B, P] parameters and their weights [P, H] by action: [K, B, m] and [K, m, H]."""
+        blocks = tf.transpose(self.spec.pad(tf.transpose(kernel)), [1, 2, 0])
+        return tf.transpose(self.spec.pad(x), [1, 0, 2]), blocks
+
+    def hidden(self, s: tf.Tensor) -> int | None:
+        """How many hidden values there are of one action, for [B, S]; None if B is unknown."""
+        rows = s.shape[0]
+        return None if rows is None else rows * sum(self.network.hidden)
 
     def taken(self, weights: tuple, s: tf.Tensor, x: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
         """[B] values of one action [B] in each row: `values`, picked."""
