@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, NoReturn
 from pamdp import lifetime
 from pamdp.base.errors import PamdpError, SettingsError
 from pamdp.base.lazy import prepare_process
-from pamdp.base.places import workspace
+from pamdp.base.places import SOURCE, project, workspace
 from pamdp.base.processor import keep_programs
 from pamdp.extras import require_study
 
@@ -177,8 +177,9 @@ def _run_code_of_checkout() -> None:
     An installation in development points at one checkout. In another one, such as a copy that DVC
     makes for a queued experiment, what runs would not be what is hashed.
     """
-    own = Path.cwd() / "src"
-    if (own / "pamdp" / "cli.py").is_file() and not Path(__file__).parent.samefile(own / "pamdp"):
+    checkout = project(Path.cwd())
+    if checkout is not None and not Path(__file__).parent.samefile(checkout / SOURCE):
+        own = checkout / SOURCE.parent
         paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
         if str(own) in paths:
             sys.exit(f"error: expected to run the code of {own}, received that of {__file__}")

@@ -21,11 +21,10 @@ from pamdp.learning.cell import Cell, CellName
 from pamdp.learning.learner_settings import LearnerSettings
 from pamdp.learning.training import Training
 from pamdp.naming import block_of, name_of, task_of
-from pamdp.settings import Benchmark, Settings, load, validated
+from pamdp.settings import SHIPPED, Benchmark, Settings, load, validated
 from pamdp.stages.setup import driven, measure
 
 HERE = os.path.dirname(__file__) + os.sep
-SHIPPED = Path(__file__).with_name("params.yaml")
 GIVEN = "what `{}` was given"
 
 

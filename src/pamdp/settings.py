@@ -30,6 +30,7 @@ from pamdp.tuning.space import Space
 # systems allow 255 characters.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=36)]
 Names = Annotated[ListOf[Name], Field(min_length=1)]
+SHIPPED = Path(__file__).with_name("params.yaml")  # which settings files may extend
 
 
 class Study(Component):
@@ -194,13 +195,17 @@ def validated(values: Any, name: object) -> Settings:
     """
     whole = values
     try:
-        whole = resolved(values)
+        whole = resolved(values, _shipped)
         return Settings.model_validate(whole)
     except ValidationError as error:
-        lines = explained(error, whole, origins(values))
+        lines = explained(error, whole, origins(values, _shipped))
     except ValueError as error:
         lines = [str(error)]
     raise SettingsError("\n".join([f"{name} is wrong:", *(f"  {line}" for line in lines)]))
+
+
+def _shipped() -> Any:
+    return read(SHIPPED)
 
 
 def _check_places(tuning: Tuning, cells: Collection[str]) -> None:

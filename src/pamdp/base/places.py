@@ -1,9 +1,10 @@
-"""Where a study stands, and where an experiment of DVC stands that runs beside it."""
+"""Where a study stands, and what it belongs to."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+SOURCE = Path("src", "pamdp")  # of a checkout of this project
 EXPERIMENTS = (".dvc", "tmp", "exps")  # the folder in which DVC runs what it runs elsewhere
 
 
@@ -20,3 +21,13 @@ def workspace(root: Path) -> Path:
         if folder.parts[-len(EXPERIMENTS) :] == EXPERIMENTS:
             return folder.parents[len(EXPERIMENTS) - 1]
     return root
+
+
+def project(root: Path) -> Path | None:
+    """The checkout of this project that a study is, or is a folder of; None if it stands elsewhere.
+
+    Args:
+      root: the folder of a study.
+    """
+    folders = (root.resolve(), *root.resolve().parents)
+    return next((each for each in folders if (each / SOURCE / "cli.py").is_file()), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from argparse import Namespace
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from pamdp.base.errors import PamdpError
+from pamdp.base.places import project
 from pamdp.schema import FILE, schema_text
 
 TEMPLATE = Path(__file__).parents[1] / "template"
@@ -20,9 +22,12 @@ NAMES = {
     "stages.yaml": "dvc.yaml",
 }
 
-
 # A repository may have these: then they stay as they are.
-OPTIONAL = ("README.md", ".gitignore")
+README = Path("README.md")
+OPTIONAL = (str(README), ".gitignore")
+# What studies of a checkout share with it. All else DVC reads in git's history, too, where it finds
+# of a link no more than the path.
+SHARED = (Path(".dvc", "plots"), Path("pipeline"), Path(FILE))
 
 
 def run(options: Namespace) -> None:
@@ -41,7 +46,7 @@ def run(options: Namespace) -> None:
 
 
 def start(folder: Path) -> list[Path]:
-    """Writes the files of a study.
+    """Writes the files of a study; in a checkout of this project, some are links into that.
 
     Returns:
       The files that were there already and may stay.
@@ -51,17 +56,31 @@ def start(folder: Path) -> list[Path]:
     """
     if folder.exists() and not folder.is_dir():
         raise PamdpError(f"expected a folder, received the file {folder}")
-    there = [name for name in _texts() if (folder / name).exists()]
+    checkout = project(folder)
+    if checkout is None or not TEMPLATE.resolve().is_relative_to(checkout):
+        texts, links = _texts(), dict[Path, Path]()
+    else:
+        links = {name: checkout / name for name in SHARED}
+        texts = {name: text for name, text in _texts().items() if not _is_shared(name)}
+    there = [name for name in (*texts, *links) if (folder / name).exists()]
     if taken := [str(folder / name) for name in there if str(name) not in OPTIONAL]:
         raise PamdpError(
             f"expected a folder without files of a study, received one with {', '.join(taken)}; "
             "nothing was written. Name another folder, or move them away"
         )
-    for name, text in _texts().items():
+    for name, text in texts.items():
         if name not in there:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text, encoding="utf-8")
+    for name, target in links.items():
+        place = folder.resolve() / name
+        place.symlink_to(os.path.relpath(target, place.parent))
     return [folder / name for name in there]
+
+
+def _is_shared(name: Path) -> bool:
+    """Whether a checkout's studies have no copy of a file; its own README.md tells of them."""
+    return name == README or any(name.is_relative_to(each) for each in SHARED)
 
 
 @cache

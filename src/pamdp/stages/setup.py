@@ -22,6 +22,7 @@ from typing import Any
 from packaging.requirements import Requirement
 
 from pamdp.base.errors import PamdpError, SettingsError
+from pamdp.base.places import project
 from pamdp.base.task import Task
 from pamdp.checkout import Checkout
 from pamdp.engines import ENGINES
@@ -53,7 +54,7 @@ def set_up(checkout: Checkout) -> None:
       PamdpError: an installed version is not the locked one, or an environment is refused.
     """
     forget_scratch(checkout.root)
-    lock = checkout.root / "requirements.lock"
+    lock = (project(checkout.root) or checkout.root) / "requirements.lock"
     if lock.is_file():
         check_versions(lock)
     _forget_old_cells(checkout)
