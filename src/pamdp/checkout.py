@@ -57,6 +57,16 @@ class Checkout:
         """The report."""
         return self.metrics / "report"
 
+    @property
+    def results(self) -> Path:
+        """What of the report git keeps: its text, its main figures, and what they are of."""
+        return self.root / "results"
+
+    @property
+    def times(self) -> Path:
+        """How long the cells have taken; git keeps it, and it is no output of any stage."""
+        return self.root / "times.json"
+
     def model(self, cell: object) -> Path:
         """The exported model of a cell."""
         return self.root / "models" / str(cell)

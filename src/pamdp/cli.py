@@ -145,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         if VERBS[options.verb].study:
             require_study(f"pamdp {options.verb}")
-        with _alone(options):
+        with _alone(options), _timed(options):
             importlib.import_module(f"pamdp.stages.{options.verb}").run(options)
     except SettingsError as error:
         sys.exit(f"error: {error}{_left_behind()}")
@@ -207,6 +207,15 @@ def _alone(options: Namespace) -> AbstractContextManager[None]:
     name = work.replace(" ", "-").replace("/", "-")[:200]
     patience = 0.0 if options.verb == "study" else 2 * lifetime.PATIENCE
     return lifetime.sole(Path(".work", "locks", f"{name}.lock"), work, patience)
+
+
+def _timed(options: Namespace) -> AbstractContextManager[None]:
+    """Counts the seconds of what takes long."""
+    from pamdp.stages.times import STAGES, timed  # needs NumPy
+
+    if options.verb not in STAGES or not Path("params.yaml").is_file():
+        return nullcontext()
+    return timed(Path.cwd(), options.verb, options.cell.replace("/", "-"))
 
 
 def _fail(options: Namespace, error: Exception) -> NoReturn:

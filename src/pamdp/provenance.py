@@ -43,6 +43,7 @@ STOPS: Mapping[str, str] = {
     "pamdp.stages.facts": "likewise",
     "pamdp.progress": "shows how far the work is",
     "pamdp.stages.live": "likewise",
+    "pamdp.stages.times": "counts seconds, which are part of no result",
     "pamdp.stages.engine": "chooses one of the engines",
     "pamdp.settings": "reads and checks values, which are parameters of the stages",
     "pamdp.tracking*": "a view of the records",

@@ -1,0 +1,104 @@
+"""How long the stages of cells have taken: for readers, and part of no result.
+
+Seconds are counted in `.work`. The report puts those of the cells that it shows into times.json,
+which git keeps beside dvc.lock. DVC has no part in it, as no two runs take equally long.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+from pydantic import BaseModel
+
+from pamdp.base.errors import PamdpError
+from pamdp.checkout import Checkout
+from pamdp.engines import workers
+from pamdp.files import read_json, write_json
+from pamdp.records import Run
+
+STAGES = ("tune", "train")  # of a cell
+INTERVAL = 5.0  # seconds between two notes, so that a process which is killed has left one
+
+
+class Taken(BaseModel):
+    """What a stage has taken for a cell.
+
+    Attributes:
+      seconds: of wall time, those of interrupted runs before it too.
+      fingerprint: of the record that it ended with; None as long as it has not ended.
+      workers: how many tasks could run at a time, likewise.
+    """
+
+    seconds: float
+    fingerprint: str | None = None
+    workers: int | None = None
+
+
+@contextmanager
+def timed(root: Path, stage: str, cell: str) -> Iterator[None]:
+    """Counts what a stage takes for a cell.
+
+    Args:
+      root: the folder of the study.
+      stage: one of `STAGES`.
+      cell: its name.
+    """
+    path, start = _path(root, stage, cell), time.monotonic()
+    earlier = _kept(path)
+    before = earlier.seconds if earlier and earlier.fingerprint is None else 0.0
+
+    def note(**ended: Any) -> None:
+        seconds = round(before + time.monotonic() - start, 1)
+        with suppress(OSError):  # no stage fails because of it
+            write_json(path, Taken(seconds=seconds, **ended).model_dump())
+
+    def count() -> None:
+        while not ended.wait(INTERVAL):
+            note()
+
+    ended, counting = Event(), Thread(target=count, name="times", daemon=True)
+    counting.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        counting.join()
+        note()
+    record = Run.read(root / "metrics" / stage / cell / "record.json")
+    note(fingerprint=record.fingerprint, workers=workers())
+
+
+def collect(checkout: Checkout, marks: Mapping[str, Mapping[str, str]]) -> None:
+    """Writes times.json: what is known of the results that there are.
+
+    Args:
+      checkout: whose.
+      marks: the fingerprint of each stage of each cell.
+    """
+    earlier: dict[str, Any] = {}
+    with suppress(PamdpError):
+        earlier = read_json(checkout.times, dict)
+    found: dict[str, dict[str, Any]] = {}
+    for cell, stages in marks.items():
+        for stage, mark in stages.items():
+            counted = _kept(_path(checkout.root, stage, cell))
+            if counted is not None and counted.fingerprint == mark:
+                found.setdefault(cell, {})[stage] = counted.model_dump()
+            elif (kept := earlier.get(cell, {}).get(stage)) and kept["fingerprint"] == mark:
+                found.setdefault(cell, {})[stage] = kept
+    write_json(checkout.times, found)
+
+
+def _path(root: Path, stage: str, cell: str) -> Path:
+    return root / ".work" / "times" / stage / f"{cell}.json"
+
+
+def _kept(path: Path) -> Taken | None:
+    with suppress(PamdpError):
+        return Taken.model_validate(read_json(path, dict))
+    return None
