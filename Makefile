@@ -10,10 +10,14 @@ endif
 PORT ?= 5000
 TEST_WORKERS ?= 2
 ARGS ?=
+STUDY ?=
 
 # The commands of dvc.yaml say `python`, so .venv comes first. It is set for each command and not
 # for all of make, which would hide the interpreter that .venv itself is made from.
 VENV := PATH="$$PWD/.venv/bin:$$PATH"
+# Likewise in the folder of a study: STUDY=goal is studies/goal, none is the root.
+FOLDER := "./$${STUDY:+studies/$$STUDY}"
+IN := cd $(FOLDER) && PATH="$$OLDPWD/.venv/bin:$$PATH"
 PIP := .venv/bin/python -m pip --disable-pip-version-check install -qq
 TEST := $(VENV) PYTEST_ADDOPTS="$$ARGS" python -m pytest -n "$$TEST_WORKERS" --dist worksteal
 
@@ -24,8 +28,9 @@ override CELL := $(value CELL)
 override FILE := $(value FILE)
 override PORT := $(value PORT)
 override PYTHON := $(value PYTHON)
+override STUDY := $(value STUDY)
 override TEST_WORKERS := $(value TEST_WORKERS)
-export ARGS CELL FILE PORT PYTHON TEST_WORKERS
+export ARGS CELL FILE PORT PYTHON STUDY TEST_WORKERS
 # A shell reads these in the path of a script's interpreter, and a colon splits PATH.
 ifneq ($(strip $(foreach each,: " $$ ` \,$(findstring $(each),$(CURDIR)))),)
 $(error expected a checkout whose path has none of : " $$ ` \, received $(CURDIR); move it)
@@ -40,31 +45,36 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS = true
 export NO_MKDOCS_2_WARNING = true
 
 .DEFAULT_GOAL := help
-.PHONY: help install study pull experiments watch test check bench ui dashboard docs tables schema lock
+.PHONY: help folder install study pull experiments watch test check bench ui dashboard docs results \
+	tables schema lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
+folder:
+	@test -d $(FOLDER) || { echo >&2 "error: STUDY: expected one of" $$(ls studies)", received \
+	$$STUDY"; exit 1; }
+
 install: .venv/.installed ## install all into .venv, which the other targets do by themselves
 
-study: .venv/.installed ## run the study of params.yaml, or what of it is out of date (ARGS="--force report")
-	$(VENV) pamdp study $$ARGS
+study: .venv/.installed folder ## run the study, or what of it is out of date ([STUDY=goal] ARGS="--force report")
+	$(IN) pamdp study $$ARGS
 
-pull: .venv/.installed ## take the commit's results from its DVC remote instead of computing them
-	$(VENV) dvc pull $$ARGS
-	@echo "The report: metrics/report/index.html"
+pull: .venv/.installed folder ## take the commit's results from its DVC remote instead of computing them
+	$(IN) dvc pull $$ARGS
+	@echo "The report: "$(FOLDER)"/metrics/report/index.html"
 
 # Cells are told apart by dashes and files by slashes, which no setting has in its name: what is left
 # are the best cell of each environment, and the settings that differ. Lists would be as wide as all
 # the rest; `dvc params diff` has them.
-experiments: .venv/.installed ## compare experiments: the best cells and the settings that differ
-	$(VENV) dvc exp show --only-changed --keep 'best[.]' \
+experiments: .venv/.installed folder ## compare experiments: the best cells and the settings that differ
+	$(IN) dvc exp show --only-changed --keep 'best[.]' \
 		--drop '.*[-/]|study[.]|tuning[.](seeds|space|enqueue)' $$ARGS
 
-watch: .venv/.installed ## watch a policy: make watch CELL=platform-mpdqn-inverting [FILE=film.mp4]
+watch: .venv/.installed folder ## watch a policy: make watch CELL=platform-mpdqn-inverting [FILE=film.mp4]
 	@test -n "$$CELL" || { echo >&2 "error: expected a cell, received none: make watch \
 	CELL=platform-mpdqn-inverting"; exit 1; }
-	$(VENV) pamdp watch "$$CELL" $(if $(FILE),--file "$$FILE") $$ARGS
+	$(IN) pamdp watch "$$CELL" $(if $(FILE),--file "$$FILE") $$ARGS
 
 test: .venv/.installed ## run all tests (ARGS="-k name" for some)
 	$(TEST)
@@ -80,19 +90,22 @@ check: .venv/.installed ## what CI runs: style, types, import contracts, tests
 bench: .venv/.installed ## measure speed and memory (PyTorch's too, with the extra `bench`)
 	$(VENV) python -m benchmarks.run $$ARGS
 
-ui: .venv/.installed ## browse the runs in MLflow, the best cell first (PORT=5000)
-	$(VENV) pamdp ui --port "$$PORT"
+ui: .venv/.installed folder ## browse the runs in MLflow, the best cell first (PORT=5000)
+	$(IN) pamdp ui --port "$$PORT"
 
 # Not with --quiet, which lets broken links pass.
 docs: .venv/.installed ## write the documentation site to site/
 	$(VENV) mkdocs build
 	@echo "The site: $$PWD/site/index.html (with its search: python -m http.server -d site)"
 
-dashboard: .venv/.installed ## browse the searches in Optuna's dashboard (PORT=5000)
-	@test -n "$$PAMDP_OPTUNA_STORAGE" || test -f optuna.db || { echo >&2 "error: expected \
+dashboard: .venv/.installed folder ## browse the searches in Optuna's dashboard (PORT=5000)
+	@test -n "$$PAMDP_OPTUNA_STORAGE" || test -f $(FOLDER)/optuna.db || { echo >&2 "error: expected \
 	optuna.db, which a search writes, found none; run \`make study\`"; exit 1; }
-	$(VENV) optuna-dashboard --host 127.0.0.1 --port "$$PORT" \
+	$(IN) optuna-dashboard --host 127.0.0.1 --port "$$PORT" \
 		"$${PAMDP_OPTUNA_STORAGE:-sqlite:///optuna.db}"
+
+results: .venv/.installed ## write docs/results.md from what the studies have in their results/
+	$(VENV) python docs/results.py
 
 tables: .venv/.installed ## write the tables of docs/strategies.md and docs/algorithms.md
 	$(VENV) python docs/tables.py

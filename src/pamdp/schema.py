@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pamdp.inheritance import FAMILY, KEY
+from pamdp.inheritance import FAMILY, KEY, PACKAGE, SINGLE
 from pamdp.settings import Settings
 
 FILE = "params.schema.json"
@@ -61,14 +61,21 @@ def _extend(result: dict[str, Any]) -> None:
             return kept | {"anyOf": [{"$ref": value["$ref"]}, partial(name)]}
         return kept | partial(name)
 
-    blocks = result["properties"][FAMILY]["patternProperties"]
-    for pattern, whole in blocks.items():
+    def extending(whole: dict[str, Any], described: str) -> dict[str, Any]:
+        """A block that is whole, or says what it extends."""
         name = whole["$ref"].rpartition("/")[2]
-        blocks[pattern] = {"if": {"required": [KEY]}, "then": partial(name), "else": whole}
-        parts[name]["properties"][KEY] = {
-            "type": "string",
-            "description": "another environment; what is left out here is as it is there.",
-        }
+        changes = partial(name)
+        parts[name]["properties"][KEY] = {"type": "string", "description": described}
+        return {"if": {"required": [KEY]}, "then": changes, "else": whole}
+
+    told = "; what is left out here is as it is there."
+    properties = result["properties"]
+    blocks = properties[FAMILY]["patternProperties"]
+    for pattern, whole in blocks.items():
+        blocks[pattern] = extending(
+            whole, f"another environment, or {PACKAGE}.{FAMILY}.<name> of the package{told}"
+        )
+    properties[SINGLE] = extending(properties[SINGLE], f"{PACKAGE}.{SINGLE}, of the package{told}")
     definitions |= {f"{name}Changes": part for name, part in parts.items()}
 
 
