@@ -52,8 +52,8 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 folder:
-	@test -d $(FOLDER) || { echo >&2 "error: STUDY: expected one of" $$(ls studies)", received \
-	$$STUDY"; exit 1; }
+	@test -d $(FOLDER) || { echo >&2 "error: STUDY: expected one of $$(echo $$(ls studies)), \
+	received $$STUDY"; exit 1; }
 
 install: .venv/.installed ## install all into .venv, which the other targets do by themselves
 

@@ -28,7 +28,7 @@ UNKNOWN = "not recorded"
 KINDS = {"returns": "mean greedy return of each cell", "curves": "learning curves of"}  # of figures
 CAPTION = (
     "Steps are those of each seed, trials those of each cell. Wall time is the sum over the cells, "
-    "with so many tasks of a cell at a time; where several cells ran at a time, the study took less."
+    "with so many tasks of a cell at a time. A study that runs several cells at a time takes less."
 )
 
 

@@ -1,4 +1,4 @@
-"""A hook of MkDocs: README.md, CONTRIBUTING.md, LICENSE and figures of studies are in the site, too.
+"""A hook of MkDocs: README.md, CONTRIBUTING.md, LICENSE and studies' figures are in the site, too.
 
 They stand above docs/, where a code forge looks for them, or a study puts them. In the site they
 stand beside the pages, so links between them lose what leads in and out of docs/.

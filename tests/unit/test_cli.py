@@ -152,17 +152,19 @@ def main(arguments): print("the checkout's own", arguments)
 """
 
 
-def test_the_code_of_the_checkout_runs_and_not_that_of_another_one(tmp_path) -> None:
+@pytest.mark.parametrize("study", ["", "studies/mine"])
+def test_the_code_of_the_checkout_runs_and_not_that_of_another_one(tmp_path, study) -> None:
     own = tmp_path / "src" / "pamdp"
     own.mkdir(parents=True)
     (own / "__init__.py").touch()
     (own / "cli.py").write_text(OWN)
     script = (ROOT / "pipeline" / "report.py").read_text()
-    (tmp_path / "pipeline").mkdir()
-    (tmp_path / "pipeline" / "report.py").write_text(script)
+    folder = tmp_path / study
+    (folder / "pipeline").mkdir(parents=True)
+    (folder / "pipeline" / "report.py").write_text(script)
     other = {"PATH": os.defpath, "PYTHONPATH": str(ROOT / "src")}
     command = [sys.executable, "pipeline/report.py", "x"]
-    done = subprocess.run(command, cwd=tmp_path, env=other, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=folder, env=other, capture_output=True, text=True)
     assert done.stdout == "the checkout's own ['report', 'x']\n"
 
 

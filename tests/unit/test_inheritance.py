@@ -10,6 +10,7 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
+from pamdp import settings
 from pamdp.base.errors import SettingsError
 from pamdp.inheritance import origins, resolved
 from pamdp.settings import Settings, load, validated
@@ -114,6 +115,58 @@ def test_nothing_of_what_was_read_is_changed() -> None:
     assert values == before
 
 
+SHIPPED = "pamdp.environments"
+
+
+def test_what_comes_with_the_package_can_be_extended_by_its_path() -> None:
+    shipped = load(PARAMS)
+    values = raw()
+    values["environments"] = {
+        "goal": {"extends": f"{SHIPPED}.goal_v1", "learner": {"gamma": 0.5}},
+        "mine": {"extends": "goal", "return_threshold": 1.0},
+    }
+    values["study"]["environments"] = ["mine"]
+    values["tuning"] = {"extends": "pamdp.tuning", "trials": 3, "sampler": {"kind": "random"}}
+    found = validated(values, "params.yaml")
+    expected = shipped.environments["goal_v1"].model_dump()
+    expected["learner"]["gamma"] = 0.5
+    assert [*found.environments] == ["goal", "mine"]
+    assert found.environments["goal"].model_dump() == expected
+    assert found.environments["mine"].model_dump() == expected | {"return_threshold": 1.0}
+    tuning = shipped.tuning.model_dump() | {"trials": 3, "sampler": {"kind": "random"}}
+    assert found.tuning.model_dump() == tuning
+
+
+def test_a_mistake_in_what_is_inherited_from_the_package_names_where_it_stands() -> None:
+    values = raw(environments__mine={"extends": f"{SHIPPED}.goal_v1"})
+    values["environments"]["mine"]["learner"] = {"replay_size": 100, "learning_starts": 1}
+    (line,) = said(values)
+    assert line.endswith(f"received 128 (inherited from {SHIPPED}.goal.learner.batch_size)")
+    values = raw(tuning={"extends": "pamdp.tuning", "seeds": [1]})
+    assert said(values)[0].startswith("tuning.seeds: expected none of study.seeds")
+
+
+@pytest.mark.parametrize(
+    ("path", "parent", "expected"),
+    [
+        ("environments.mine", f"{SHIPPED}.gaol", f"expected one of .*; did you mean '{SHIPPED}.g"),
+        ("environments.mine", "pamdp.tuning", f"expected one of .*{SHIPPED}.goal, .*'pamdp.tun"),
+        ("tuning", "goal", r"expected one of pamdp\.tuning, received 'goal'"),
+        ("tuning", f"{SHIPPED}.goal", r"expected one of pamdp\.tuning, received 'pamdp"),
+    ],
+)
+def test_what_the_package_does_not_have_is_refused(path, parent, expected) -> None:
+    (line,) = said(changed(raw(), {path: {"extends": parent}}))
+    assert re.match(rf"{path}\.extends: {expected}", line), line
+
+
+def test_the_file_that_ships_cannot_extend_itself(monkeypatch) -> None:
+    values = raw(environments__goal__extends=f"{SHIPPED}.goal")
+    monkeypatch.setattr(settings, "read", lambda _: values)
+    (line,) = said(values)
+    assert ".goal extends pamdp.environments.goal" in line
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
@@ -173,12 +226,15 @@ def test_merge_keys_are_read_as_ever(tmp_path) -> None:
     assert load(tmp_path / "params.yaml") == load(PARAMS)
 
 
-@pytest.mark.parametrize("path", ["params.yaml", "src/pamdp/template/params.yaml"])
-def test_the_file_has_the_layout_in_which_dvc_writes_it(tmp_path: Path, path: str) -> None:
+WRITTEN = [PARAMS, ROOT / "src/pamdp/template/params.yaml", *ROOT.glob("studies/*/params.yaml")]
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_file_has_the_layout_in_which_dvc_writes_it(tmp_path: Path, path: Path) -> None:
     copy = tmp_path / "params.yaml"
-    copy.write_bytes((ROOT / path).read_bytes())
+    copy.write_bytes(path.read_bytes())
     apply_overrides(str(copy), ["evaluation.episodes=50"])
-    lines = (ROOT / path).read_text().splitlines()
+    lines = path.read_text().splitlines()
     written = copy.read_text().splitlines()
     assert len(written) == len(lines)
     (line,) = [new for old, new in zip(lines, written, strict=True) if old != new]

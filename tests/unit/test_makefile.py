@@ -12,7 +12,7 @@ import pytest
 from tests.helpers import ROOT
 
 ATTACK = "x; touch pwned; $(shell touch pwned) $x `touch pwned` \" ' "
-TOOLS = ("dvc", "pamdp", "python", "mlflow", "ruff")
+TOOLS = ("dvc", "pamdp", "python", "mlflow", "optuna-dashboard", "ruff")
 # In the place of each tool: notes its arguments, one in a line.
 TOOL = '#!/bin/sh\nprintf "%s\\n" "$0" "$@" >> "$NOTES"\n'
 
@@ -55,6 +55,26 @@ def test_arguments_are_split_and_not_run(folder, target):
     said, _ = make(folder, target, f"ARGS={ATTACK}", "CELL=x")
     assert said[-len(ATTACK.split()) :] == ATTACK.split()
     assert not (folder / "pwned").exists()
+
+
+@pytest.mark.parametrize("target", ["study", "pull", "experiments", "watch", "ui", "dashboard"])
+def test_a_study_is_worked_on_in_its_folder(folder, target):
+    study = folder / "studies" / "go al"
+    study.mkdir(parents=True)
+    (study / "optuna.db").touch()
+    for tool in (folder / ".venv" / "bin").iterdir():
+        tool.write_text(TOOL.replace('"$0"', '"$PWD"'))
+    said, done = make(folder, target, "STUDY=go al", "CELL=x")
+    assert (said[0], done.returncode) == (str(study), 0), done.stderr
+
+
+def test_a_study_that_there_is_not_is_told(folder):
+    (folder / "studies" / "goal").mkdir(parents=True)
+    (folder / "studies" / "platform").mkdir()
+    said, done = make(folder, "study", f"STUDY={ATTACK}")
+    assert (said, done.returncode) == ([], 2)
+    assert f"error: STUDY: expected one of goal platform, received {ATTACK}" in done.stderr
+    assert not [*folder.rglob("pwned")]
 
 
 @pytest.mark.parametrize("variable", ["PORT", "TEST_WORKERS", "PYTHON"])

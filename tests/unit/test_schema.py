@@ -5,6 +5,7 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
 from ruamel.yaml import YAML
 
 from pamdp.schema import schema
@@ -112,6 +113,16 @@ def test_a_block_that_extends_another_says_what_it_likes_of_it() -> None:
     ):
         assert not fits(changed(whole, {"environments.mine": block | own}), SCHEMA), own
     assert not fits(changed(whole, {"environments.goal_v1.extends": ...}), SCHEMA)
+    tuning = {"extends": "pamdp.tuning", "trials": 3, "sampler": {"n_startup_trials": 2}}
+    assert fits(whole | {"tuning": tuning}, SCHEMA)
+    for own in ({"extends": 1}, {"trails": 3}, {"share": 1.5}):
+        assert not fits(whole | {"tuning": tuning | own}, SCHEMA), own
+    assert not fits(whole | {"tuning": {"trials": 3}}, SCHEMA)
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("studies/*/params.yaml")), ids=str)
+def test_the_studies_fit(path) -> None:
+    assert fits(YAML(typ="safe").load(path), SCHEMA)
 
 
 def test_the_schema_describes_every_setting_of_the_learner() -> None:

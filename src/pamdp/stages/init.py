@@ -61,7 +61,7 @@ def start(folder: Path) -> list[Path]:
         texts, links = _texts(), dict[Path, Path]()
     else:
         links = {name: checkout / name for name in SHARED}
-        texts = {name: text for name, text in _texts().items() if not _is_shared(name)}
+        texts = copied()
     there = [name for name in (*texts, *links) if (folder / name).exists()]
     if taken := [str(folder / name) for name in there if str(name) not in OPTIONAL]:
         raise PamdpError(
@@ -78,9 +78,14 @@ def start(folder: Path) -> list[Path]:
     return [folder / name for name in there]
 
 
-def _is_shared(name: Path) -> bool:
-    """Whether a checkout's studies have no copy of a file; its own README.md tells of them."""
-    return name == README or any(name.is_relative_to(each) for each in SHARED)
+def copied() -> dict[Path, str]:
+    """What a study of a checkout has a copy of; the README.md of the checkout tells of it."""
+    shared = (README, *SHARED)
+    return {
+        name: text
+        for name, text in _texts().items()
+        if not any(name.is_relative_to(each) for each in shared)
+    }
 
 
 @cache

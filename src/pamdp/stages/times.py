@@ -50,7 +50,7 @@ def timed(root: Path, stage: str, cell: str) -> Iterator[None]:
     """
     path, start = _path(root, stage, cell), time.monotonic()
     earlier = _kept(path)
-    before = earlier.seconds if earlier and earlier.fingerprint is None else 0.0
+    before = earlier["seconds"] if earlier and earlier["fingerprint"] is None else 0.0
 
     def note(**ended: Any) -> None:
         seconds = round(before + time.monotonic() - start, 1)
@@ -69,8 +69,9 @@ def timed(root: Path, stage: str, cell: str) -> Iterator[None]:
         ended.set()
         counting.join()
         note()
-    record = Run.read(root / "metrics" / stage / cell / "record.json")
-    note(fingerprint=record.fingerprint, workers=workers())
+    with suppress(PamdpError):  # without its record, it is DVC that says what is missing
+        record = Run.read(root / "metrics" / stage / cell / "record.json")
+        note(fingerprint=record.fingerprint, workers=workers())
 
 
 def collect(checkout: Checkout, marks: Mapping[str, Mapping[str, str]]) -> None:
@@ -82,23 +83,25 @@ def collect(checkout: Checkout, marks: Mapping[str, Mapping[str, str]]) -> None:
     """
     earlier: dict[str, Any] = {}
     with suppress(PamdpError):
-        earlier = read_json(checkout.times, dict)
+        earlier = read_json(checkout.times, dict[str, dict[str, Taken]])
     found: dict[str, dict[str, Any]] = {}
     for cell, stages in marks.items():
         for stage, mark in stages.items():
             counted = _kept(_path(checkout.root, stage, cell))
-            if counted is not None and counted.fingerprint == mark:
-                found.setdefault(cell, {})[stage] = counted.model_dump()
-            elif (kept := earlier.get(cell, {}).get(stage)) and kept["fingerprint"] == mark:
-                found.setdefault(cell, {})[stage] = kept
-    write_json(checkout.times, found)
+            for known in (counted, earlier.get(cell, {}).get(stage)):
+                if known is not None and known["fingerprint"] == mark:
+                    found.setdefault(cell, {}).setdefault(stage, known)
+    if found:
+        write_json(checkout.times, found)
+    else:
+        checkout.times.unlink(missing_ok=True)
 
 
 def _path(root: Path, stage: str, cell: str) -> Path:
     return root / ".work" / "times" / stage / f"{cell}.json"
 
 
-def _kept(path: Path) -> Taken | None:
+def _kept(path: Path) -> dict[str, Any] | None:
     with suppress(PamdpError):
-        return Taken.model_validate(read_json(path, dict))
+        return read_json(path, Taken)
     return None
