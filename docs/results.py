@@ -27,8 +27,9 @@ HEAD = "<!-- written by `make results` from what the studies have in their folde
 UNKNOWN = "not recorded"
 KINDS = {"returns": "mean greedy return of each cell", "curves": "learning curves of"}  # of figures
 CAPTION = (
-    "Steps are those of each seed, trials those of each cell. Wall time is the sum over the cells, "
-    "with so many tasks of a cell at a time. A study that runs several cells at a time takes less."
+    "Steps are those of each seed, trials those of each cell. Tuning and training: wall time, summed "
+    "over the cells, and how many tasks of a cell ran at a time. Where several cells ran at a time, "
+    "the study took less."
 )
 
 
@@ -153,7 +154,11 @@ def costs(study: Study) -> Table:
         name = f"`{environment}`, `{algorithm}`"
         rows.append((name, str(len(cells)), *map(spread, counts), *walls))
     header = ("Environment, algorithm", "Strategies", "Seeds", "Steps", "Trials")
-    return Table(CAPTION, (*header, "Wall time of tuning", "of training"), tuple(rows))
+    return Table(
+        CAPTION,
+        (*header, *(f"{name}, h:min (workers)" for name in ("Tuning", "Training"))),
+        tuple(rows),
+    )
 
 
 def wall(study: Study, cells: Sequence[str], stage: str) -> str:
@@ -162,7 +167,7 @@ def wall(study: Study, cells: Sequence[str], stage: str) -> str:
     if [each.get("fingerprint") for each in known] != [study.ran[cell][stage] for cell in cells]:
         return UNKNOWN
     minutes = round(sum(each["seconds"] for each in known) / 60)
-    return f"{minutes // 60}:{minutes % 60:02} h, {spread([each['workers'] for each in known])}"
+    return f"{minutes // 60}:{minutes % 60:02} ({spread([each['workers'] for each in known])})"
 
 
 def spread(values: Sequence[int]) -> str:

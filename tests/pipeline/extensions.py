@@ -20,12 +20,13 @@ NEW = "new"
 def touched(folder: Path) -> dict[str, object]:
     """What git sees: which files are new, and how many lines of others were added and removed.
 
-    What is shown of the last training is no part of it.
+    What is shown of the last training is no part of it, and results are none.
     """
-    others = ("--untracked-files=all", "--", ".", ":(exclude)live")
-    status = checkout.git(folder, "status", "--porcelain", *others)
+    excluded = (f":(exclude){name}" for name in ("live", "results", "times.json"))
+    others = ("--", ".", *excluded)
+    status = checkout.git(folder, "status", "--porcelain", "--untracked-files=all", *others)
     files: dict[str, object] = {line[3:]: NEW for line in status.splitlines()}
-    for line in checkout.git(folder, "diff", "--numstat").splitlines():
+    for line in checkout.git(folder, "diff", "--numstat", *others).splitlines():
         added, removed, path = line.split("\t")
         files[path] = (int(added), int(removed))
     return files

@@ -90,16 +90,36 @@ def test_the_outputs_are_these(study):
     assert {path.name for path in (study / "models").iterdir()} == set(CELLS)
 
 
-def test_git_sees_the_lock_file_and_nothing_else(study):
-    assert checkout.git(study, "show", "--format=", "--name-only", "HEAD").split() == ["dvc.lock"]
+def test_git_sees_the_lock_file_and_what_it_keeps_of_the_report_and_nothing_else(study):
+    committed = checkout.git(study, "show", "--format=", "--name-only", "HEAD").split()
+    kept = ["cells.json", "platform-curves-mpdqn.svg", "platform-returns.svg", "results.md"]
+    assert committed == ["dvc.lock", *(f"results/{name}" for name in kept), "times.json"]
     assert checkout.git(study, "status", "--porcelain") == ""
+
+
+def test_what_git_keeps_is_of_this_study(study):
+    for path, content in checkout.contents(study, "results").items():
+        if not path.endswith("cells.json"):
+            report = study / "metrics" / "report" / Path(path).name
+            assert report.read_bytes() == content
+    ran, taken = read_json(study / "results/cells.json"), read_json(study / "times.json")
+    assert [*ran] == sorted(CELLS)
+    for cell, each in ran.items():
+        for stage in ("tune", "train"):
+            record = Run.read(study / "metrics" / stage / cell / "record.json")
+            assert each.pop(stage) == record.fingerprint == taken[cell][stage]["fingerprint"]
+            assert taken[cell][stage]["workers"] == 2
+            assert 0 < taken[cell][stage]["seconds"] < 600
+        assert each == {"seeds": 2, "steps": small.STEPS, "trials": small.TRIALS}
+    status = json.loads(checkout.succeed(study, "dvc", "status", "--json", "report").stdout)
+    assert status == {}
 
 
 def test_outputs_name_no_place_no_user_and_no_time(study):
     # Longer ones: of any three letters some picture has them by chance.
     names = [socket.gethostname(), getpass.getuser()]
     words = [str(study), str(Path.home()), sys.prefix, *(name for name in names if len(name) > 5)]
-    for path, content in checkout.contents(study, "metrics", "models").items():
+    for path, content in checkout.contents(study, "metrics", "models", "results").items():
         assert [word for word in words if word.encode() in content] == [], path
         assert not re.search(rb"20\d\d-\d\d-\d\d[T ]\d\d:\d\d", content), path
 

@@ -114,7 +114,7 @@ def test_an_experiment_reruns_what_its_setting_changes(copy):
 def test_the_table_of_experiments_is_narrow(copy):
     """The command of `make experiments`: the best cell, and the settings that differ."""
     text = (ROOT / "Makefile").read_text()
-    (command,) = re.findall(r"\$\(VENV\) (dvc exp show .*?) \$\$ARGS", text, re.DOTALL)
+    (command,) = re.findall(r"\$\(IN\) (dvc exp show .*?) \$\$ARGS", text, re.DOTALL)
     # The list would make a wide column.
     changes = {"gradients.reversal.factor": 0.2, "evaluation.episodes": 60, "study.seeds": [1, 2]}
     checkout.change(copy, changes)

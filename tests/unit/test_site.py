@@ -22,7 +22,8 @@ def copy(tmp_path) -> Path:
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
     for name in ("mkdocs.yml", "README.md", "CONTRIBUTING.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
-    (tmp_path / "src").symlink_to(ROOT / "src")
+    for name in ("params.yaml", "results", "src", "studies"):
+        (tmp_path / name).symlink_to(ROOT / name)
     return tmp_path
 
 

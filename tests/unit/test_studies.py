@@ -38,6 +38,29 @@ def test_a_study_has_the_files_of_the_template(folder: Path) -> None:
         assert (folder / name).resolve() == ROOT / name
 
 
+def test_init_makes_such_a_folder_in_a_checkout(tmp_path: Path, monkeypatch) -> None:
+    checkout, texts = tmp_path / "checkout", init._texts()
+    package = checkout / "src" / "pamdp"
+    package.mkdir(parents=True)
+    (package / "cli.py").touch()
+    monkeypatch.setattr(init, "TEMPLATE", package / "template")
+    monkeypatch.setattr(init, "_texts", lambda: texts)
+    folder = checkout / "studies" / "mine"
+    monkeypatch.chdir(checkout)
+    assert init.start(Path("studies/mine")) == []
+    found = {path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir()}
+    assert found == {*init.copied(), *init.SHARED}
+    assert (folder / "pipeline").readlink() == Path("../../pipeline")
+    assert (folder / ".dvc" / "plots").readlink() == Path("../../../.dvc/plots")
+    assert not (folder / "README.md").exists()
+    with pytest.raises(PamdpError, match="expected a folder without files of a study"):
+        init.start(folder)
+    # Elsewhere all are files.
+    init.start(tmp_path / "elsewhere")
+    assert not [path for path in (tmp_path / "elsewhere").rglob("*") if path.is_symlink()]
+    assert (tmp_path / "elsewhere" / "README.md").is_file()
+
+
 @pytest.mark.parametrize("folder", STUDIES, ids=lambda folder: folder.name)
 def test_the_settings_of_a_study_are_those_that_ship(folder: Path) -> None:
     study, shipped = load(folder / "params.yaml"), load(SHIPPED)
@@ -67,6 +90,13 @@ def test_the_studies_ask_the_question() -> None:
 
 
 # -- docs/results.md -------------------------------------------------------------------------------
+
+
+def test_what_studies_keep_is_of_the_run_in_their_dvc_lock() -> None:
+    for study in results.studies(ROOT):
+        if study.has_run:
+            study.check()
+            assert study.times.keys() <= study.ran.keys()
 
 
 def test_the_page_is_current() -> None:
@@ -110,8 +140,8 @@ def test_a_study_that_has_run_has_a_section(repository: Path) -> None:
     assert "\n## Study goal\n\n`make study STUDY=goal` makes it, and " in text
     assert "[studies/goal/params.yaml](../studies/goal/params.yaml)" in text
     assert rows(text)[2:4] == [
-        ["`a`, `pdqn`", "2", "5", "4,000", "8", "1:00 h, 2", "3:01 h, 1 to 2"],
-        ["`b`, `pdqn`", "1", "5", "4,000", "8", "0:30 h, 2", "1:30 h, 3"],
+        ["`a`, `pdqn`", "2", "5", "4,000", "8", "1:00 (2)", "3:01 (1 to 2)"],
+        ["`b`, `pdqn`", "1", "5", "4,000", "8", "0:30 (2)", "1:30 (3)"],
     ]
     assert "\nThree cells.\n\n### A\n\n**P-DQN leads.** It does.\n\n#### Details\n" in text
     shown = (
@@ -133,8 +163,8 @@ def test_times_of_other_results_are_not_told(repository: Path) -> None:
     del taken["b-pdqn-plain"]["tune"]
     path.write_text(json.dumps(taken))
     assert [row[-2:] for row in rows(results.page(repository))[2:4]] == [
-        ["1:00 h, 2", results.UNKNOWN],
-        [results.UNKNOWN, "1:30 h, 3"],
+        ["1:00 (2)", results.UNKNOWN],
+        [results.UNKNOWN, "1:30 (3)"],
     ]
     path.unlink()
     assert [row[-2:] for row in rows(results.page(repository))[2:4]] == [[results.UNKNOWN] * 2] * 2

@@ -56,12 +56,9 @@ def start(folder: Path) -> list[Path]:
     """
     if folder.exists() and not folder.is_dir():
         raise PamdpError(f"expected a folder, received the file {folder}")
-    checkout = project(folder)
-    if checkout is None or not TEMPLATE.resolve().is_relative_to(checkout):
-        texts, links = _texts(), dict[Path, Path]()
-    else:
-        links = {name: checkout / name for name in SHARED}
-        texts = copied()
+    texts, links = _texts(), dict[Path, Path]()
+    if (checkout := project(folder)) and TEMPLATE.resolve().is_relative_to(checkout):
+        texts, links = copied(), {name: checkout / name for name in SHARED}
     there = [name for name in (*texts, *links) if (folder / name).exists()]
     if taken := [str(folder / name) for name in there if str(name) not in OPTIONAL]:
         raise PamdpError(
