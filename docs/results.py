@@ -27,9 +27,9 @@ HEAD = "<!-- written by `make results` from what the studies have in their folde
 UNKNOWN = "not recorded"
 KINDS = {"returns": "mean greedy return of each cell", "curves": "learning curves of"}  # of figures
 CAPTION = (
-    "Steps are those of each seed, trials those of each cell. Tuning and training: wall time, summed "
-    "over the cells, and how many tasks of a cell ran at a time. Where several cells ran at a time, "
-    "the study took less."
+    "Steps are those of each seed, trials those of each cell. Tuning and training: wall time, "
+    "summed over the cells, and how many tasks of a cell ran at a time. Where several cells ran at "
+    "a time, the study took less."
 )
 
 
