@@ -26,7 +26,12 @@ VERDICT_NOTE = (
     "at most 5 % of such tables have a verdict. It says that scores of the one tend to be higher, "
     "not by how much: see difference and probability. Not told apart is no proof of equality."
 )
-INTERVAL_NOTE = "Intervals are 95 % bootstraps over seeds and no part of a verdict. COVERAGE"
+INTERVAL_NOTE = (
+    "Intervals are 95 % bootstraps over seeds and no part of a verdict. With few seeds they are "
+    "too narrow: those of a mean held it in 83 % of simulations with 5 seeds, 88 % with 8, 90 % "
+    "with 10 and 93 % with 20 where scores are normal, and in 65, 82, 87 and 90 % where 1 in 5 "
+    "seeds fails."
+)
 NAMED = 3  # cells, in the lead
 
 
