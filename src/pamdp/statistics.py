@@ -7,8 +7,8 @@ resampled. Intervals are the 2.5 % and 97.5 % percentiles of 2,000 resamples (Ag
 "Deep reinforcement learning at the edge of the statistical precipice", arXiv 2108.13264).
 
 With few seeds such intervals are too narrow: those of a mean held it in 83 % of simulations with 5
-seeds, 88 % with 8, 90 % with 10 and 93 % with 20 where scores are normal, and in 65, 82, 87 and 90 %
-where 1 in 5 seeds fails (4,000 each, docs/statistics.md). So verdicts are those of a test
+seeds, 88 % with 8, 90 % with 10 and 93 % with 20 where scores are normal, and in 65, 82, 87 and
+90 % where 1 in 5 seeds fails (4,000 each, docs/statistics.md). So verdicts are those of a test
 (`significance`). With one seed every interval collapses onto its estimate.
 
 Randomness is the caller's: every function takes a `numpy.random.Generator`. Give each cell a

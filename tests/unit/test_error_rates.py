@@ -62,8 +62,8 @@ def test_the_coverage_that_is_told_is_that_of_the_page(text: str) -> None:
     ]
     words = " ".join(text.split())
     (said,) = re.findall(
-        r"held it in (\d+) % of simulations with 5 seeds, (\d+) % with 8, (\d+) % with 10 and (\d+) % "
-        r"with 20 where scores are normal, and in (\d+), (\d+), (\d+) and (\d+) % where",
+        r"held it in (\d+) % of simulations with 5 seeds, (\d+) % with 8, (\d+) % with 10 and "
+        r"(\d+) % with 20 where scores are normal, and in (\d+), (\d+), (\d+) and (\d+) % where",
         words,
     )
     assert [*said] == told

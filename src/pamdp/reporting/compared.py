@@ -22,9 +22,9 @@ OPPOSITE: Mapping[Verdict, Verdict] = {
 }
 VERDICT_NOTE = (
     "Better and worse are verdicts of an exact Mann-Whitney test over seeds, corrected by Holm for "
-    "all comparisons of its table, which params.yaml named before the run. Where nothing differs, "
-    "at most 5 % of such tables have a verdict. It says that scores of the one tend to be higher, "
-    "not by how much: see difference and probability. Not told apart is no proof of equality."
+    "all comparisons of its table, which params.yaml names. Where nothing differs, at most 5 % of "
+    "such tables have a verdict. It says that scores of the one tend to be higher, not by how "
+    "much: see difference and probability. Not told apart is no proof of equality."
 )
 INTERVAL_NOTE = (
     "Intervals are 95 % bootstraps over seeds and no part of a verdict. With few seeds they are "
@@ -42,17 +42,17 @@ def undecidable(section: Section, family: Sequence[Comparison]) -> bool:
 
 def of_best(section: Section) -> Iterator[str]:
     """What the lead says of the comparisons of the best cell, by the first measure."""
-    best, found = str(section.best.name), dict[Verdict, list[str]]()
-    if section.comparisons and all(undecidable(section, each) for each in section.families):
+    if not section.comparisons:
+        return
+    decidable = [family for family in section.families if not undecidable(section, family)]
+    if not decidable:
         yield "With so few seeds no verdict is possible."
-    for family in section.families:
-        if family[0].measure != section.comparisons[0].measure or undecidable(section, family):
-            continue
-        for each in family:
-            if each.cell == best:
-                found.setdefault(each.verdict, []).append(each.reference)
-            elif each.reference == best:
-                found.setdefault(OPPOSITE[each.verdict], []).append(each.cell)
+    best, measure, found = str(section.best.name), section.measures[0], dict[Verdict, list[str]]()
+    for each in (each for family in decidable for each in family if each.measure == measure):
+        if each.cell == best:
+            found.setdefault(each.verdict, []).append(each.reference)
+        elif each.reference == best:
+            found.setdefault(OPPOSITE[each.verdict], []).append(each.cell)
     parts = []
     for verdict in OPPOSITE:
         if names := found.get(verdict):
@@ -60,7 +60,7 @@ def of_best(section: Section) -> Iterator[str]:
             who = few if len(names) <= NAMED else f"{len(names)} other cells"
             parts.append(f"{verdict} {'from' if verdict == 'not told apart' else 'than'} {who}")
     if parts:
-        yield f"By {BY[section.comparisons[0].measure]} it is {'; '.join(parts)}."
+        yield f"By {BY[measure]} it is {'; '.join(parts)}."
 
 
 def differences(section: Section) -> list[str]:
