@@ -68,7 +68,7 @@ def trained(tracking: str, steps: int = 10_000) -> Measure:
     from pamdp.stages.train import train_cell
     from pamdp.tracking.folder import VARIABLE
 
-    checkout = new_checkout(steps=steps, study={"name": "benchmark"})
+    checkout = new_checkout(steps=steps, study={"name": "benchmark", "seeds": [1, 2, 3, 4, 5]})
     os.environ["PAMDP_TRACKING"] = "off" if tracking == "off" else "on"
     if tracking == "beside":
         command = [sys.executable, "-c", SHOWING, str(checkout.root)]

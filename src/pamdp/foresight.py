@@ -5,6 +5,7 @@ It is said before anything runs, and is part of no result.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ import psutil
 
 from pamdp.base.errors import SettingsError
 from pamdp.base.processor import KNOWN, processor
+from pamdp.comparisons import FIELDS
 from pamdp.engines import engine_of, workers
 from pamdp.estimate import Estimate, random_length
 from pamdp.settings import Settings
+from pamdp.significance import LEVEL, least_seeds, smallest_p
 from pamdp.tuning.space import Space
 
 STUDY = 60.0  # seconds of the stages that are one for all cells
@@ -53,6 +56,7 @@ def foretold(settings: Settings, facts: Mapping[str, Mapping[str, Any]]) -> Iter
             f"environments.{name}: {remark}" for remark in _remarks(settings, name, facts[name])
         )
     yield from _untuned(settings)
+    yield from _undecidable(settings)
     yield from remark_on_processor()
     seconds = STUDY + sum(estimate.seconds for estimate in estimates) / workers()
     if engine.elsewhere:
@@ -116,6 +120,31 @@ def _untuned(settings: Settings) -> Iterator[str]:
             f"tuning: nothing of tuning.space is a setting of {', '.join(found[:NAMED])}{more}; "
             "only trial 0 of each is run"
         )
+
+
+def _undecidable(settings: Settings) -> Iterator[str]:
+    """Which comparisons can have no verdict, whatever comes out."""
+    study, comparisons = settings.study, settings.comparisons
+    number = len(study.seeds)
+    pairs = comparisons.pairs([cell.name for cell in settings.cells])
+    families = Counter(pair.family for pair in pairs)
+    for kind, size in dict.fromkeys((kind, size) for (_, kind), size in families.items()):
+        if number < (least := least_seeds(size)):
+            p = smallest_p(number)
+            seeds = f"{number} seed{'s' * (number > 1)}"
+            those = f"{size} comparison{'s' * (size > 1)}"
+            yield (
+                f"comparisons.{kind}: no verdict is possible: with {seeds} a cell even complete "
+                f"separation has p {p:.2g}, corrected for {those} {min(1, size * p):.2g}, and a "
+                f"verdict takes {LEVEL:g}; name {least} seeds or more in study.seeds"
+            )
+    for kind in FIELDS:
+        names, references = getattr(study, kind), getattr(comparisons, kind)
+        if len(names) > 1 and references and not {*names} & {*references}:
+            yield (
+                f"comparisons.{kind}: no {kind} are compared, as study.{kind} has none of "
+                f"{', '.join(references)}"
+            )
 
 
 def _check(estimate: Estimate, limit: float) -> None:

@@ -14,6 +14,7 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 from pamdp.algorithms import ALGORITHMS, AnyAlgorithm
 from pamdp.base.component import Component, Finite, ListOf
 from pamdp.base.errors import SettingsError, nearest
+from pamdp.comparisons import Comparisons
 from pamdp.evaluation import Evaluation
 from pamdp.explain import distinct_and_known, explained
 from pamdp.inheritance import origins, resolved
@@ -75,6 +76,7 @@ class Settings(Component):
     gradients: dict[Name, AnyStrategy]
     tuning: Tuning
     evaluation: Evaluation
+    comparisons: Comparisons = Comparisons()
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
@@ -88,12 +90,24 @@ class Settings(Component):
         }
         for field, names in known.items():
             distinct_and_known(f"study.{field}", getattr(self.study, field), names)
+        self._check_comparisons()
         self._check_tuning()
         for name in self.study.environments:
             length = self.environments[name].training.steps
             path = f"environments.{name}.training.steps"
             _check_length(path, length, str(length), name, self.environments[name].learner)
         return self
+
+    def _check_comparisons(self) -> None:
+        known = {
+            "strategies": list(self.gradients),
+            "algorithms": list(self.algorithms),
+            "measures": list(self.comparisons.measures),
+        }
+        # Of the study's own names alone: settings need not have what the defaults name.
+        for field in sorted(self.comparisons.model_fields_set):
+            names = getattr(self.comparisons, field)
+            distinct_and_known(f"comparisons.{field}", names, known[field])
 
     def _check_tuning(self) -> None:
         # Known is what the settings define, and not only what the study runs, so that a smaller

@@ -32,6 +32,7 @@ CHANGES = {
     "tuning.trials": TRIALS,
     "tuning.share": SHARE,
     "evaluation.episodes": EPISODES,
+    "comparisons.strategies": ["plain"],
 }
 NOWHERE = "http://127.0.0.1:9"
 

@@ -62,7 +62,7 @@ def complete(tmp_path_factory) -> Path:
     names = [f"{family}/{name}" for family, name in facts_of_study()]
     for name in (*names, *(f"code/{stage}" for stage in facts.STAGES)):
         write(root / "metrics" / "setup" / f"{name}.json", name)
-    for name in ("descriptions", "measured", "thresholds", "versions"):
+    for name in ("comparisons", "descriptions", "measured", "thresholds", "versions"):
         write(root / "metrics" / "setup" / f"{name}.json", name)
     with opened(root) as repo:
         for stage in repo.index.stages:
@@ -245,6 +245,7 @@ FACTS = {
     "environments/platform": {"evaluate", "export", "report"} | CELLS,
     "settings/platform": {"evaluate"} | CELLS,  # which `setup` writes, test_edits.py
     "thresholds": {"evaluate"},
+    "comparisons": {"evaluate"},
     "tuning/platform-mpdqn-plain": {"tune@platform-mpdqn-plain"},
     "code/tune": TUNE,
     "code/train": TRAIN,

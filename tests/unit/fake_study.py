@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from pamdp.algorithms import ALGORITHMS
+from pamdp.comparisons import Comparisons
 from pamdp.files import write_arrays, write_json
 from pamdp.learning.cell import CellName
 from pamdp.records import Run
 from pamdp.reporting.data import Section, read_study
-from pamdp.statistics import Measured, compare, summarise
+from pamdp.statistics import Measured, summarise
 from pamdp.strategies import STRATEGIES as KINDS
+from pamdp.verdicts import compare
 
 STRATEGIES = (
     "plain",
@@ -45,6 +47,7 @@ class Fake:
       spread: of returns, between seeds and between the episodes of a seed.
       kinds: of the algorithms and strategies that are not named after their kind.
       means: what was measured of each cell besides, by name.
+      comparisons: what is compared.
     """
 
     levels: Mapping[str, float]
@@ -53,6 +56,7 @@ class Fake:
     spread: float = 0.02
     kinds: Mapping[str, str] = field(default_factory=dict)
     means: Mapping[str, float] = field(default_factory=dict)
+    comparisons: Comparisons = field(default_factory=Comparisons)
 
 
 def grid(environment: str = "platform", algorithms: tuple[str, ...] = ("pdqn", "mpdqn")) -> dict:
@@ -67,7 +71,7 @@ def write_inputs(root: Path, fake: Fake) -> None:
     """Writes every file that the report reads."""
     metrics, rng = root / "metrics", np.random.default_rng(1)
     seeds = range(1, fake.num_seeds + 1)
-    returns, summary = {}, {}
+    returns, measured, summary = {}, {}, {}
     for cell, level in fake.levels.items():
         scores = np.clip(level + fake.spread * rng.normal(size=(fake.num_seeds, 1)), 0.05, 0.995)
         episodes = scores + fake.spread * rng.normal(size=(fake.num_seeds, NUM_EPISODES))
@@ -76,7 +80,7 @@ def write_inputs(root: Path, fake: Fake) -> None:
         _write_records(metrics, cell, curves, rng, fake.num_trials)
         clipped = CLIPPED.get(CellName.parse(cell).strategy, 0.3)
         shares = {"clipped_share": clipped, "near_bound_share": clipped * 1.1 + 0.02}
-        measured = Measured(
+        measured[cell] = Measured(
             seeds=seeds,
             returns=returns[cell],
             lengths=np.full_like(returns[cell], 8),
@@ -85,15 +89,13 @@ def write_inputs(root: Path, fake: Fake) -> None:
             threshold=0.9,
             means={**shares, **fake.means},
         )
-        summary[cell] = summarise(measured, np.random.default_rng(7)) | {
+        summary[cell] = summarise(measured[cell], np.random.default_rng(7)) | {
             "random_policy": {"mean": 0.2913},
             "initial_parameters": "none",
         }
     write_json(metrics / "evaluate/summary.json", summary)
-    comparisons = {
-        cell: compare(CellName.parse(cell), returns, np.random.default_rng(8)) for cell in returns
-    }
-    write_json(metrics / "evaluate/comparisons.json", comparisons)
+    entries = compare(fake.comparisons, measured, lambda _: np.random.default_rng(8))
+    write_json(metrics / "evaluate/comparisons.json", entries)
     write_arrays(metrics / "evaluate/episodes.npz", returns)
     _write_setup(metrics, fake)
 

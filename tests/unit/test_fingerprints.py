@@ -172,6 +172,7 @@ OTHERS = {
     "environments.platform.task.noise": 0.5,
     "tuning.trials": 3,
     "environments.platform.return_threshold": 0.5,
+    "comparisons.measures": ["area_under_curve"],
 }
 
 
@@ -189,6 +190,8 @@ def test_settings_that_setup_has_not_looked_at_are_refused(tmp_path, path) -> No
     stale = {each for each in settings_of(SETTINGS) if each not in agreed}
     if path.endswith("return_threshold"):
         assert stale == {"thresholds"}
+    elif family == "comparisons":
+        assert stale == {"comparisons"}
     elif family == "tuning":
         assert stale == {f"tuning/{cell.name}" for cell in SETTINGS.cells}
     else:

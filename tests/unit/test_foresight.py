@@ -172,6 +172,9 @@ def test_setup_says_what_the_study_takes(tmp_path, memory, capsys) -> None:
     assert lines[0] == "setup: measuring platform"
     assert lines[1:] == [
         "setup: 2 cells",
+        "setup: comparisons.strategies: no verdict is possible: with 2 seeds a cell even complete "
+        "separation has p 0.33, corrected for 1 comparison 0.33, and a verdict takes 0.05; name 4 "
+        "seeds or more in study.seeds",
         "setup: the whole study takes about 2 minutes with 2 at work, and about 2.0 GB of memory "
         "at most",
     ]
@@ -238,6 +241,39 @@ def test_control_groups_are_found_where_linux_has_them(monkeypatch) -> None:
         "/sys/fs/cgroup/b/memory.max",
         "/sys/fs/cgroup/memory.max",
     ]
+
+
+def test_too_few_seeds_for_a_verdict_are_said(memory) -> None:
+    whole = {
+        "study__algorithms": ["pdqn", "mpdqn"],
+        "study__strategies": ["plain", "inverting", "zeroing", "squashing"],
+    }
+    five = [line for line in said(**whole, study__seeds=[1, 2, 3, 4, 5]) if "comparisons" in line]
+    assert five == []  # 6 and 4 comparisons: 6 x 0.0079 is 0.048
+    whole["study__strategies"].append("reversal")
+    assert [
+        each for each in said(**whole, study__seeds=[1, 2, 3, 4, 5]) if "comparisons" in each
+    ] == [
+        "comparisons.strategies: no verdict is possible: with 5 seeds a cell even complete "
+        "separation has p 0.0079, corrected for 8 comparisons 0.063, and a verdict takes 0.05; "
+        "name 6 seeds or more in study.seeds"
+    ]
+    assert len(said(**whole, study__seeds=[1])) == 3  # of algorithms, too
+    assert len(said(**whole, study__seeds=[1, 2, 3, 4, 5, 6])) == 1
+    two = {"study__environments": ["platform", "goal"], "study__seeds": [1, 2, 3, 4, 5, 6]}
+    lines = said(**whole | two)  # families of two environments are corrected apart
+    assert not [line for line in lines if "comparisons" in line]
+
+
+def test_what_is_compared_with_nothing_is_said(memory) -> None:
+    changes = {"study__strategies": ["plain", "zeroing"]}
+    assert said(**changes)[:-1] == [
+        "comparisons.strategies: no strategies are compared, as study.strategies has none of "
+        "inverting"
+    ]
+    assert said(**changes, comparisons__strategies=[])[:-1] == []
+    (line,) = said(**changes, comparisons__strategies=["zeroing"])[:-1]
+    assert "name 4 seeds or more" in line
 
 
 def test_exploration_that_hardly_ends_is_said(memory) -> None:

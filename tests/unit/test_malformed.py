@@ -181,7 +181,8 @@ def can_be_meant(variant: Variant) -> bool:
     keys, before, after = variant.keys, variant.before, variant.after
     if variant.done == "delete":
         # A member of a list, or all of what the study does not use.
-        return isinstance(keys[-1], int) or keys[-1] in OPTIONAL or unused(keys)
+        optional = keys[-1] in OPTIONAL or keys[0] == "comparisons"
+        return isinstance(keys[-1], int) or optional or unused(keys)
     if variant.done == "add":
         # Another name of one's own: a sibling where names are free.
         return isinstance(keys[-1], int) or unused(keys) or after == "kind"  # which it has

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from pamdp.base.errors import PamdpError
+from pamdp.comparisons import Comparisons
 from pamdp.files import read_json, write_json
 from pamdp.records import Run
-from pamdp.reporting import findings, searches, write_report
+from pamdp.reporting import compared, findings, searches, write_report
 from tests.unit.fake_study import STEPS, Fake, grid, section_of, write_inputs
 
 
@@ -131,47 +132,81 @@ def test_the_summary_appears_in_the_tables(rendered: Path) -> None:
             assert re.search(rf"{mean}\D*\[{low}, {high}\]", text)
 
 
-def test_a_clear_winner_is_called_so(tmp_path: Path) -> None:
+def test_the_best_cell_and_what_it_is_better_than(tmp_path: Path) -> None:
     levels = dict.fromkeys(grid(), 0.5) | {"platform-mpdqn-inverting": 0.98}
-    section = section_of(tmp_path, Fake(levels, spread=0.01))
+    section = section_of(tmp_path, Fake(levels, spread=0.01, num_seeds=8))
     assert findings.headline(section) == (
-        "MP-DQN with `inverting` is the clear winner on Platform: mean return 0.976"
+        "MP-DQN with `inverting` scores highest on Platform: mean return 0.982"
     )
-    assert (
-        "It is better than P-DQN with the same strategy and the same algorithm with `plain`."
-        in findings.lead(section)
-    )
-    found = findings.differences(section)
+    # Six strategies with the same algorithm, and the other algorithm with the same strategy.
+    assert findings.lead(section).endswith("By final return it is better than 7 other cells.")
+    found = compared.differences(section)
     others = "`plain`, `zeroing`, `squashing`, `reversal`, `selective` and `pseudo_inverse`"
     assert f"With MP-DQN, against `inverting`: worse are {others}." in found
-    assert re.match(r"MP-DQN against P-DQN: better with [^;]*`inverting`", found[-1])
+    assert f"With P-DQN, against `inverting`: not told apart are {others}." in found
+    assert found[-1] == (
+        f"MP-DQN against P-DQN: better with `inverting`; not told apart with {others}."
+    )
+    assert compared.caveats(section) == [compared.VERDICT_NOTE, compared.INTERVAL_NOTE]
 
 
 def test_equal_cells_are_not_told_apart(tmp_path: Path) -> None:
     levels = {f"platform-pdqn-{strategy}": 0.9 for strategy in ("plain", "inverting")}
     section = section_of(tmp_path, Fake(levels, spread=0.0))
-    assert "without a clear lead" in findings.headline(section)
-    assert "not clearly different from" in findings.lead(section)
-    assert findings.differences(section) == [
-        "With P-DQN, against `plain`: not clearly different is `inverting`.",
-        "With P-DQN, against `inverting`: not clearly different is `plain`.",
+    assert "By final return it is not told apart from P-DQN with" in findings.lead(section)
+    assert compared.differences(section) == [
+        "With P-DQN, against `inverting`: not told apart is `plain`."
     ]
+
+
+def test_each_measure_has_its_verdicts(tmp_path: Path) -> None:
+    levels = {"platform-pdqn-plain": 0.5, "platform-pdqn-inverting": 0.8}
+    measures = ("above_threshold", "area_under_curve")
+    fake = Fake(levels, comparisons=Comparisons(measures=measures))
+    section = section_of(tmp_path, fake)
+    assert compared.differences(section) == [
+        "With P-DQN, against `inverting`, by share of seeds above the threshold: not told apart is "
+        "`plain`.",
+        "With P-DQN, against `inverting`, by area under the learning curve: worse is `plain`.",
+    ]
+    above, area = compared.verdict_tables(section)
+    assert above.caption.endswith(
+        "above the threshold, a final return of at least 0.9, corrected together."
+    )
+    assert above.rows[0][1:] == (
+        "not told apart",
+        "0.000 [0.000, 0.000]",
+        "0.50 [0.50, 0.50]",
+        "1",
+        "1",
+    )
+    assert (area.rows[0][1], *area.rows[0][4:]) == ("**worse**", "0.0022", "0.0022")
 
 
 def test_one_seed_gives_no_verdict(tmp_path: Path) -> None:
     report = write_study(tmp_path, Fake(grid(algorithms=("pdqn",)), num_seeds=1))
     text = (report / "results.md").read_text()
-    assert "with too few seeds for a verdict" in text
-    assert "there is no interval" in text
+    assert "there is no interval, and no verdict" in text
     assert "One seed only" in text
     assert "better" not in text
     assert "1 seed a cell" in text
 
 
-def test_three_seeds_give_no_verdict_either(tmp_path: Path) -> None:
-    section = section_of(tmp_path, Fake(grid(algorithms=("pdqn",)), num_seeds=3))
-    assert findings.differences(section) == []
-    assert "fewer than 4 seeds" in findings.caveats(section)[0]
+def test_too_few_seeds_for_a_family_give_no_verdict_on_it(tmp_path: Path) -> None:
+    section = section_of(tmp_path, Fake(grid(), num_seeds=5))
+    assert compared.differences(section) == []
+    strategies, algorithms, intervals = compared.caveats(section)
+    assert strategies == (
+        "No verdict is possible on 12 comparisons of strategies with 5 seeds a cell: even complete "
+        "separation has p 0.0079, times 12 more than 0.05. It takes 6 seeds at least."
+    )
+    assert algorithms.startswith("No verdict is possible on 7 comparisons of algorithms")
+    assert intervals == compared.INTERVAL_NOTE
+    assert findings.lead(section).endswith("With so few seeds no verdict is possible.")
+    # Six comparisons are possible: 6 x 0.0079 is 0.048.
+    section = section_of(tmp_path, Fake(grid(algorithms=("pdqn",)), num_seeds=5, spread=0.001))
+    (found,) = compared.differences(section)
+    assert found.startswith("With P-DQN, against `inverting`: worse are `plain`")
 
 
 def test_several_environments_and_missing_references(tmp_path: Path) -> None:
@@ -201,7 +236,8 @@ def test_several_environments_and_missing_references(tmp_path: Path) -> None:
     ]
     assert [page.count(film) for film in films] == [1, 1]
     assert page.index(films[0]) < page.index("Platform with") < page.index(films[1])
-    assert "With P-DQN, against `plain`: not compared, that cell is not in the study." in markdown
+    assert markdown.count("Nothing is compared: no cell has a reference that") == 1  # in the maze
+    assert "With P-DQN, against `inverting`: worse is `zeroing`." in markdown
     assert "| `reversal_inverting` |" in markdown
     assert "0 tuning trials a cell" in markdown
     assert not (report / "maze-comparisons.svg").exists()
@@ -220,7 +256,7 @@ def test_a_name_that_is_no_kind_is_told_apart(tmp_path: Path) -> None:
     markdown = (report / "results.md").read_text()
     titles = re.findall("^### (.*)$", markdown, re.MULTILINE)
     assert titles == ["What differs and what does not", "MP-DQN", "MP-DQN (mpdqn_wide)"]
-    assert "**MP-DQN (mpdqn_wide) with `reversal_weak` is the clear winner on Platform" in markdown
+    assert "**MP-DQN (mpdqn_wide) with `reversal_weak` scores highest on Platform" in markdown
     page = (report / "index.html").read_text()
     assert page.count('<th scope="col">MP-DQN (mpdqn_wide)</th>') == 1
     rule = "<code>-factor g</code> where the TD error is negative, else <code>g</code>."

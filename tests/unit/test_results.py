@@ -84,8 +84,13 @@ def test_the_evaluation_summarises_each_cell(evaluated, tmp_path):
     assert plain["steps_to_return"]["per_seed"] == [10, None]
     easier, _ = evaluated(small(environments__platform__return_threshold=0.1))
     assert easier[PLAIN]["steps_to_return"]["per_seed"] == [10, 10]
-    assert comparisons[INVERTING]["over_plain"]["probability"] == 1.0
-    assert comparisons[PLAIN]["over_inverting"]["probability"] == 0.0
+    (compared,) = comparisons
+    assert (compared["cell"], compared["reference"]) == (PLAIN, INVERTING)
+    assert compared["probability"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert compared["difference"]["value"] == pytest.approx(-0.4)
+    assert (compared["p"], compared["verdict"]) == (pytest.approx(1 / 3), "not told apart")
+    _, other = evaluated(small(comparisons__measures=["above_threshold", "area_under_curve"]))
+    assert [each["measure"] for each in other] == ["above_threshold", "area_under_curve"]
     with np.load(tmp_path / "metrics" / "evaluate" / "episodes.npz") as archive:
         assert archive[PLAIN].shape == (2, 50)
         assert archive[PLAIN].dtype == np.float32
@@ -95,7 +100,7 @@ def test_the_summary_of_a_cell_depends_on_no_other_cell(evaluated):
     both, _ = evaluated(small())
     alone, comparisons = evaluated(small(study__strategies=["inverting"]))
     assert alone == {INVERTING: both[INVERTING]}
-    assert comparisons[INVERTING]["over_plain"] is None
+    assert comparisons == []
 
 
 def test_a_new_measure_enters_the_summary(evaluated, monkeypatch):

@@ -196,7 +196,7 @@ MISTAKES: list[tuple[str, str, Any, str]] = [
         "expected an index below 9, received 9",
     ),
     # Tuning.
-    ("tuning.seeds", "tuning.seeds", [7, 1], r"none of study.seeds, received \[1\]"),
+    ("tuning.seeds", "tuning.seeds", [70, 1], r"none of study.seeds, received \[1\]"),
     (
         "tuning.space.0.path",
         "tuning.space.0.path",

@@ -89,7 +89,7 @@ def test_what_is_taken_for_granted_of_an_environment_is_told(tmp_path, capsys):
     met = facts["seen"]
     assert (met["low"][1], met["high"][1]) == (0.0, 5.0)
     assert 1.7e9 - 1 <= met["low"][2] < 1.7e9 - 0.9 < 1.7e9 + 0.9 < met["high"][2] <= 1.7e9 + 1
-    *printed, changed, estimate = capsys.readouterr().out.splitlines()
+    *printed, changed, _, estimate = capsys.readouterr().out.splitlines()
     assert changed == "setup: 2 cells"  # it looks for the first time
     assert estimate.startswith("setup: the whole study takes about ")
     assert printed[:3] == [
@@ -186,6 +186,7 @@ def test_setup_writes_what_results_depend_on(tmp_path, set_up):
     assert set(found) == {
         "algorithms/mpdqn",
         *(f"code/{stage}" for stage in ("tune", "train", "evaluate", "export", "report")),
+        "comparisons",
         "descriptions",
         "environments/platform",
         "measured",

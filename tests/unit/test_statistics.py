@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from pamdp import statistics
-from pamdp.learning.cell import CellName
 from pamdp.statistics import Estimate, Measured
 
 
@@ -187,24 +186,29 @@ def test_unusable_values_are_refused(generator: np.random.Generator) -> None:
         statistics.bootstrap(np.array([]), statistics.mean, generator)
 
 
-def test_comparisons_of_a_cell(generator: np.random.Generator) -> None:
-    returns = {
-        "platform-pdqn-plain": np.array([[0.0, 0.2], [0.0, 0.2]]),
-        "platform-mpdqn-plain": np.array([[0.5, 0.5], [0.1, 0.1]]),
-        "platform-mpdqn-reversal": np.array([[0.9], [0.8]]),
-        "goal-mpdqn-inverting": np.array([[0.0], [0.0]]),
-    }
-    clear = {"probability": 1.0, "low": 1.0, "high": 1.0}
-    assert statistics.compare(CellName.parse("platform-mpdqn-reversal"), returns, generator) == {
-        "over_plain": clear,
-        "over_inverting": None,  # not in this environment
-        "over_pdqn": None,  # no P-DQN with reversal
-    }
-    found = statistics.compare(CellName.parse("platform-mpdqn-plain"), returns, generator)
-    assert found["over_plain"] is None  # itself
-    over_pdqn = found["over_pdqn"]
-    assert over_pdqn is not None
-    assert over_pdqn["probability"] == 0.75
-    assert not any(
-        statistics.compare(CellName.parse("platform-pdqn-plain"), returns, generator).values()
-    )
+def test_difference_of_means_by_hand(generator: np.random.Generator) -> None:
+    # Means of resamples of 0 and 1 are 0, 1/2 and 1, and 4 of both 4s: 3, 3.5 or 4 apart.
+    x, y = np.array([4.0, 4.0]), np.array([0.0, 1.0])
+    assert statistics.difference_of_means(x, y, generator) == Estimate(3.5, 3.0, 4.0)
+    assert statistics.difference_of_means(y, x, generator) == Estimate(-3.5, -4.0, -3.0)
+    assert statistics.difference_of_means(x, x, generator) == Estimate(0, 0, 0)
+
+
+def test_the_difference_of_means_has_the_width_of_the_normal_interval(generator) -> None:
+    x, y = np.random.default_rng(0).normal([[1.0], [0.0]], size=(2, 400))
+    value, low, high = statistics.difference_of_means(x, y, generator)
+    half = 1.96 * np.sqrt((x.var() + y.var()) / 400)
+    assert (value - low, high - value) == pytest.approx((half, half), rel=0.15)
+
+
+def test_scores_of_each_measure_by_hand() -> None:
+    # The areas over 500 steps are means of both ends; a curve of one point is that point.
+    assert statistics.final_returns(measured()) == pytest.approx([0.5, 1.0])
+    assert statistics.areas_under_curves(measured()) == pytest.approx([0.575, 0.45])
+    assert statistics.areas_under_curves(measured(curves=[[(9, 0.2)]])) == pytest.approx([0.2])
+    assert statistics.above_threshold(measured()).tolist() == [0.0, 1.0]
+    exact = measured(returns=np.full((2, 3), 0.9, np.float32))
+    assert statistics.above_threshold(exact).tolist() == [1.0, 1.0]
+    curves = [[(0, 1.0), (10, 3.0), (20, np.nan)], [(0, 1.0)]]
+    with pytest.raises(ValueError, match=r"at positions \[0\]"):
+        statistics.areas_under_curves(measured(curves=curves))

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from pamdp.reporting import findings, tables
+from pamdp.reporting import compared, findings, tables, words
 from pamdp.reporting.data import read_study
 from pamdp.reporting.page import inline
 from pamdp.strategies import STRATEGIES
@@ -37,11 +37,28 @@ def test_tables_by_hand(tmp_path: Path) -> None:
     details = {row[0]: row[1:] for row in tables.details_table(section, "pdqn").rows}
     assert details["`plain`"][2:] == ("0.0", "not reached", "58.0", "65.8")
     assert details["`inverting`"][:3] == ("0.960 [0.960, 0.960]", "0.960 [0.960, 0.960]", "100.0")
-    comparisons = {row[0]: row[1:] for row in tables.comparisons_table(section).rows}
-    # P-DQN over plain, over inverting; MP-DQN over plain, over inverting, over P-DQN.
-    sure, never = "**1.00 [1.00, 1.00]**", "**0.00 [0.00, 0.00]**"
-    assert comparisons["`inverting`"] == (sure, "–", sure, "–", sure)
-    assert comparisons["`selective`"] == (never, never, never, never, sure)
+    strategies, algorithms = compared.verdict_tables(section)
+    assert strategies.header[:2] == ("Comparison", "Verdict")
+    assert strategies.caption.startswith("12 comparisons of strategies on Platform by final return")
+    # With 6 seeds a complete separation has p 2/924, times 12.
+    numbers = ("0.0022", "0.026")
+    assert strategies.rows[0] == (
+        "P-DQN: `plain` against `inverting`",
+        "**worse**",
+        "-0.340 [-0.340, -0.340]",
+        "0.00 [0.00, 0.00]",
+        *numbers,
+    )
+    names = [row[0].split("`")[1] for row in strategies.rows[:6]]
+    assert names == [name for name in section.strategies if name != "inverting"]
+    assert algorithms.rows[3] == (
+        "`inverting`: MP-DQN against P-DQN",
+        "**better**",
+        "0.020 [0.020, 0.020]",
+        "1.00 [1.00, 1.00]",
+        "0.0022",
+        "0.015",
+    )
 
 
 def test_success_that_is_never_told_is_a_dash(tmp_path: Path) -> None:
@@ -118,8 +135,8 @@ def test_names_stand_beside_their_kinds(tmp_path: Path) -> None:
     ]
     details = tables.details_table(section, "mpdqn_wide")
     assert details.caption.startswith("MP-DQN (mpdqn_wide) on Platform.")
-    assert findings.describe(section.best) == "MP-DQN with `reversal_weak`"
-    against = [line for line in findings.differences(section) if "against P-DQN" in line]
+    assert words.describe(section.best) == "MP-DQN with `reversal_weak`"
+    against = [line for line in compared.differences(section) if "against P-DQN" in line]
     worse = "`plain`, `mild`, `reversal`, `reversal_weak` and `both`"
     assert against[1] == f"MP-DQN (mpdqn_wide) against P-DQN: worse with {worse}."
 
@@ -146,6 +163,11 @@ def test_a_new_measure_can_be_shown_by_one_more_column(tmp_path: Path) -> None:
     lines = more.markdown().splitlines()
     assert lines[0].endswith("| Clipped % | Near bound % | Effort |")
     assert [line.split(" | ")[-1] for line in lines[2:]] == ["0.12 |"] * 5
+
+
+def test_numbers_have_no_negative_zero() -> None:
+    assert tables.number(-0.0004) == "0.000"
+    assert tables.with_interval((-0.001, -0.0004, 0.0)) == "-0.001 [0.000, 0.000]"
 
 
 def test_texts_are_escaped() -> None:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from pamdp.base.errors import PamdpError
+from pamdp.comparisons import Measure
 from pamdp.files import read_arrays, read_json, reading
 from pamdp.learning.cell import CellName
 from pamdp.ranking import Words, best_cells, ordered
 from pamdp.records import Best, Run, Scalar, Summary
 from pamdp.reporting.published import PUBLISHED, Published
-from pamdp.statistics import REFERENCE_ALGORITHM, REFERENCE_STRATEGIES, Band, band
+from pamdp.statistics import Band, band
+from pamdp.verdicts import Comparison
 
-COMPARISONS = tuple(f"over_{name}" for name in (*REFERENCE_STRATEGIES, REFERENCE_ALGORITHM))
 SEED_OF_BANDS = 0
 
 Versions = dict[Literal["packages"], dict[str, str]]
@@ -48,7 +50,6 @@ class CellResults:
       title: the algorithm's name for readers.
       num_episodes: greedy episodes a seed behind the summary.
       summary: its entry of `summary.json`.
-      comparisons: its entry of `comparisons.json`.
       training: the record of its training.
       tuning: the record of its search; the trials are its children.
       best: the best values found and their score, `{"values": {path: value}, "score": ..}`.
@@ -59,7 +60,6 @@ class CellResults:
     title: str
     num_episodes: int
     summary: Mapping[str, Any]
-    comparisons: Mapping[str, Any]
     training: Run
     tuning: Run
     best: Mapping[str, Any]
@@ -128,6 +128,7 @@ class Section:
       facts: what setup found out about it.
       words: what the algorithms and strategies of the study are, by family and name.
       cells: by algorithm and strategy.
+      comparisons: of these cells, family by family.
       animation: the bytes of a GIF of its best policy, if there is one.
     """
 
@@ -135,6 +136,7 @@ class Section:
     facts: Mapping[str, Any]
     words: Words
     cells: Mapping[tuple[str, str], CellResults]
+    comparisons: Sequence[Comparison]
     animation: bytes | None
 
     @property
@@ -169,6 +171,27 @@ class Section:
         """The cells of an algorithm in the order of the strategies."""
         cells = (self.cells.get((algorithm, strategy)) for strategy in self.strategies)
         return [cell for cell in cells if cell is not None]
+
+    def cell(self, name: str) -> CellResults:
+        """The cell of this name."""
+        found = CellName.parse(name)
+        return self.cells[found.algorithm, found.strategy]
+
+    @property
+    def fewest_seeds(self) -> int:
+        """The number of seeds of the cell that has the fewest."""
+        return min(cell.num_seeds for cell in self.cells.values())
+
+    @property
+    def measures(self) -> list[Measure]:
+        """What was compared, the study's first measure first."""
+        return [*dict.fromkeys(each.measure for each in self.comparisons)]
+
+    @property
+    def families(self) -> list[list[Comparison]]:
+        """The comparisons that were corrected together."""
+        groups = groupby(self.comparisons, lambda each: (each.measure, each.kind))
+        return [[*family] for _, family in groups]
 
     @property
     def best(self) -> CellResults:
@@ -216,7 +239,8 @@ def read_study(root: Path) -> StudyResults:
     summary = read_json(metrics / "evaluate/summary.json", Summary)
     if not summary:
         raise PamdpError("expected at least one cell in metrics/evaluate/summary.json, found none")
-    comparisons = read_json(metrics / "evaluate/comparisons.json", dict)
+    compared = metrics / "evaluate/comparisons.json"
+    comparisons = [Comparison(**each) for each in read_json(compared, list[Comparison])]
     episodes = _episodes(metrics / "evaluate/episodes.npz", summary)
     words = read_json(metrics / "setup/descriptions.json", Words)
     cells = [
@@ -225,7 +249,6 @@ def read_study(root: Path) -> StudyResults:
             _title(name.algorithm, words["algorithms"][name.algorithm]),
             episodes[str(name)],
             summary[str(name)],
-            comparisons.get(str(name), {}),
             Run.read(metrics / f"train/{name}/record.json"),
             Run.read(metrics / f"tune/{name}/record.json"),
             read_json(metrics / f"tune/{name}/best.json", Best),
@@ -243,6 +266,7 @@ def read_study(root: Path) -> StudyResults:
                 for c in cells
                 if c.name.environment == environment
             },
+            [each for each in comparisons if each.environment == environment],
             _bytes(root / f"metrics/report/{environment}-best.gif"),
         )
         for environment in sorted({cell.name.environment for cell in cells})

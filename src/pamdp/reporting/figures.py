@@ -10,8 +10,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from pamdp.algorithms import ALGORITHMS
-from pamdp.reporting.data import COMPARISONS, CellResults, Section
-from pamdp.reporting.findings import reference_name
+from pamdp.reporting.compared import BY, reference_of
+from pamdp.reporting.data import CellResults, Section
 from pamdp.reporting.style import COLOURS, LANE, PANEL, SERIES, WIDTH, styled
 
 T = TypeVar("T")
@@ -69,26 +69,33 @@ def returns(section: Section) -> Figure:
 
 @styled
 def comparisons(section: Section) -> Figure | None:
-    """Probability of improvement over each reference; None if there is no comparison."""
-    keys = [
-        key for key in COMPARISONS if any(cell.comparisons.get(key) for cell in section.ordered)
-    ]
-    if not keys:
+    """Probability of improvement, a row of panels for each measure; None without comparisons."""
+    if not section.comparisons:
         return None
-    strategies = section.strategies
-    figure = Figure(figsize=(WIDTH, 1.15 + LANE * len(strategies)))
-    row_of_axes = figure.subplots(1, len(keys), sharey=True, squeeze=False)[0]
-    for axes, key in zip(row_of_axes, keys, strict=True):
-        axes.axvline(0.5, color=COLOURS["muted"], lw=0.8)
-        for cell, row, colour in _lanes(section):
-            found = cell.comparisons.get(key)
-            if found:
-                axes.plot([found["low"], found["high"]], [row, row], color=colour)
-                axes.plot(found["probability"], row, "o", color=colour, ms=4.5, clip_on=False)
-        _strategy_axis(axes, strategies)
-        axes.set_xlim(-0.04, 1.04)
-        axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-        axes.set_title("over " + reference_name(key).strip("`"))
+    lanes = {str(cell.name): (row, colour) for cell, row, colour in _lanes(section)}
+    strategies, measures = section.strategies, section.measures
+    references = [*dict.fromkeys((c.kind, reference_of(c)) for c in section.comparisons)]
+    height = 0.8 + (0.35 + LANE * len(strategies)) * len(measures)
+    figure = Figure(figsize=(WIDTH, height))
+    grid = figure.subplots(len(measures), len(references), sharex=True, sharey=True, squeeze=False)
+    for measure, line in zip(measures, grid, strict=True):
+        for (kind, name), axes in zip(references, line, strict=True):
+            axes.axvline(0.5, color=COLOURS["muted"], lw=0.8)
+            for each in section.comparisons:
+                if (each.measure, each.kind, reference_of(each)) == (measure, kind, name):
+                    row, colour = lanes[each.cell]
+                    value, low, high = each.probability
+                    open_ = each.verdict == "not told apart"
+                    axes.plot([low, high], [row, row], color=colour, alpha=0.4 if open_ else 1)
+                    filled = COLOURS["others"] if open_ else colour
+                    axes.plot(value, row, "o", color=colour, mfc=filled, ms=4.5, clip_on=False)
+            _strategy_axis(axes, strategies)
+            axes.set_xlim(-0.04, 1.04)
+            axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+            if measure == measures[0]:
+                axes.set_title(f"over {name if kind == 'strategies' else section.title(name)}")
+        if len(measures) > 1:
+            line[0].set_ylabel(BY[measure])
     figure.supxlabel("probability of improvement", color=COLOURS["muted"], fontsize=8.5)
     heading(
         figure, section, f"Who beats whom on {section.label}, 95 % intervals", section.algorithms

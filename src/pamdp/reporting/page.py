@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from pamdp.files import write_csv, write_json
-from pamdp.reporting import figures, findings, searches, tables
+from pamdp.reporting import compared, figures, findings, searches, tables, words
 from pamdp.reporting.data import Section, StudyResults, read_study
 from pamdp.reporting.style import COLOURS, to_svg
 
@@ -19,7 +19,7 @@ CAPTIONS = {
     "returns": "Dot and line: mean over seeds with its 95 % bootstrap interval. Ticks: single "
     "seeds.",
     "comparisons": "How often a seed of the strategy beats a seed of the reference; at 0.5 neither "
-    "is better.",
+    "is better. Full dots: told apart by the corrected test.",
     "curves": "Mean over seeds of the periodic greedy evaluations with a 95 % bootstrap band; "
     "grey, the other strategies.",
     "bounds": "Shares of the policy's parameters that had to be clipped and that lay within 1 % of "
@@ -105,7 +105,7 @@ def draw(section: Section) -> list[Picture]:
 
 
 def render(template: str, study: StudyResults, pictures: dict[str, list[Picture]]) -> str:
-    """A template filled with the study; it calls the functions of `findings` and `tables`."""
+    """A template filled with the study; it calls functions of these modules."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=jinja2.select_autoescape(("html.jinja",)),
@@ -119,8 +119,10 @@ def render(template: str, study: StudyResults, pictures: dict[str, list[Picture]
     return environment.get_template(template).render(
         study=study,
         pictures=pictures,
+        compared=compared,
         findings=findings,
         tables=tables,
+        words=words,
     )
 
 

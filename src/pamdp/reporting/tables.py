@@ -7,8 +7,7 @@ from typing import Any
 
 from pamdp.learning.cell import CellName
 from pamdp.records import Scalar
-from pamdp.reporting.data import COMPARISONS, CellResults, Section, StudyResults
-from pamdp.reporting.findings import reference_name, verdict
+from pamdp.reporting.data import CellResults, Section, StudyResults
 from pamdp.reporting.published import Measure
 
 MISSING = "–"
@@ -91,28 +90,6 @@ def details_table(section: Section, algorithm: str) -> Table:
             (f"`{cell.name.strategy}`", *(text(cell.summary) for text in DETAILS.values()))
             for cell in cells
         ),
-    )
-
-
-def comparisons_table(section: Section) -> Table:
-    """Probability of improvement over the references, bold where the interval excludes 0.5."""
-    columns = [
-        (algorithm, key)
-        for algorithm in section.algorithms
-        for key in COMPARISONS
-        if any(cell.comparisons.get(key) for cell in section.of(algorithm))
-    ]
-    names = [f"{section.title(a)} over {reference_name(key)}" for a, key in columns]
-    rows = []
-    for strategy in section.strategies:
-        cells = [(section.cells.get((a, strategy)), key) for a, key in columns]
-        texts = [_probability(section, cell, key) for cell, key in cells]
-        rows.append((f"`{strategy}`", *texts))
-    return Table(
-        f"Probability of improvement on {section.label} with its 95 % bootstrap interval. Bold: "
-        "clearly different.",
-        ("Strategy", *names),
-        tuple(rows),
     )
 
 
@@ -232,7 +209,15 @@ def curves_rows(study: StudyResults) -> list[tuple[Scalar, ...]]:
 
 def number(value: float | None, digits: int = 3) -> str:
     """A number for readers, a dash for none."""
-    return MISSING if value is None else f"{value:.{digits}f}"
+    return MISSING if value is None else f"{value:z.{digits}f}"
+
+
+def with_interval(values: Sequence[float | None], digits: int = 3) -> str:
+    """A value with its interval for readers, or a dash."""
+    if any(value is None for value in values):
+        return number(values[0], digits)
+    value, low, high = (number(value, digits) for value in values)
+    return f"{value} [{low}, {high}]"
 
 
 def _score(cell: CellResults, measure: Measure) -> tuple[float | None, float | None, float | None]:
@@ -260,13 +245,6 @@ def _interval(summary: Mapping[str, Any], name: str) -> tuple[float, float | Non
     return summary[name], summary[f"{name}_low"], summary[f"{name}_high"]
 
 
-def _with_interval(values: Sequence[float | None], digits: int = 3) -> str:
-    if any(value is None for value in values):
-        return number(values[0], digits)
-    value, low, high = (number(value, digits) for value in values)
-    return f"{value} [{low}, {high}]"
-
-
 def _percent(share: float | None) -> str:
     return number(None if share is None else 100 * share, 1)
 
@@ -279,20 +257,10 @@ def _steps(summary: Mapping[str, Any]) -> str:
     return f"{median} ({reached} of {total})"
 
 
-def _probability(section: Section, cell: CellResults | None, key: str) -> str:
-    comparison = cell.comparisons.get(key) if cell else None
-    if cell is None or comparison is None:
-        return MISSING
-    text = _with_interval([comparison[part] for part in ("probability", "low", "high")], 2)
-    return f"**{text}**" if verdict(section, cell, key) in ("better", "worse") else text
-
-
 # The columns of a cell's details: their headers, and what stands there of its summary.
 DETAILS: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "Mean return [95 %]": lambda summary: _with_interval(_interval(summary["return"], "mean")),
-    "Interquartile mean [95 %]": lambda summary: _with_interval(
-        _interval(summary["return"], "iqm")
-    ),
+    "Mean return [95 %]": lambda summary: with_interval(_interval(summary["return"], "mean")),
+    "Interquartile mean [95 %]": lambda summary: with_interval(_interval(summary["return"], "iqm")),
     "Success %": lambda summary: _percent((summary.get("success") or {}).get("mean")),
     "Steps to {threshold:g}": lambda summary: _steps(summary["steps_to_return"]),
     "Clipped %": lambda summary: _percent(summary["clipped_share"]),

@@ -24,6 +24,7 @@ from pamdp.stages.engine import engine_for, suited
 from pamdp.stages.facts import thresholds
 from pamdp.stages.results import agree, cells, initial_parameters, packed, saved, tuned
 from pamdp.tracking import collect, open_sink
+from pamdp.verdicts import compare
 
 BySeed = dict[int, Episodes]
 
@@ -43,6 +44,7 @@ def evaluate_study(checkout: Checkout) -> None:
     ):
         blocks = {name: settings.environments[name] for name in settings.study.environments}
         agree(checkout, "thresholds", thresholds(blocks))
+        agree(checkout, "comparisons", settings.comparisons.model_dump(mode="json"))
         studied = cells(checkout)
         with closing(played(checkout, studied)) as found:
             for cell, by_seed in zip(studied, found, strict=True):
@@ -98,12 +100,12 @@ def summarise(checkout: Checkout, episodes: dict[str, BySeed]) -> None:
     """Writes `metrics/evaluate/` from the episodes of all cells and seeds."""
     settings = checkout.settings
     returns = {name: _stacked(seeds, "returns") for name, seeds in episodes.items()}
-    summary, comparisons = {}, {}
+    summary, measured = {}, {}
     for cell in settings.cells:
         name, environment = str(cell.name), cell.name.environment
         facts = read_json(checkout.setup / "environments" / f"{environment}.json", Facts)
         seeds = episodes[name]
-        measured = statistics.Measured(
+        measured[name] = statistics.Measured(
             seeds=list(seeds),
             returns=returns[name],
             lengths=_stacked(seeds, "lengths"),
@@ -116,12 +118,12 @@ def summarise(checkout: Checkout, episodes: dict[str, BySeed]) -> None:
             },
         )
         # A generator for each cell: its intervals do not depend on which other cells there are.
-        summary[name] = statistics.summarise(measured, _generator(name)) | {
+        summary[name] = statistics.summarise(measured[name], _generator(name)) | {
             "random_policy": {"mean": float(facts["random_policy"]["return_mean"])},
             "initial_parameters": initial_parameters(cell),
         }
-        comparisons[name] = statistics.compare(cell.name, returns, _generator(name))
     write_json(checkout.evaluate / "summary.json", summary)
+    comparisons = compare(settings.comparisons, measured, _generator)
     write_json(checkout.evaluate / "comparisons.json", comparisons)
     write_arrays(checkout.evaluate / "episodes.npz", returns)
 

@@ -33,8 +33,9 @@ def code_of(subject: str | Task | Component) -> set[str]:
 def settings_of(settings: Settings) -> dict[str, Any]:
     """The settings that stages depend on through facts, by the facts' names.
 
-    dvc.yaml can name what stands in params.yaml, but not what a block inherits there, nor what is
-    said for a single cell. Thresholds stand apart: nothing but the evaluation depends on them.
+    dvc.yaml can name what stands in params.yaml, but not what a block inherits there, what is said
+    for a single cell, nor a default. Thresholds and comparisons stand apart: nothing but the
+    evaluation depends on them.
 
     Raises:
       SettingsError: a search needs a package that is not installed.
@@ -42,6 +43,7 @@ def settings_of(settings: Settings) -> dict[str, Any]:
     blocks = {name: settings.environments[name] for name in settings.study.environments}
     facts = {f"settings/{name}": environment_settings(block) for name, block in blocks.items()}
     facts["thresholds"] = thresholds(blocks)
+    facts["comparisons"] = settings.comparisons.model_dump(mode="json")
     for cell in settings.cells:
         facts[f"tuning/{cell.name}"] = search_settings(settings.tuning.of(cell.name))
     return facts
