@@ -43,5 +43,5 @@ def joined(*parts: Any) -> np.ndarray:
 
 
 def inverted(g: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Inverting gradients with bounds [-1, 1] (Hausknecht & Stone 2016, equation 11)."""
+    """Inverting gradients with bounds [-1, 1] (Hausknecht & Stone 2016)."""
     return np.where(g > 0, g * (1 - x) / 2, g * (x + 1) / 2)

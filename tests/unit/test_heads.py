@@ -1,4 +1,4 @@
-"""Several parameter policies by value: P-DQN's numbers worked out anew in NumPy, others by parts."""
+"""Several parameter policies by value: those of P-DQN worked out anew in NumPy."""
 
 from typing import Any
 

@@ -64,11 +64,6 @@ class Scored(Choices):
         del q
         return self._apart(x)[0]
 
-    def sets(self, q: tf.Tensor, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """One set of parameters, and the scores."""
-        scores, parameters = self._apart(x)
-        return scores[:, None], parameters[:, None]
-
     def starting_at(self, parameters: tf.Tensor) -> tf.Tensor:
         """[B, K + P], with scores in the middle."""
         scores = tf.zeros_like(parameters[:, :1])

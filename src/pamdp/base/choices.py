@@ -54,14 +54,17 @@ class Choices:
           For each of some sets of parameters, the values of all actions [B, sets, K] and the
           parameters [B, sets, P]. The greedy decision is an action and a set of the largest value.
         """
-        return self.values(q, x)[:, None], x[:, None]
+        _, parameters = self.executed(tf.argmax(q, axis=-1, output_type=tf.int32), x)
+        return self.values(q, x)[:, None], parameters[:, None]
 
     def starting_at(self, parameters: tf.Tensor) -> tf.Tensor:
         """[B, N] that stand for scaled parameters [B, P]."""
         return parameters
 
     def randomised(self, x: tf.Tensor, random: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-        """[N] numbers that decide on a random action, where [] `random` says so; the index of a
-        choice that decides is drawn by the learner."""
+        """What stands for a random action in x [N], where [] `random` says so.
+
+        By default nothing: which choice is made at random is drawn by the learner.
+        """
         del random, key
         return x

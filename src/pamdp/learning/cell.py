@@ -131,8 +131,8 @@ class Cell(Problem):
     def flattened(self) -> dict[str, bool | int | float | str | None]:
         """Settings by path, as a record lists them.
 
-        An algorithm's are left out where its name tells them, which is a kind with its defaults, and
-        so is what was seen of an environment: it is measured, and has two numbers for each feature.
+        An algorithm's are left out where its name tells them: a kind, with its defaults. So is what
+        was seen of an environment: it is measured, and has two numbers for each feature.
         """
         environment, algorithm, strategy = self.name
         settings = dict(leaves(self))
