@@ -137,7 +137,8 @@ class Cell(Problem):
         environment, algorithm, strategy = self.name
         settings = dict(leaves(self))
         own = {path: value for path, value in settings.items() if path.startswith("algorithm.")}
-        if self.algorithm == type(self.algorithm)(kind=algorithm):
+        kind = self.algorithm.kind
+        if kind == algorithm and self.algorithm == type(self.algorithm)(kind=kind):
             own = {}
         return {
             "name": str(self.name),
