@@ -49,9 +49,9 @@ class Scored(Choices):
     @cached_property
     def spec(self) -> ActionSpec:
         """One action, with the K scores and the P parameters."""
-        ones = (1.0,) * self.actions.num_actions
-        low, high = (tuple(ends.tolist()) for ends in (self.actions.low, self.actions.high))
-        return ActionSpec((Action("all", (*(-one for one in ones), *low), ones + high),))
+        number = self.actions.num_actions
+        low, high = self.actions.low.tolist(), self.actions.high.tolist()
+        return ActionSpec((Action("all", (*[-1.0] * number, *low), (*[1.0] * number, *high)),))
 
     def executed(self, choice: tf.Tensor, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The action with the highest score."""
@@ -66,8 +66,7 @@ class Scored(Choices):
 
     def starting_at(self, parameters: tf.Tensor) -> tf.Tensor:
         """[B, K + P], with scores in the middle."""
-        scores = tf.zeros_like(parameters[:, :1])
-        return tf.concat([tf.tile(scores, [1, self.actions.num_actions]), parameters], axis=-1)
+        return tf.pad(parameters, [[0, 0], [self.actions.num_actions, 0]])
 
     def randomised(self, x: tf.Tensor, random: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         """[K + P] with uniformly random scores, of which each may be the highest."""

@@ -34,15 +34,16 @@ class Headed(Algorithm):
     heads: Annotated[Count, Field(le=100)] = 1
 
     def choices(self, spec: ActionSpec) -> Choices:
-        """An action and a head, if there are several."""
-        return Choices(spec) if self.heads == 1 else Pairs(spec, self.heads)
+        """An action and a head, if there are several and anything to propose."""
+        several = self.heads > 1 and spec.num_parameters
+        return Pairs(spec, self.heads) if several else Choices(spec)
 
     def parameter_network(self, network: Network, spec: ActionSpec) -> ParameterNetwork:
         """The parameter network with its heads."""
-        learned = self.choices(spec).spec
-        if self.heads == 1:
-            return ParameterNetwork(network, learned)
-        return Heads(network, learned, spec.num_parameters)
+        choices = self.choices(spec)
+        if not isinstance(choices, Pairs):
+            return ParameterNetwork(network, spec)
+        return Heads(network, choices.spec, spec.num_parameters)
 
     def valuing(self, q_function: QFunction) -> QFunction:
         """A Q-function of one set of parameters as that of all heads' sets."""
