@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from pamdp.algorithms import ALGORITHMS
 from pamdp.base import seeding
+from pamdp.base.algorithm import Algorithm
 from pamdp.base.lazy import tf
 from pamdp.base.seeding import Stream
 from pamdp.base.spaces import Action, ActionSpec
@@ -106,8 +107,8 @@ def cell(algorithm: str = "mpdqn", strategy: str = "inverting", **changes: Any) 
     )
 
 
-def algorithm_of(kind: str) -> Any:
-    return ALGORITHMS[kind](kind=kind)  # pyright: ignore[reportCallIssue]
+def algorithm_of(kind: str, **settings: Any) -> Any:
+    return ALGORITHMS[kind].model_validate({"kind": kind} | settings)
 
 
 def strategy_of(values: Any) -> Any:
@@ -115,7 +116,7 @@ def strategy_of(values: Any) -> Any:
 
 
 def learner(
-    algorithm: str = "mpdqn",
+    algorithm: str | Algorithm = "mpdqn",
     strategy: Any = "plain",
     spec: ActionSpec = SPEC,
     initial_parameters: dict[str, Any] | None = None,
@@ -125,7 +126,7 @@ def learner(
     """A small learner in no environment.
 
     Args:
-      algorithm: its name.
+      algorithm: its kind, or itself.
       strategy: a name in params.yaml, or its values.
       spec: the action space.
       initial_parameters: hand-set ones.
@@ -136,10 +137,12 @@ def learner(
     base = values["environments"]["platform"]["learner"]
     hyper = LearnerSettings.model_validate(changed(base, SMALL | undashed(changes)))
     given = values["gradients"][strategy] if isinstance(strategy, str) else strategy
+    made = algorithm_of(algorithm) if isinstance(algorithm, str) else algorithm
     policy = Policy(
-        algorithm_of(algorithm).parameter_network(hyper.parameters, spec),
+        made.choices(spec),
+        made.parameter_network(hyper.parameters, spec),
         strategy_of(given),
-        algorithm_of(algorithm).q_function(hyper.q, spec),
+        made.q_function(hyper.q, spec),
         *(np.array(ends, np.float32) for ends in bounds),
         InitialParameters.model_validate(initial_parameters) if initial_parameters else None,
     )

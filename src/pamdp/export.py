@@ -70,7 +70,7 @@ def save(cell: Cell, weights: Weights, folder: Path) -> None:
 
 
 def _answers(policy: Policy, weights: Weights, observation: tf.Tensor) -> dict[str, tf.Tensor]:
-    spec = policy.spec
+    spec = policy.choices.actions
     decision = policy.greedy(weights, observation)
     answer = Answer(
         action=decision.action,
@@ -80,6 +80,13 @@ def _answers(policy: Policy, weights: Weights, observation: tf.Tensor) -> dict[s
         q_values=decision.q,
     )
     return answer._asdict()
+
+
+def _equals(policy: Policy, weights: Weights, observation: tf.Tensor) -> list[np.ndarray]:
+    """What a decision may be: `Choices.sets`, with parameters in environment units."""
+    _, x, q = policy.choose(weights, observation)
+    values, sets = policy.choices.sets(q, x)
+    return [values.numpy(), policy.choices.actions.unscale(sets).numpy()]
 
 
 def dtype_of(task: Task) -> str:
@@ -180,13 +187,15 @@ def check(cell: Cell, weights: Weights, observations: Any, answers: Mapping[str,
     """
     spec = cell.task.actions
     known = centred(cell.task, tf.convert_to_tensor(observations))
-    policy = _answers(policy_of(cell), weights, known)
-    expected = {name: tensor.numpy() for name, tensor in policy.items()}
-    served = {name: np.asarray(answers[name]) for name in expected}
-    action, q = served["action"], expected["q_values"]
+    q, sets = _equals(policy_of(cell), weights, known)
+    served = {name: np.asarray(answers[name]) for name in Answer._fields}
+    action, each = served["action"], np.arange(len(known))
+    gaps = np.abs(served["all_parameters"][:, None] - sets) / (spec.high - spec.low)
+    nearest = gaps.max(axis=-1, initial=0.0).argmin(axis=-1)
+    gaps, q_served = gaps[each, nearest], q[each, nearest, action][:, None]
+    q = q.max(axis=1)
     size = np.abs(q).max(axis=-1, keepdims=True)
-    lost = q.max(axis=-1, keepdims=True) - np.take_along_axis(q, action[:, None], axis=-1)
-    gaps = np.abs(served["all_parameters"] - expected["all_parameters"]) / (spec.high - spec.low)
+    lost = q.max(axis=-1, keepdims=True) - q_served
     own = spec.take(tf.constant(served["all_parameters"]), tf.constant(action))
     # Each in the positive, so that what is no number is wrong.
     wrong = {

@@ -22,7 +22,7 @@ class Answer(NamedTuple):
       all_parameters: [N, P] of all actions, clipped, environment units.
       num_parameters: [N] int32, how many of `parameters` count.
       parameters: [N, m] of the action, clipped, environment units, padded with zeros.
-      q_values: [N, K].
+      q_values: [N, K], of which the action has the largest.
     """
 
     action: Any

@@ -119,8 +119,12 @@ def learned(subject: Cell) -> LoopState:
 
 
 def decisions(subject: Cell, state: LoopState, *observations: tuple[float, float]) -> Decision:
-    """Greedy decisions of the learning networks, as arrays, a row for each (side, time)."""
+    """Greedy decisions of the learning networks, as arrays, a row for each (side, time).
+
+    The values are the Q-function's: of PA-DDPG the one that it has.
+    """
     learner = state.learner
     weights = Weights(learner.x_network.online, learner.q_network.online, learner.observed)
-    decision = learner_of(subject).policy.greedy(weights, tf.constant(observations))
+    policy, rows = learner_of(subject).policy, tf.constant(observations)
+    decision = policy.greedy(weights, rows)._replace(q=policy.choose(weights, rows).q)
     return Decision(*(np.asarray(field) for field in decision))

@@ -52,7 +52,18 @@ def with_candidates() -> Cell:
     )
 
 
-@pytest.mark.parametrize("name", ["subject", "with_candidates"])
+@pytest.fixture(scope="module")
+def with_scores() -> Cell:
+    return cell("paddpg", "reversal", learner__parameters__output_std=0.1)
+
+
+@pytest.fixture(scope="module")
+def with_heads() -> Cell:
+    changes = {"learner__parameters__output_std": 0.1, "learner__objective": "weighted_indexed"}
+    return cell("mpdqn", "reversal", **changes).replace({"algorithm.heads": 2})
+
+
+@pytest.mark.parametrize("name", ["subject", "with_candidates", "with_scores", "with_heads"])
 def test_both_loops_agree_bit_for_bit(name, request) -> None:
     """The same environment and seed: all that learning depends on, over episodes and updates.
 

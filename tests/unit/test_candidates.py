@@ -62,7 +62,7 @@ def test_of_all_actions_the_targets_are_those_without_candidates(
 
 
 @pytest.mark.parametrize("algorithm", OWN)
-@pytest.mark.parametrize("objective", ["indexed", "td"])
+@pytest.mark.parametrize("objective", ["indexed", "weighted_indexed", "td"])
 @pytest.mark.parametrize("strategy", list(STRATEGIES))
 def test_of_all_actions_the_gradients_are_those_without_candidates(
     algorithm, objective, strategy

@@ -58,10 +58,10 @@ def test_an_algorithm_that_says_nothing_of_its_values_is_refused(monkeypatch) ->
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_objectives_that_look_at_other_actions_are_refused(objective) -> None:
-    if objective in ("indexed", "td"):
+    if objective in ("indexed", "weighted_indexed", "td"):
         assert with_candidates(objective=objective).learner.objective == objective
         return
-    with pytest.raises(ValueError, match=r"objective: expected indexed or td") as refused:
+    with pytest.raises(ValueError, match=r"expected indexed or weighted_indexed or td") as refused:
         with_candidates(objective=objective)
     assert f"received {objective}. Change it, or set candidates to null" in str(refused.value)
 

@@ -64,6 +64,7 @@ def test_a_record_tells_the_kind_where_the_name_does_not(renamed) -> None:
         "name": "platform-other-reversal_weak",
         "algorithm": "other",
         "algorithm.kind": "mpdqn",
+        "algorithm.heads": 1,
     }
     assert "algorithm.kind" not in usual
     assert (usual["strategy_name"], usual["strategy.kind"]) == ("reversal_weak", "reversal")

@@ -244,7 +244,8 @@ def test_what_training_met_with_is_part_of_the_model(monkeypatch, tmp_path, trai
     scaled = np.where([True, False, False], 2 * rows - 1, (rows - moments[1]) / rows.std(axis=0))
     x = policy.parameters(weights, tf.constant(scaled, tf.float32))
     q = policy.q_function.values(weights.q, tf.constant(scaled, tf.float32), x)
-    np.testing.assert_allclose(answers["q_values"], q, rtol=1e-3, atol=1e-4)
+    expected = policy.choices.values(q, x)
+    np.testing.assert_allclose(answers["q_values"], expected, rtol=1e-3, atol=1e-4)
     np.testing.assert_array_equal(answers["action"], policy.greedy(weights, rows).action)
     assert len(set(answers["action"])) > 1
     away = weights._replace(observed=observed._replace(mean=observed.mean + 5.0))

@@ -60,7 +60,10 @@ def first_update(agent: Learner, target_q: list[float], *answers: Transition) ->
     """The state after some transitions; Q is 0, and `target_q` according to the target network."""
     state = agent.initial(tf.constant(1), tf.constant(FIRST))
     q = state.q_network
-    q = q._replace(online=constant(q.online, [0.0] * 4), target=constant(q.target, target_q))
+    if agent.policy.spec.num_actions == 1:  # the actor decides
+        target_q = [max(target_q)]
+    zeros = constant(q.online, [0.0] * len(target_q))
+    q = q._replace(online=zeros, target=constant(q.target, target_q))
     state = state._replace(q_network=q)
     for answer in answers:
         state = agent.advance(state, answer)

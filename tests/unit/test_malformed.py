@@ -165,6 +165,7 @@ def names_a_place(line: str, values: Any) -> bool:
 # What may be left out, by its last key: it has a default.
 OPTIONAL = {"noise", "version", "activation", "start", "end", "episodes", "theta", "sigma", "log"}
 OPTIONAL |= {"weights", "factor", "scope", "threshold", "basis", "actuators", "embedding", "size"}
+OPTIONAL |= {"heads"}
 OPTIONAL |= {"candidates", "twin_q", "target_noise", "parameters_every"}
 OPTIONAL |= {"pruner", "sampler", "n_startup_trials"}
 NULLABLE = {"n_step", "gradient_clip", "output_std", "initial_parameters"}

@@ -48,13 +48,27 @@ def test_slopes_of_the_td_losses() -> None:
         ("weighted", "huber", (0.5 * (1 + 4) + 0.5 * (3 + 8)) / 2),
         ("random_weighted", "huber", (0.6 * 1 + 0.8 * 4 + 0.6 * 3 + 0.8 * 8) / 2),
         ("indexed", "huber", (1 + 8) / 2),
+        ("weighted_indexed", "huber", (0.5 * 1 + 0.5 * 8) / 2),
+        ("greedy", "huber", (4 + 8) / 2),
         ("td", "huber", -(0.5 + 2.5) / 2),
         ("td", "squared", -(1 + 9) / 2),
     ],
 )
 def test_objectives_by_hand(name, loss, expected) -> None:
-    sampled = Sampled(ACTIONS, TARGETS, TD_LOSSES[loss], DRAWS)
+    sampled = Sampled(ACTIONS, ACTIONS, TARGETS, TD_LOSSES[loss], DRAWS)
     assert float(OBJECTIVES[name].value(Q, sampled)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_weighted_indexed_weighs_by_the_share_of_the_action_and_not_by_its_inverse() -> None:
+    """As the published code does: `mean_b n_a/B Q_a`, also where a column is all that there is."""
+    q, actions = tf.constant([[1.0, 2.0], [4.0, 8.0], [16.0, 32.0]]), tf.constant([1, 0, 1])
+    expected = (2 / 3 * 2 + 1 / 3 * 4 + 2 / 3 * 32) / 3
+    objective = OBJECTIVES["weighted_indexed"]
+    rest = (tf.zeros([3]), TD_LOSSES["huber"], DRAWS)
+    assert float(objective.value(q, Sampled(actions, actions, *rest))) == pytest.approx(expected)
+    alone = tf.constant([[2.0], [4.0], [32.0]])
+    sampled = Sampled(actions, tf.zeros_like(actions), *rest)
+    assert float(objective.value(alone, sampled)) == pytest.approx(expected)
 
 
 def test_only_td_is_confined_to_the_sampled_action() -> None:
@@ -74,6 +88,13 @@ NAIVE: dict[str, Callable[..., tf.Tensor]] = {
         tf.linalg.matvec(q, u / np.sqrt(np.sum(np.square(u))))
     ),
     "indexed": lambda q, a, y, loss, u: tf.reduce_mean(tf.gather(q, a, batch_dims=1)),
+    "weighted_indexed": lambda q, a, y, loss, u: tf.reduce_mean(
+        np.array([np.mean(a == each) for each in np.asarray(a)], np.float32)
+        * tf.gather(q, a, batch_dims=1)
+    ),
+    "greedy": lambda q, a, y, loss, u: tf.reduce_mean(
+        tf.gather(q, np.argmax(q, axis=1), batch_dims=1)
+    ),
     "td": lambda q, a, y, loss, u: -tf.reduce_mean(loss(y - tf.gather(q, a, batch_dims=1))),
 }
 

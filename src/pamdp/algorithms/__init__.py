@@ -2,6 +2,7 @@
 
 from pamdp.algorithms.epdqn import EPDQN
 from pamdp.algorithms.mpdqn import MPDQN
+from pamdp.algorithms.paddpg import PADDPG
 from pamdp.algorithms.pdqn import PDQN
 from pamdp.algorithms.spdqn import SPDQN
 from pamdp.base.algorithm import Algorithm
@@ -14,6 +15,7 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "spdqn": SPDQN,
     "mpdqn": MPDQN,
     "epdqn": EPDQN,
+    "paddpg": PADDPG,
 }
 
 AnyAlgorithm = union_of(ALGORITHMS)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pamdp.base.algorithm import Algorithm, QFunction, pick
+from pamdp.base.algorithm import QFunction, pick
 from pamdp.base.blocks import of_actions
+from pamdp.base.heads import Headed
 from pamdp.base.lazy import tf
 from pamdp.base.networks import Network
 from pamdp.base.spaces import ActionSpec
 
 
-class MPDQN(Algorithm):
+class MPDQN(Headed):
     """P-DQN whose action values see the parameters of their own action alone."""
 
     title: ClassVar[str] = "MP-DQN"
@@ -25,7 +26,7 @@ class MPDQN(Algorithm):
 
     def q_function(self, network: Network, spec: ActionSpec) -> QFunction:
         """The Q-function with this network in this action space."""
-        return MultiPass(network, spec)
+        return self.valuing(MultiPass(network, spec))
 
 
 class MultiPass(QFunction):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pamdp.base.algorithm import Algorithm, QFunction
+from pamdp.base.algorithm import QFunction
+from pamdp.base.heads import Headed
 from pamdp.base.lazy import tf
 from pamdp.base.networks import Network
 from pamdp.base.spaces import ActionSpec
 
 
-class PDQN(Algorithm):
+class PDQN(Headed):
     """The parameters of all actions enter every action value."""
 
     title: ClassVar[str] = "P-DQN"
@@ -21,7 +22,7 @@ class PDQN(Algorithm):
 
     def q_function(self, network: Network, spec: ActionSpec) -> QFunction:
         """The Q-function with this network in this action space."""
-        return Joint(network, spec)
+        return self.valuing(Joint(network, spec))
 
 
 class Joint(QFunction):

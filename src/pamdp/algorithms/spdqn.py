@@ -8,14 +8,15 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from pamdp.base import seeding
-from pamdp.base.algorithm import Algorithm, QFunction
+from pamdp.base.algorithm import QFunction
 from pamdp.base.blocks import of_actions
+from pamdp.base.heads import Headed
 from pamdp.base.lazy import tf
 from pamdp.base.networks import Network
 from pamdp.base.spaces import ActionSpec
 
 
-class SPDQN(Algorithm):
+class SPDQN(Headed):
     """P-DQN with a Q-network of its own for each action."""
 
     title: ClassVar[str] = "SP-DQN"
@@ -29,7 +30,7 @@ class SPDQN(Algorithm):
 
     def q_function(self, network: Network, spec: ActionSpec) -> QFunction:
         """The Q-function with this network in this action space."""
-        return Separate(network, spec)
+        return self.valuing(Separate(network, spec))
 
 
 class Separate(QFunction):

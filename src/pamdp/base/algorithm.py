@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pamdp.base.choices import Choices
 from pamdp.base.component import Component
 from pamdp.base.lazy import tf
 from pamdp.base.networks import Network
@@ -39,8 +40,15 @@ class Algorithm(Component, ABC):
         """The Q-function with this network in this action space."""
 
     def parameter_network(self, network: Network, spec: ActionSpec) -> ParameterNetwork:
-        """The parameter network: by default one perceptron, with P outputs."""
-        return ParameterNetwork(network, spec)
+        """The parameter network: by default one perceptron, with an output for each parameter."""
+        return ParameterNetwork(network, self.choices(spec).spec)
+
+    def choices(self, spec: ActionSpec) -> Choices:
+        """What it chooses between: by default the environment's actions.
+
+        The functions are of these: `spec` of both networks is that of the choices.
+        """
+        return Choices(spec)
 
 
 @dataclass(frozen=True)

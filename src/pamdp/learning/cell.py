@@ -131,13 +131,14 @@ class Cell(Problem):
     def flattened(self) -> dict[str, bool | int | float | str | None]:
         """Settings by path, as a record lists them.
 
-        The kind of an algorithm is left out where its name tells it, and so is what was seen of an
-        environment: it is measured, and has two numbers for each feature.
+        An algorithm's are left out where its name tells them: a kind, with its defaults. So is what
+        was seen of an environment: it is measured, and has two numbers for each feature.
         """
         environment, algorithm, strategy = self.name
         settings = dict(leaves(self))
         own = {path: value for path, value in settings.items() if path.startswith("algorithm.")}
-        if own == {"algorithm.kind": algorithm}:
+        kind = self.algorithm.kind
+        if kind == algorithm and self.algorithm == type(self.algorithm)(kind=kind):
             own = {}
         return {
             "name": str(self.name),
@@ -166,6 +167,7 @@ def policy_of(cell: Cell) -> Policy:
     """The forward passes of a cell."""
     task, learner = cell.task, cell.learner
     return Policy(
+        cell.algorithm.choices(task.actions),
         cell.algorithm.parameter_network(learner.parameters, task.actions),
         cell.strategy,
         cell.algorithm.q_function(learner.q, task.actions),

@@ -176,7 +176,8 @@ def _step(cell: Any, state: LoopState) -> LoopState:
     learner = learner_of(cell)
     task, seed, number = cell.task, state.learner.seed, state.learner.step
     choice = state.learner.choice
-    command = Command.of(task.actions, choice.action[None], choice.parameters[None])
+    executed = learner.policy.choices.executed(choice.action[None], choice.parameters[None])
+    command = Command.of(task.actions, *executed)
     key = seeding.stream(seed, Stream.ENVIRONMENT, number)
     outcome = task.transition(state.environment, command.action, command.parameters, key)
     elapsed = state.elapsed + 1

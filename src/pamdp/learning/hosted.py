@@ -203,5 +203,6 @@ class HostLoop(Loop):
 
 def _packed_answer(policy: Policy, choice: Choice) -> tf.Tensor:
     """The `Answer` that a choice gives, packed."""
-    command = Command.of(policy.spec, choice.action[None], choice.parameters[None])
-    return pack(Answer(choice.action, command.parameters[0]))
+    executed = policy.choices.executed(choice.action[None], choice.parameters[None])
+    command = Command.of(policy.choices.actions, *executed)
+    return pack(Answer(command.action[0], command.parameters[0]))

@@ -175,7 +175,7 @@ class Learner:
         """Chooses an action for a raw observation [S]: epsilon-greedy, parameters explored."""
         policy, settings = self.policy, self.settings
         observed = policy.scaling.updated(state.observed, observation)
-        decision = policy.greedy(state.online._replace(observed=observed), observation[None])
+        decision = policy.choose(state.online._replace(observed=observed), observation[None])
         key = seeding.stream(state.seed, Stream.ACT, state.step)
         draws = seeding.uniform(key, [2])
         random = draws[0] < settings.epsilon.at(state.episodes)
@@ -183,7 +183,7 @@ class Learner:
         uniform_action = tf.cast(draws[1] * num_actions, tf.int32)
         action = tf.where(random, uniform_action, decision.action[0])
         parameters, noise = settings.exploration.explore(
-            decision.parameters[0],
+            policy.choices.randomised(decision.parameters[0], random, seeding.fold(key, 1)),
             state.noise,
             random,
             policy.spec.mask(action[None])[0],
@@ -245,7 +245,7 @@ class Learner:
         with tf.GradientTape(watch_accessed_variables=False) as value_tape:
             value_tape.watch(x)
             q = policy.values(weights, s, x, actions)  # [B, K]
-            sampled = Sampled(column, target, TD_LOSSES[settings.td_loss], random)
+            sampled = Sampled(batch.a_tm1, column, target, TD_LOSSES[settings.td_loss], random)
             value = objective.value(q, sampled)
         ascent = value_tape.gradient(value, x)  # [B, P]
         if objective.own_only:

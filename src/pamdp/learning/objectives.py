@@ -26,13 +26,15 @@ class Sampled(NamedTuple):
     """What an objective may look at besides the action values.
 
     Attributes:
-      action: [B] int32 the columns of the sampled actions.
+      action: [B] int32 the sampled actions.
+      column: [B] int32 the columns of their values.
       target: [B] TD targets y.
       td_loss: maps [B] TD errors to [B] losses.
       random: [K] uniform draws in [0, 1).
     """
 
     action: tf.Tensor
+    column: tf.Tensor
     target: tf.Tensor
     td_loss: Callable[[tf.Tensor], tf.Tensor]
     random: tf.Tensor
@@ -65,15 +67,23 @@ def _weighted(
 
 
 def _one_hot(q: tf.Tensor, b: Sampled) -> tf.Tensor:
-    return tf.one_hot(b.action, q.shape[-1])
+    return tf.one_hot(b.column, q.shape[-1])
+
+
+def _share(b: Sampled) -> tf.Tensor:
+    """[B] the share of the minibatch whose action is that of the row."""
+    same = tf.cast(b.action[:, None] == b.action, tf.float32)
+    return tf.reduce_mean(same, axis=-1)
 
 
 def _td(q: tf.Tensor, b: Sampled) -> tf.Tensor:
     """`-loss(y - Q_a)`: the TD loss itself, differentiated through the sampled action."""
-    return -tf.reduce_mean(b.td_loss(b.target - pick(q, b.action)))
+    return -tf.reduce_mean(b.td_loss(b.target - pick(q, b.column)))
 
 
-ObjectiveName = Literal["sum", "average", "weighted", "random_weighted", "indexed", "td"]
+ObjectiveName = Literal[
+    "sum", "average", "weighted", "random_weighted", "indexed", "weighted_indexed", "greedy", "td"
+]
 OBJECTIVES: dict[ObjectiveName, Objective] = {
     # Xiong et al. 2018, equation 11; the others are variants found in published code.
     "sum": _weighted(lambda q, _: tf.ones_like(q)),
@@ -82,5 +92,11 @@ OBJECTIVES: dict[ObjectiveName, Objective] = {
     "weighted": _weighted(lambda q, b: tf.reduce_mean(_one_hot(q, b), axis=0)),
     "random_weighted": _weighted(lambda _, b: b.random / tf.norm(b.random)),
     "indexed": _weighted(_one_hot, sampled=True),
+    # Of Bester's thesis (Multi-pass deep Q-networks, University of the Witwatersrand, 2019), whose
+    # abstract names it, against the imbalance between actions. Its text was not at hand: this is
+    # what the published MP-DQN code does with the flags that its README calls by that name.
+    "weighted_indexed": _weighted(lambda q, b: _share(b)[:, None] * _one_hot(q, b), sampled=True),
+    # The value of the greedy policy: of all that is proposed only the best is moved.
+    "greedy": Objective(lambda q, _: tf.reduce_mean(tf.reduce_max(q, axis=-1))),
     "td": Objective(_td, own_only=True, sampled=True),
 }

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from pamdp.base.algorithm import ParameterNetwork, QFunction
+from pamdp.base.choices import Choices
 from pamdp.base.component import Component, Finite, Index, ListOf
 from pamdp.base.errors import SettingsError
 from pamdp.base.lazy import tf
@@ -72,7 +73,10 @@ class Weights(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """Actions [B] int32, all scaled parameters [B, P], and the action values [B, K]."""
+    """Actions [B] int32, all scaled parameters [B, P], and the action values [B, K].
+
+    Or choices [B], all that the parameter network puts out [B, N] and the choices' values [B, L].
+    """
 
     action: tf.Tensor
     parameters: tf.Tensor
@@ -84,6 +88,7 @@ class Policy:
     """The networks' forward passes.
 
     Attributes:
+      choices: what the algorithm chooses between.
       parameter_network: the algorithm's parameter network.
       strategy: bounds the parameters in the forward pass.
       q_function: the algorithm's Q-function.
@@ -92,6 +97,7 @@ class Policy:
       initial_parameters: hand-set parameters or None.
     """
 
+    choices: Choices
     parameter_network: ParameterNetwork
     strategy: Strategy
     q_function: QFunction
@@ -101,12 +107,12 @@ class Policy:
 
     def __post_init__(self) -> None:
         if self.initial_parameters is not None:
-            self.initial_parameters.check(self.spec.num_parameters, self.features)
+            self.initial_parameters.check(self.choices.actions.num_parameters, self.features)
 
     @property
     def spec(self) -> ActionSpec:
-        """The action space."""
-        return self.q_function.spec
+        """The action space that is learned in, of which P and K are below."""
+        return self.choices.spec
 
     @property
     def features(self) -> int:
@@ -171,7 +177,7 @@ class Policy:
         return -ones, ones
 
     def greedy(self, weights: Weights, observation: tf.Tensor) -> Decision:
-        """The greedy decisions for raw observations [B, S]."""
+        """The greedy decisions for raw observations [B, S], as an environment is given them."""
         batch, units = observation.shape[0], max(self.q_function.network.hidden)
         parts = math.ceil((batch or 1) * self.q_function.passes * units / MOST_HIDDEN)
         if parts == 1:
@@ -188,17 +194,23 @@ class Policy:
         )
 
     def _greedy(self, weights: Weights, observation: tf.Tensor) -> Decision:
+        choice, x, q = self.choose(weights, observation)
+        return Decision(*self.choices.executed(choice, x), self.choices.values(q, x))
+
+    def choose(self, weights: Weights, observation: tf.Tensor) -> Decision:
+        """The greedy choices for raw observations [B, S], as they are learned of."""
         s = self.scaling.apply(weights.observed, observation)
         x = self.parameters(weights, s)
         q = self.values(weights, s, x)
         return Decision(tf.argmax(q, axis=-1, output_type=tf.int32), x, q)
 
     def _hand_set(self, start: InitialParameters, s: tf.Tensor) -> tf.Tensor:
-        """[B, P] scaled."""
+        """[B, P] scaled, of what is learned of."""
         values = [start.bias[p] + 0 * s[:, 0] for p in range(len(start.bias))]
         for weight in start.weights:
             values[weight.parameter] += weight.value * s[:, weight.feature]
-        return self.spec.scale(tf.stack(values, axis=-1))
+        parameters = self.choices.actions.scale(tf.stack(values, axis=-1))
+        return self.choices.starting_at(parameters)
 
 
 def _flat(blocks: tf.Tensor) -> tf.Tensor:

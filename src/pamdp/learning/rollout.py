@@ -70,7 +70,7 @@ def greedy(policy: Policy, weights: Weights, observation: tf.Tensor, key: tf.Ten
     """The greedy decisions of a policy; partially applied, what `rollout` takes."""
     del key
     decision = policy.greedy(weights, observation)
-    return Command.of(policy.spec, decision.action, decision.parameters)
+    return Command.of(policy.choices.actions, decision.action, decision.parameters)
 
 
 def uniform(spec: ActionSpec, observation: tf.Tensor, key: tf.Tensor) -> Command:
