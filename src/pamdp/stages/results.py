@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -86,23 +87,26 @@ def fingerprint(checkout: Checkout, stage: str, cell: Cell, *parts: Component) -
     Raises:
       PamdpError: settings or code are not what they were then.
     """
-    environment, algorithm, strategy = cell.name
-    agree_on(checkout, environment)
-    subjects = {
-        f"algorithms/{algorithm}": cell.algorithm,
-        f"code/{stage}": stage,
-        f"environments/{environment}": cell.task,
-        f"strategies/{strategy}": cell.strategy,
-    }
-    found = {
-        name: read_json(checkout.setup / f"{name}.json", dict) for name in (*subjects, "versions")
-    }
-    for name, subject in subjects.items():
-        if not digest(code_of(subject)).items() <= found[name].items():
+    mark = fingerprint_of_facts(checkout, stage, cell, *parts)
+    for name, subject in _subjects(stage, cell).items():
+        found = read_json(checkout.setup / f"{name}.json", dict)
+        if not digest(code_of(subject)).items() <= found.items():
             raise PamdpError(
                 f"{name}: expected the code that `setup` has looked at, received other code; run "
                 "`pamdp setup`, or `pamdp study` for all that depends on it"
             )
+    return mark
+
+
+def fingerprint_of_facts(checkout: Checkout, stage: str, cell: Cell, *parts: Component) -> str:
+    """The same, of whatever code `setup` has looked at: enough to look for what it has given.
+
+    Raises:
+      PamdpError: settings are not what they were then.
+    """
+    agree_on(checkout, cell.name.environment)
+    names = (*_subjects(stage, cell), "versions")
+    found = {name: read_json(checkout.setup / f"{name}.json", dict) for name in names}
     if stage == "tune":
         search = search_settings(checkout.settings.tuning.of(cell.name))
         found["search"] = agree(checkout, f"tuning/{cell.name}", search)["versions"]
@@ -111,9 +115,27 @@ def fingerprint(checkout: Checkout, stage: str, cell: Cell, *parts: Component) -
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def tuned(checkout: Checkout, cell: Cell) -> Cell:
-    """The cell with the values that its search found best."""
-    return cell.replace(read_json(checkout.tune(cell.name) / "best.json", Best)["values"])
+def _subjects(stage: str, cell: Cell) -> dict[str, str | Task | Component]:
+    """What code results depend on, by the names of the facts about it."""
+    environment, algorithm, strategy = cell.name
+    return {
+        f"algorithms/{algorithm}": cell.algorithm,
+        f"code/{stage}": stage,
+        f"environments/{environment}": cell.task,
+        f"strategies/{strategy}": cell.strategy,
+    }
+
+
+def tuned(checkout: Checkout, cell: Cell, found: Path | None = None) -> Cell:
+    """The cell with the values that its search found best.
+
+    Args:
+      checkout: of the study.
+      cell: with the values of the settings.
+      found: the folder of what its search gave, by default where DVC looks.
+    """
+    best = (found or checkout.tune(cell.name)) / "best.json"
+    return cell.replace(read_json(best, Best)["values"])
 
 
 def trained(checkout: Checkout, cell: Cell) -> dict[int, Weights]:

@@ -40,13 +40,17 @@ class Taken(BaseModel):
 
 
 @contextmanager
-def timed(root: Path, stage: str, cell: str) -> Iterator[None]:
+def timed(root: Path, stage: str, cell: str, folder: Path | None = None) -> Iterator[None]:
     """Counts what a stage takes for a cell.
+
+    Of a result that was counted already, such as one that a stage takes from `ahead`, the time
+    that it has taken stays.
 
     Args:
       root: the folder of the study.
       stage: one of `STAGES`.
       cell: its name.
+      folder: where its record will be, by default where DVC looks.
     """
     path, start = _path(root, stage, cell), time.monotonic()
     earlier = _kept(path)
@@ -70,8 +74,11 @@ def timed(root: Path, stage: str, cell: str) -> Iterator[None]:
         counting.join()
         note()
     with suppress(PamdpError):  # without its record, it is DVC that says what is missing
-        record = Run.read(root / "metrics" / stage / cell / "record.json")
-        note(fingerprint=record.fingerprint, workers=workers())
+        record = Run.read((folder or root / "metrics" / stage / cell) / "record.json")
+        if earlier and earlier["fingerprint"] == record.fingerprint:
+            write_json(path, earlier)
+        else:
+            note(fingerprint=record.fingerprint, workers=workers())
 
 
 def collect(checkout: Checkout, marks: Mapping[str, Mapping[str, str]]) -> None:
