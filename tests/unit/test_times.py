@@ -46,6 +46,17 @@ def test_seconds_of_interrupted_runs_count_and_those_of_finished_ones_do_not(tmp
     assert counted(tmp_path) == {"seconds": 2.0, "fingerprint": "b", "workers": 3}
 
 
+def test_a_result_that_is_taken_from_elsewhere_keeps_its_time(tmp_path) -> None:
+    folder = tmp_path / "ahead"
+    with times.timed(tmp_path, "train", PLAIN, folder):
+        times.time.monotonic()  # it takes longer
+        Run(key="x", fingerprint="a").write(folder / "record.json")
+    expected = {"seconds": 2.0, "fingerprint": "a", "workers": 3}
+    assert counted(tmp_path) == expected
+    run(tmp_path, "a")
+    assert counted(tmp_path) == expected
+
+
 def test_a_process_that_is_killed_has_left_a_note(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(times, "INTERVAL", 0.01)
     path = tmp_path / ".work" / "times" / "train" / f"{PLAIN}.json"
