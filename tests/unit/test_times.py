@@ -51,7 +51,7 @@ def test_a_result_that_is_taken_from_elsewhere_keeps_its_time(tmp_path) -> None:
     with times.timed(tmp_path, "train", PLAIN, folder):
         times.time.monotonic()  # it takes longer
         Run(key="x", fingerprint="a").write(folder / "record.json")
-    expected = {"seconds": 2.0, "fingerprint": "a", "workers": 3}
+    expected = {"seconds": 3.0, "fingerprint": "a", "workers": 3}
     assert counted(tmp_path) == expected
     run(tmp_path, "a")
     assert counted(tmp_path) == expected
