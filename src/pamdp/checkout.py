@@ -67,6 +67,11 @@ class Checkout:
         return self.root / ".work"
 
     @property
+    def ahead(self) -> Path:
+        """Results of cells that DVC has not come to; no output of any stage."""
+        return self.work / "ahead"
+
+    @property
     def live(self) -> Path:
         """What is shown of trainings under way; no output of any stage."""
         return self.root / "live"

@@ -5,19 +5,18 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import traceback
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from pamdp import lifetime
-from pamdp.base.errors import PamdpError, SettingsError
 from pamdp.base.lazy import prepare_process
 from pamdp.base.places import workspace
 from pamdp.base.processor import keep_programs
 from pamdp.extras import require_study
+from pamdp.stages.guard import alone, reported
 
 GUIDE = """\
 A study is a folder with params.yaml. `pamdp study` runs all of it; most other verbs are its stages,
@@ -142,33 +141,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _run_code_of_checkout()
     options = parser().parse_args(arguments)
     _prepare()
-    try:
-        if VERBS[options.verb].study:
+    verb = VERBS[options.verb]
+    sole = verb.sole and Path("params.yaml").is_file()
+    with reported(options.verb):
+        if verb.study:
             require_study(f"pamdp {options.verb}")
-        with _alone(options):
+        with alone(options.verb, getattr(options, "cell", "")) if sole else nullcontext():
             importlib.import_module(f"pamdp.stages.{options.verb}").run(options)
-    except SettingsError as error:
-        sys.exit(f"error: {error}{_left_behind()}")
-    except PamdpError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt as error:
-        if lifetime.STUDY not in os.environ:
-            sys.stderr.write(f"{lifetime.ADVICE}\n")
-        sys.exit(128 + getattr(error, "number", 2))
-    except SystemExit as error:  # nothing of ours ends the process
-        sys.exit(f"error: {options.verb}: what it runs ended the process (exit code {error.code})")
-    except Exception as error:  # noqa: BLE001  a library's, or a fault of ours: its trace is kept
-        _fail(options, error)
-
-
-def _left_behind() -> str:
-    """What to do about wrong settings of an experiment, which DVC leaves where it has put them."""
-    if "DVC_EXP_BASELINE_REV" not in os.environ or ".dvc" in Path.cwd().parts:
-        return ""
-    return (
-        "\n`dvc exp run` has written this into params.yaml, where it stays: take it back before "
-        "the next run, by hand or by `git checkout params.yaml`, which takes back all edits of it"
-    )
 
 
 def _run_code_of_checkout() -> None:
@@ -193,34 +172,6 @@ def _prepare() -> None:
     sys.path.append(str(Path.cwd()))  # a user's environment may be a module of the study's folder
     lifetime.obey_signals()
     lifetime.end_with_starters()
-
-
-def _alone(options: Namespace) -> AbstractContextManager[None]:
-    """Keeps other processes from doing the same in the same checkout.
-
-    A stage waits for one that has lost what started it, and is about to end; a study does not wait.
-    """
-    if not (VERBS[options.verb].sole and Path("params.yaml").is_file()):
-        return nullcontext()
-    work = " ".join(filter(None, [options.verb, getattr(options, "cell", "")]))
-    name = work.replace(" ", "-").replace("/", "-")[:200]
-    patience = 0.0 if options.verb == "study" else 2 * lifetime.PATIENCE
-    return lifetime.sole(Path(".work", "locks", f"{name}.lock"), work, patience)
-
-
-def _fail(options: Namespace, error: Exception) -> NoReturn:
-    """Ends the process with one line, and a file with the traceback if there is a place for it."""
-    if isinstance(error, OSError) and error.filename is not None:
-        sys.exit(f"error: {error}")  # a file that may not be written, a full disk
-    first = (str(error).strip().splitlines() or [""])[0]
-    message = f"error: {options.verb} failed: {type(error).__name__}: {first}"
-    file = Path(".work", f"{options.verb}-error.txt")
-    try:
-        file.parent.mkdir(exist_ok=True)
-        file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    except OSError:  # a full disk, say
-        raise error from None
-    sys.exit(f"{message}\n{file} has the traceback; please report it if the fault is not yours")
 
 
 def parser() -> ArgumentParser:

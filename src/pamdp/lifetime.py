@@ -23,8 +23,10 @@ PATIENCE = 10.0  # seconds for a process to end by itself
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ADVICE = "interrupted; the same command goes on from what is done, or the last checkpoint"
 STUDY = "PAMDP_STUDY"  # in the environment of what a study runs: its one line is enough
+IN_STUDY = {STUDY: "1"}
 # Programs that run this one for what they do themselves, by the names of their commands.
-STARTERS = frozenset({"dvc", "gmake", "make", "pamdp"})
+RECORDER = "pamdp.stages.recording"  # which is DVC
+STARTERS = frozenset({"dvc", "gmake", "make", "pamdp", RECORDER})
 SHELLS = 2  # at most so many processes, such as `sh -c`, stand between a starter and what it starts
 
 

@@ -30,6 +30,7 @@ def connected() -> ModuleType:
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # one error is told, ours
     if not os.environ.get("RAY_ADDRESS"):
         os.environ.update(_token())
+        os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's own is 15, behind all else
     try:
         import ray
     except ImportError:

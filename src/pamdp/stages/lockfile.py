@@ -10,7 +10,7 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -74,24 +74,6 @@ def mend(checkout: Checkout, tell: Callable[[str], object]) -> None:
             )
         _write(checkout.lock, committed)
         tell("dvc.lock: it was damaged; the one of the last commit is back")
-
-
-def order(path: Path, names: Sequence[str]) -> None:
-    """Puts the entries of dvc.lock into the order in which one `dvc repro` writes them.
-
-    DVC appends entries as stages finish, and several at a time finish in any order.
-
-    Args:
-      path: of the file.
-      names: of stages in order; all others come after them, as they are.
-    """
-    text = _text(path)
-    head, entries = _entries(text)
-    place = {name: index for index, name in enumerate(names)}
-    entries.sort(key=lambda entry: place.get(_name(entry), len(place)))
-    ordered = "".join([head, *entries])
-    if ordered != text:
-        _write(path, ordered)
 
 
 def _entries(text: str) -> tuple[str, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -111,9 +112,16 @@ def fingerprint(checkout: Checkout, stage: str, cell: Cell, *parts: Component) -
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def tuned(checkout: Checkout, cell: Cell) -> Cell:
-    """The cell with the values that its search found best."""
-    return cell.replace(read_json(checkout.tune(cell.name) / "best.json", Best)["values"])
+def tuned(checkout: Checkout, cell: Cell, found: Path | None = None) -> Cell:
+    """The cell with the values that its search found best.
+
+    Args:
+      checkout: of the study.
+      cell: with the values of the settings.
+      found: the folder of what its search gave, by default where DVC looks.
+    """
+    best = (found or checkout.tune(cell.name)) / "best.json"
+    return cell.replace(read_json(best, Best)["values"])
 
 
 def trained(checkout: Checkout, cell: Cell) -> dict[int, Weights]:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from functools import partial
+from queue import SimpleQueue
+from threading import Event
 from typing import NamedTuple
 
 import psutil
 
+from pamdp import lifetime
 from pamdp.engines import engine_of, workers
 from pamdp.estimate import Estimate
 from pamdp.foresight import memory_limit
@@ -63,6 +68,49 @@ def _on_cluster(num_cells: int, available: float, num_tasks: int) -> list[Share]
     return [Share(cores(), max(1, most))] * lanes
 
 
+def side_by_side(
+    names: Sequence[str], shares: Sequence[Share], work: Callable[[str, Share], bool]
+) -> Iterator[tuple[str, bool]]:
+    """Does a work for each name, one with each share; none begins after one that did not go well.
+
+    Args:
+      names: of the works.
+      shares: what those may use that are done at a time.
+      work: does one with a share of the cores, in a thread; whether it went well.
+
+    Yields:
+      (name, whether it went well) of each that began, as it ends.
+    """
+    stopped = Event()
+    free: SimpleQueue[Share] = SimpleQueue()
+    for share in shares:
+        free.put(share)
+
+    def job(name: str) -> bool | None:
+        share, well = free.get(), None
+        try:
+            if not stopped.is_set():
+                well = False
+                well = work(name, share)
+        finally:
+            if well is False:
+                stopped.set()
+            free.put(share)
+        return well
+
+    with ThreadPoolExecutor(len(shares)) as pool:
+        jobs = {pool.submit(job, name): name for name in names}
+        try:
+            for ended in as_completed(jobs):
+                if (well := ended.result()) is not None:
+                    yield jobs[ended], well
+        except KeyboardInterrupt:
+            lifetime.end_children()  # the signal may have come to this process alone
+            raise
+        finally:
+            stopped.set()
+
+
 def shares_of(number: int, most: int) -> list[Share]:
     """What each of some cells may use of this machine.
 
@@ -95,3 +143,14 @@ def cores() -> Sequence[int]:
     if hasattr(os, "sched_getaffinity"):  # Linux has it
         return sorted(os.sched_getaffinity(0))
     return range(os.cpu_count() or 1)
+
+
+def keep_to(cores: Sequence[int]) -> None:
+    """Keeps this process, and what it starts, to some cores where the system can.
+
+    TensorFlow would start threads for all cores in each of several processes, which get in each
+    other's way.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        with suppress(OSError):
+            os.sched_setaffinity(0, cores)

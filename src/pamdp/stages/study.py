@@ -1,23 +1,20 @@
 """Runs the study, or what of it is out of date, several cells at a time.
 
 DVC runs one stage after another, and a cell cannot use many cores. So each cell that is out of date
-is tuned and trained by a `dvc repro` of its own, on its share of the cores. DVC allows that; its
-repository's lock is held between the commands of stages only. The rest is a plain `dvc repro`.
+is tuned and trained first, on its share of the cores, and what it gives is left beside
+(`stages/ahead.py`). Then one `dvc repro` runs all stages in order; theirs take it from there.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Event
 from types import MappingProxyType
 
 from tqdm import tqdm
@@ -29,13 +26,14 @@ from pamdp.engines import engine_of, workers
 from pamdp.estimate import Estimate
 from pamdp.files import read_json
 from pamdp.foresight import STUDY
-from pamdp.stages import lockfile
+from pamdp.stages import lane, lockfile
 from pamdp.stages.overview import Overview
 from pamdp.stages.setup import SAID
-from pamdp.stages.sharing import Share, rounds_of
+from pamdp.stages.sharing import Share, rounds_of, side_by_side
 from pamdp.tracking import open_sink, showing
 
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
+RECORDER = (sys.executable, "-m", lifetime.RECORDER)  # `dvc repro`, for many stages
 STAGES = ("tune", "train")  # of a cell, in dvc.yaml
 
 
@@ -47,19 +45,20 @@ def run(options: Namespace) -> None:
             f"expected a git repository, which DVC works in, received {checkout.root} in none; run "
             "`git init`"
         )
-    said: dict[str, str] = {}
     with lockfile.guarded(checkout, lambda line: print(line, file=sys.stderr)):
-        if not options.stages and not options.force:
+        if options.stages or options.force:
+            force = ["--force"] if options.force else []
+            _dvc(checkout.root, "repro", *force, *options.stages)
+        else:
             run_cells(checkout)
-            said = {SAID: "1"}
-        force = ["--force"] if options.force else []
-        _dvc(checkout.root, "repro", *force, *options.stages, variables=said)
+            _run(checkout.root, RECORDER, "dvc repro", variables={SAID: "1"})
+            shutil.rmtree(checkout.ahead, ignore_errors=True)
     if not options.stages:
         print(f"The report: {checkout.report.relative_to(checkout.root)}/index.html")
 
 
 def run_cells(checkout: Checkout) -> None:
-    """Brings all cells up to date, as many at a time as there are cores and memory for.
+    """Computes all cells that are out of date, as many at a time as there are cores and memory for.
 
     Raises:
       PamdpError: a cell failed; those under way and finished are not lost.
@@ -68,30 +67,17 @@ def run_cells(checkout: Checkout) -> None:
     stale = {*json.loads(_dvc(checkout.root, "status", "--json", stdout=subprocess.PIPE))}
     names = [str(cell.name) for cell in checkout.settings.cells]
     work = {name: [stage for stage in STAGES if f"{stage}@{name}" in stale] for name in names}
-    try:
-        _run_lanes(checkout, {name: stages for name, stages in work.items() if stages})
-    finally:
-        stages = [f"{stage}@{name}" for stage in STAGES for name in names]
-        lockfile.order(checkout.lock, ["setup", *stages])
-
-
-def stages_of(cell: str) -> list[str]:
-    """The stages of a cell in dvc.yaml, in order."""
-    return [f"{stage}@{cell}" for stage in STAGES]
+    if work := {name: stages for name, stages in work.items() if stages}:
+        _run_lanes(checkout, work)
 
 
 def _run_lanes(checkout: Checkout, work: Mapping[str, Sequence[str]]) -> None:
-    if not work:
-        return
-    from pamdp.tuning.database import create_database  # slow to import
-
     root, names = checkout.root, [*work]
-    create_database(root)
-    os.environ.update(engine_of().join())
+    _prepare(root)
     estimates = _estimates(checkout, names)
     seconds = {name: _seconds(estimates[name], stages) for name, stages in work.items()}
     rounds = rounds_of(estimates, min(_tasks(checkout, name, work[name]) for name in names))
-    failed: list[str] = []
+    ended: dict[str, bool] = {}  # whether it went well, of cells that have begun
     print(f"study: {len(names)} cells to do, {len(rounds[0].shares)} at a time", file=sys.stderr)
     with (
         open_sink(checkout.settings.study.name, root) as sink,
@@ -99,29 +85,50 @@ def _run_lanes(checkout: Checkout, work: Mapping[str, Sequence[str]]) -> None:
         Overview(seconds, workers(), STUDY) as overview,
     ):
 
-        def done(name: str, share: Share) -> bool:
-            _keep_to(share.cores)
-            own = variables | {"PAMDP_WORKERS": str(share.workers)}
-            overview.begin(name)
-            well = _run(root, stages_of(name), _environment() | own, overview.hear) == 0
-            overview.end(name, well)
-            return well
+        def told(name: str, well: bool | None) -> None:
+            ended[name] = bool(well)
+            if well is None:
+                overview.begin(name)
+            else:
+                overview.end(name, well)
+
+        def hear(line: str) -> None:
+            tqdm.write(line, file=sys.stderr)
+            overview.hear(line)
+
+        def run(names: Sequence[str], shares: Sequence[Share]) -> bool:
+            own = lifetime.IN_STUDY | variables | {"PAMDP_WORKERS": str(shares[0].workers)}
+            cells = lane.Cells({name: work[name] for name in names}, shares, own)
+            return lane.run(cells, told, hear)
 
         for each in rounds:
-            if failed:
+            if not all(ended.values()):
                 break
-            for name, well in side_by_side(each.names, each.shares, done):
-                if well:
-                    lockfile.keep(checkout)
-                else:
-                    failed.append(name)
+            if engine_of().elsewhere:
+                run(each.names, each.shares)
+            else:
+                [*side_by_side(each.names, each.shares, lambda name, share: run([name], [share]))]
+    failed = [name for name in names if not ended.get(name, all(ended.values()))]
     if failed:
-        told = ", ".join(f"`pamdp study {stages_of(name)[-1]}`" for name in failed)
-        raise PamdpError(
-            f"{', '.join(failed)} failed; its own words stand above, and {told} tells more. "
-            "If it was killed, memory may be too small for several cells: PAMDP_WORKERS=1 runs one "
-            "at a time. The next run goes on from what is done"
-        )
+        raise _failure(failed)
+
+
+def _prepare(root: Path) -> None:
+    """Makes ready what all cells need."""
+    lane.prepare()
+    from pamdp.tuning.database import create_database  # slow to import
+
+    create_database(root)
+    os.environ.update(engine_of().join())
+
+
+def _failure(names: Sequence[str]) -> PamdpError:
+    more = ", ".join(f"`pamdp study {STAGES[-1]}@{name}`" for name in names)
+    return PamdpError(
+        f"{', '.join(names)} failed; its own words stand above, and {more} tells more. "
+        "If it was killed, memory may be too small for several cells: PAMDP_WORKERS=1 runs one "
+        "at a time. The next run goes on from what is done"
+    )
 
 
 def _tasks(checkout: Checkout, name: str, stages: Sequence[str]) -> int:
@@ -146,63 +153,27 @@ def _seconds(estimate: Estimate, stages: Sequence[str]) -> dict[str, float]:
     return {stage: shares[stage] * estimate.seconds for stage in stages}
 
 
-def side_by_side(
-    names: Sequence[str], shares: Sequence[Share], work: Callable[[str, Share], bool]
-) -> Iterator[tuple[str, bool]]:
-    """Does a work for each name, one with each share; none begins after one that did not go well.
-
-    Args:
-      names: of the works.
-      shares: what those may use that are done at a time.
-      work: does one with a share of the cores, in a thread; whether it went well.
-
-    Yields:
-      (name, whether it went well) of each that began, as it ends.
-    """
-    stopped = Event()
-    free: SimpleQueue[Share] = SimpleQueue()
-    for share in shares:
-        free.put(share)
-
-    def job(name: str) -> bool | None:
-        share, well = free.get(), None
-        try:
-            if not stopped.is_set():
-                well = False
-                well = work(name, share)
-        finally:
-            if well is False:
-                stopped.set()
-            free.put(share)
-        return well
-
-    with ThreadPoolExecutor(len(shares)) as pool:
-        jobs = {pool.submit(job, name): name for name in names}
-        try:
-            for ended in as_completed(jobs):
-                if (well := ended.result()) is not None:
-                    yield jobs[ended], well
-        except KeyboardInterrupt:
-            lifetime.end_children()  # the signal may have come to this process alone
-            raise
-        finally:
-            stopped.set()
-
-
 def _environment() -> dict[str, str]:
     """That of this process; the `python` of dvc.yaml's commands is the one that runs this."""
     own = str(Path(sys.executable).parent)
     path = os.pathsep.join([own, os.environ.get("PATH", os.defpath)])
-    return os.environ | {"PATH": path, lifetime.STUDY: "1"}
+    return os.environ | lifetime.IN_STUDY | {"PATH": path}
 
 
-def _dvc(
+def _dvc(root: Path, *arguments: str, stdout: int | None = None) -> str:
+    tried = " ".join(["dvc", *(each for each in arguments if each != "--quiet")])
+    return _run(root, [*DVC, *arguments], tried, stdout)
+
+
+def _run(
     root: Path,
-    *arguments: str,
+    command: Sequence[str],
+    tried: str,
     stdout: int | None = None,
     variables: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    command, environment = [*DVC, *arguments], _environment() | dict(variables)
+    """Runs a command, which is called `tried` in messages; what it prints, if it is asked for."""
+    environment = _environment() | dict(variables)
     with subprocess.Popen(command, cwd=root, env=environment, stdout=stdout, text=True) as process:
         try:
             said, _ = process.communicate()
@@ -210,39 +181,5 @@ def _dvc(
             lifetime.end_children()
             raise
     if process.returncode:
-        tried = " ".join(["dvc", *(each for each in arguments if each != "--quiet")])
         raise PamdpError(f"`{tried}` failed, with exit code {process.returncode}")
     return said
-
-
-def _run(
-    root: Path,
-    stages: Sequence[str],
-    environment: dict[str, str],
-    hear: Callable[[str], object],
-) -> int:
-    """Runs stages; what they print appears as whole lines, which are told."""
-    command = [*DVC, "repro", "--quiet", "--single-item", *stages]
-    with subprocess.Popen(
-        command,
-        cwd=root,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    ) as process:
-        for line in process.stdout or ():
-            tqdm.write(line.rstrip(), file=sys.stderr)
-            hear(line)
-    return process.returncode
-
-
-def _keep_to(cores: Sequence[int]) -> None:
-    """Keeps this thread, and what it starts, to some cores where the system can.
-
-    TensorFlow would start threads for all cores in every lane, which get in each other's way.
-    """
-    if hasattr(os, "sched_setaffinity"):
-        with suppress(OSError):
-            os.sched_setaffinity(0, cores)

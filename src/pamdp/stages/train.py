@@ -5,16 +5,17 @@ from __future__ import annotations
 import shutil
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from pamdp import checkpoint
 from pamdp.checkout import Checkout
 from pamdp.files import write_csv
-from pamdp.learning.cell import Cell
 from pamdp.learning.training import Checkpoint, Point, TrainResult, train
 from pamdp.progress import Progress
 from pamdp.records import Run
+from pamdp.stages import ahead
 from pamdp.stages.engine import engine_for
 from pamdp.stages.live import Live
 from pamdp.stages.results import cell_of, child, fingerprint, record, tuned
@@ -24,22 +25,33 @@ Curves = Mapping[int, Sequence[Point]]  # by seed
 
 
 def run(options: Namespace) -> None:
-    """Trains the cell of the command line."""
-    train_cell(Checkout.here(), options.cell)
+    """Trains the cell of the command line, unless that has been done ahead."""
+    checkout, name = Checkout.here(), options.cell
+    if not ahead.take(ahead.training(checkout, name), checkout.train(name)):
+        train_cell(checkout, name)
 
 
-def train_cell(checkout: Checkout, name: str) -> None:
-    """Trains all seeds of a cell and writes `metrics/train/<cell>/`."""
+def train_cell(
+    checkout: Checkout, name: str, found: Path | None = None, folder: Path | None = None
+) -> None:
+    """Trains all seeds of a cell.
+
+    Args:
+      checkout: of the study.
+      name: of the cell.
+      found: the folder of what its search gave, by default where DVC looks.
+      folder: what is written, by default where DVC looks.
+    """
     settings = checkout.settings
-    cell = tuned(checkout, cell_of(checkout, name))
+    cell = tuned(checkout, cell_of(checkout, name), found)
     training = settings.environments[cell.name.environment].training
     parent = record(
         cell, "train", fingerprint(checkout, "train", cell, training), training=training
     )
-    folder = checkout.checkpoints(name) / parent.fingerprint
+    checkpoints = checkout.checkpoints(name) / parent.fingerprint
     seeds = settings.study.seeds
     curves: dict[int, list[Point]] = {seed: [] for seed in seeds}
-    paths = [folder / f"seed-{seed}.npz" for seed in seeds]
+    paths = [checkpoints / f"seed-{seed}.npz" for seed in seeds]
     live = Live(checkout, name)
     with (
         open_sink(settings.study.name, checkout.root) as sink,
@@ -47,7 +59,7 @@ def train_cell(checkout: Checkout, name: str) -> None:
         engine_for(checkout, [cell], len(seeds)) as engine,
     ):
         sink.put(parent)
-        parent.write(folder / "record.json")  # what the checkpoints there are of
+        parent.write(checkpoints / "record.json")  # what the checkpoints there are of
 
         def told(index: int, event: Point | Checkpoint) -> None:
             if isinstance(event, Checkpoint):
@@ -69,8 +81,8 @@ def train_cell(checkout: Checkout, name: str) -> None:
         results = engine.map(train, items, told, resumes=Checkpoint)
         # What was told may be of two attempts, where an environment cannot be seeded.
         finished = training_run(parent, {result.seed: result.points for result in results})
-        _write(checkout, cell, results)
-        finished.write(checkout.train(name) / "record.json")
+        _write(folder or checkout.train(name), results)
+        finished.write((folder or checkout.train(name)) / "record.json")  # says that all is there
         sink.put(finished, final=True)
     shutil.rmtree(checkout.checkpoints(name), ignore_errors=True)
 
@@ -107,9 +119,8 @@ def _series(curve: Sequence[Point]) -> dict[str, list[tuple[int, float]]]:
     return series
 
 
-def _write(checkout: Checkout, cell: Cell, results: Sequence[TrainResult]) -> None:
+def _write(folder: Path, results: Sequence[TrainResult]) -> None:
     """Writes the learning curves as a table, and the weights."""
-    folder = checkout.train(cell.name)
     curves = {result.seed: result.points for result in results}
     found = {name for curve in curves.values() for p in curve for name in p.metrics}
     names = sorted(found | {"eval/success"})  # a column that may be empty

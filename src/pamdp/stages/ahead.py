@@ -1,0 +1,65 @@
+"""Results that cells have ahead of DVC, which runs one stage after another.
+
+A study computes cells side by side, and leaves what it finds in `.work/ahead`. There the command of
+a stage takes it from, when DVC has come to that stage: DVC removes outputs before. A result is
+named by the fingerprint of all that it depends on, so it is never taken for another one.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from pamdp.base.component import Component
+from pamdp.checkout import Checkout
+from pamdp.learning.cell import Cell
+from pamdp.learning.training import Training
+from pamdp.stages.results import cell_of, fingerprint, tuned
+
+
+def search(checkout: Checkout, name: str) -> Path:
+    """The folder of what the search of a cell gives."""
+    cell = cell_of(checkout, name)
+    tuning = checkout.settings.tuning.of(cell.name)
+    # With the number of trials, which is no part of a search's own fingerprint.
+    return _folder(checkout, "tune", cell, tuning, tuning.training(_training(checkout, cell)))
+
+
+def training(checkout: Checkout, name: str, found: Path | None = None) -> Path:
+    """The folder of what the training of a cell gives.
+
+    Args:
+      checkout: of the study.
+      name: of the cell.
+      found: the folder of what its search gave, by default where DVC looks.
+    """
+    cell = tuned(checkout, cell_of(checkout, name), found)
+    return _folder(checkout, "train", cell, _training(checkout, cell))
+
+
+def is_there(folder: Path) -> bool:
+    """Whether a result is complete: its record is written last."""
+    return (folder / "record.json").is_file()
+
+
+def agree(*folders: Path) -> bool:
+    """Whether some searches have found the same, so that a training is of all of them."""
+    best = [folder / "best.json" for folder in folders]
+    return len({path.read_bytes() if path.is_file() else b"" for path in best}) == 1
+
+
+def take(folder: Path, place: Path) -> bool:
+    """Puts a result, if it is there, where DVC looks; a copy, as DVC has yet to write that down."""
+    if not is_there(folder):
+        return False
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(folder, place)
+    return True
+
+
+def _training(checkout: Checkout, cell: Cell) -> Training:
+    return checkout.settings.environments[cell.name.environment].training
+
+
+def _folder(checkout: Checkout, stage: str, cell: Cell, *parts: Component) -> Path:
+    return checkout.ahead / stage / str(cell.name) / fingerprint(checkout, stage, cell, *parts)
