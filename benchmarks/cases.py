@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from benchmarks.growth import cells
 from benchmarks.measures import (
     Measure,
     baseline,
@@ -108,3 +109,5 @@ for _seeds in (1, 2, 4):
     CASES[f"seeds {_seeds}"] = Case(
         partial(compiled, "platform", "mpdqn", seeds=_seeds), STEP, 2, "seeds"
     )
+for _number in (16, 64, 256):
+    CASES[f"cells {_number}"] = Case(partial(cells, _number), "ms a cell", 2, "growth")

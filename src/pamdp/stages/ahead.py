@@ -1,8 +1,9 @@
 """Results that cells have ahead of DVC, which runs one stage after another.
 
-A study computes cells side by side, and leaves what it finds in `.work/ahead`. There the command of
-a stage takes it from, when DVC has come to that stage: DVC removes outputs before. A result is
-named by the fingerprint of all that it depends on, so it is never taken for another one.
+A study computes cells side by side, and leaves what it finds in `.work/ahead`. From there the
+command of a stage takes it when DVC has come to that stage, and has removed its outputs. A result
+is named by the fingerprint of all that it depends on, so it is never taken for another one. It
+stays there, for settings that come back.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pamdp.base.component import Component
 from pamdp.checkout import Checkout
 from pamdp.learning.cell import Cell
 from pamdp.learning.training import Training
-from pamdp.stages.results import cell_of, fingerprint, tuned
+from pamdp.stages.results import cell_of, fingerprint_of_facts, tuned
 
 
 def search(checkout: Checkout, name: str) -> Path:
@@ -49,7 +50,7 @@ def agree(*folders: Path) -> bool:
 
 
 def take(folder: Path, place: Path) -> bool:
-    """Puts a result, if it is there, where DVC looks; a copy, as DVC has yet to write that down."""
+    """Puts a result, if it is there, where DVC looks; whether it was."""
     if not is_there(folder):
         return False
     shutil.rmtree(place, ignore_errors=True)
@@ -62,4 +63,5 @@ def _training(checkout: Checkout, cell: Cell) -> Training:
 
 
 def _folder(checkout: Checkout, stage: str, cell: Cell, *parts: Component) -> Path:
-    return checkout.ahead / stage / str(cell.name) / fingerprint(checkout, stage, cell, *parts)
+    mark = fingerprint_of_facts(checkout, stage, cell, *parts)
+    return checkout.ahead / stage / str(cell.name) / mark

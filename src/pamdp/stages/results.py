@@ -87,29 +87,43 @@ def fingerprint(checkout: Checkout, stage: str, cell: Cell, *parts: Component) -
     Raises:
       PamdpError: settings or code are not what they were then.
     """
-    environment, algorithm, strategy = cell.name
-    agree_on(checkout, environment)
-    subjects = {
-        f"algorithms/{algorithm}": cell.algorithm,
-        f"code/{stage}": stage,
-        f"environments/{environment}": cell.task,
-        f"strategies/{strategy}": cell.strategy,
-    }
-    found = {
-        name: read_json(checkout.setup / f"{name}.json", dict) for name in (*subjects, "versions")
-    }
-    for name, subject in subjects.items():
-        if not digest(code_of(subject)).items() <= found[name].items():
+    mark = fingerprint_of_facts(checkout, stage, cell, *parts)
+    for name, subject in _subjects(stage, cell).items():
+        found = read_json(checkout.setup / f"{name}.json", dict)
+        if not digest(code_of(subject)).items() <= found.items():
             raise PamdpError(
                 f"{name}: expected the code that `setup` has looked at, received other code; run "
                 "`pamdp setup`, or `pamdp study` for all that depends on it"
             )
+    return mark
+
+
+def fingerprint_of_facts(checkout: Checkout, stage: str, cell: Cell, *parts: Component) -> str:
+    """The same, of whatever code `setup` has looked at: enough to look for what it has given.
+
+    Raises:
+      PamdpError: settings are not what they were then.
+    """
+    agree_on(checkout, cell.name.environment)
+    names = (*_subjects(stage, cell), "versions")
+    found = {name: read_json(checkout.setup / f"{name}.json", dict) for name in names}
     if stage == "tune":
         search = search_settings(checkout.settings.tuning.of(cell.name))
         found["search"] = agree(checkout, f"tuning/{cell.name}", search)["versions"]
     values = [part.model_dump(mode="json") for part in (cell, *parts)]
     content = json.dumps([values, found], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def _subjects(stage: str, cell: Cell) -> dict[str, str | Task | Component]:
+    """What code results depend on, by the names of the facts about it."""
+    environment, algorithm, strategy = cell.name
+    return {
+        f"algorithms/{algorithm}": cell.algorithm,
+        f"code/{stage}": stage,
+        f"environments/{environment}": cell.task,
+        f"strategies/{strategy}": cell.strategy,
+    }
 
 
 def tuned(checkout: Checkout, cell: Cell, found: Path | None = None) -> Cell:

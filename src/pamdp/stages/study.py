@@ -48,11 +48,12 @@ def run(options: Namespace) -> None:
     with lockfile.guarded(checkout, lambda line: print(line, file=sys.stderr)):
         if options.stages or options.force:
             force = ["--force"] if options.force else []
+            if force:
+                shutil.rmtree(checkout.ahead, ignore_errors=True)
             _dvc(checkout.root, "repro", *force, *options.stages)
         else:
             run_cells(checkout)
             _run(checkout.root, RECORDER, "dvc repro", variables={SAID: "1"})
-            shutil.rmtree(checkout.ahead, ignore_errors=True)
     if not options.stages:
         print(f"The report: {checkout.report.relative_to(checkout.root)}/index.html")
 
@@ -108,7 +109,7 @@ def _run_lanes(checkout: Checkout, work: Mapping[str, Sequence[str]]) -> None:
                 run(each.names, each.shares)
             else:
                 [*side_by_side(each.names, each.shares, lambda name, share: run([name], [share]))]
-    failed = [name for name in names if not ended.get(name, all(ended.values()))]
+    failed = [name for name in names if not ended.get(name, not all(ended.values()))]
     if failed:
         raise _failure(failed)
 
