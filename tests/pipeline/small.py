@@ -65,16 +65,6 @@ sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
-# What `pamdp study` does before it leaves the rest to DVC.
-RUN_CELLS = """
-from pamdp.base.lazy import prepare_process
-from pamdp.checkout import Checkout
-from pamdp.stages.study import run_cells
-
-prepare_process()
-run_cells(Checkout.here())
-"""
-
 
 def log(folder: Path, name: str) -> Path:
     """Where the output of a command is kept."""
@@ -109,11 +99,10 @@ def run_study(folder: Path) -> None:
 
 
 def run_lanes(folder: Path) -> None:
-    """Both cells at a time, as `make study` does it."""
+    """The whole study, both cells at a time, as `make study` does it."""
     checkout.make(folder, CHANGES)
     two = {"PAMDP_WORKERS": "2"} | compiled(folder)
-    done = checkout.succeed(folder, sys.executable, "-c", RUN_CELLS, **two)
-    keep(folder, "lanes", done)
+    keep(folder, "lanes", checkout.succeed(folder, "pamdp", "study", **two))
     keep(folder, "lanes again", checkout.succeed(folder, "dvc", "status", "--json"))
 
 

@@ -135,10 +135,3 @@ def test_a_half_of_the_list_of_what_runs_is_removed(checkout, monkeypatch, conte
     lockfile.mend(checkout, said.append)
     assert said == ["rwlock: DVC was killed while it wrote it; it is removed"]
     assert not path.exists()
-
-
-def test_entries_are_put_in_order(checkout):
-    names = ("report", "train@b", "tune@b", "setup", "train@a", "tune@a")
-    checkout.lock.write_text(HEAD + "".join(map(entry, names)))
-    lockfile.order(checkout.lock, NAMES)
-    assert checkout.lock.read_text() == HEAD + "".join(map(entry, [*NAMES, "report"]))

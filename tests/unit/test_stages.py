@@ -21,7 +21,7 @@ from pamdp.learning.loops import loop_of
 from pamdp.learning.policy import Weights
 from pamdp.learning.training import Checkpoint, Point, Training, TrainResult
 from pamdp.records import Run
-from pamdp.stages import results, train, tune
+from pamdp.stages import results, search, train
 from pamdp.tuning import scoring as tuning_module
 from pamdp.tuning.study import CellStudy
 from pamdp.tuning.trials import Report, Trial
@@ -92,7 +92,7 @@ def test_a_search_that_always_diverges_finds_nothing(tmp_path, monkeypatch):
         raise TrainingError("diverged")
 
     monkeypatch.setattr(tuning_module, "train", diverge)
-    tune.tune_cell(set_up(tmp_path), PLAIN)
+    search.tune_cell(set_up(tmp_path), PLAIN)
     folder = tmp_path / "metrics" / "tune" / PLAIN
     assert read_json(folder / "best.json") == {"values": {}, "score": None}
     with (folder / "trials.csv").open() as file:
@@ -109,7 +109,7 @@ def test_a_search_that_grows_stays_one_run(tmp_path, monkeypatch):
     for trials in (2, 3):
         checkout = set_up(tmp_path, tuning__trials=trials)
         monkeypatch.setattr(CellStudy, "run", scored)
-        tune.tune_cell(checkout, PLAIN)
+        search.tune_cell(checkout, PLAIN)
         records.append(Run.read(tmp_path / "metrics" / "tune" / PLAIN / "record.json"))
     assert [len(record.children) for record in records] == [2, 3]
     first, second = (record.model_copy(update={"children": []}) for record in records)
@@ -134,7 +134,7 @@ def test_a_search_that_ends_the_process_leaves_no_results_of_other_settings(tmp_
     found(tmp_path, PLAIN, {})
     monkeypatch.setattr(CellStudy, "run", end)
     with pytest.raises(SystemExit):
-        tune.tune_cell(checkout, PLAIN)
+        search.tune_cell(checkout, PLAIN)
     assert not (tmp_path / "metrics" / "tune" / PLAIN).exists()
 
 
@@ -150,7 +150,7 @@ def test_a_cell_is_tuned_and_trained_for_as_long_as_its_environment_says(tmp_pat
         monkeypatch.setattr(module, "train", stopped)
     length = {"steps": 1200, "report_every": 50, "evaluation_episodes": 3}
     checkout = set_up(tmp_path, environments__platform__training=length, tuning__share=0.5)
-    tune.tune_cell(checkout, PLAIN)
+    search.tune_cell(checkout, PLAIN)
     with pytest.raises(TrainingError):
         train.train_cell(checkout, PLAIN)
     full = Training.model_validate(length)
@@ -316,7 +316,7 @@ def test_the_record_of_a_search():
     training = Training(steps=700, report_every=10, evaluation_episodes=1)
     subject = values.cell(PLAIN)
     parent = results.record(subject, "tune", "f", tuning=values.tuning, training=training)
-    record = tune.tuning_run(parent, trials, training, "score/seed")
+    record = search.tuning_run(parent, trials, training, "score/seed")
     assert (record.key, record.fingerprint) == (f"tune/{PLAIN}", "f")
     assert record.parameters["learner.gamma"] == 0.9
     assert record.parameters["tuning.share"] == 0.25

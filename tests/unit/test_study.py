@@ -1,4 +1,4 @@
-"""Several cells at a time, with a DVC that only keeps a record of what it was asked."""
+"""Several cells at a time, with a DVC and with lanes that only keep a record of what is asked."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import time
+from pathlib import Path
 from threading import Barrier, Event
 from types import SimpleNamespace
 
@@ -16,18 +17,15 @@ from ruamel.yaml import YAML
 from pamdp import cli
 from pamdp.base.errors import PamdpError
 from pamdp.checkout import Checkout
-from pamdp.stages import sharing, study
+from pamdp.stages import lane, sharing, study
 from tests.helpers import changed, params, settings
 
 CELLS = [f"platform-mpdqn-{strategy}" for strategy in ("plain", "zeroing", "inverting", "both")]
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0, 1]
 DVC = """
-import json, os, pathlib, sys, time
+import json, os, pathlib, sys
 here, command = pathlib.Path(__file__).parent, sys.argv[1:]
-cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-record = {"command": command, "cores": cores, "folder": os.environ.get("PAMDP_RECORDS")}
-record["workers"] = os.environ.get("PAMDP_WORKERS")
-record["database"] = (here / "optuna.db").exists()
+record = {"command": command, "said": os.environ.get("PAMDP_SETUP_SAID")}
 with (here / "calls").open("a") as file:
     file.write(json.dumps(record) + "\\n")
 if command[0] == "status":
@@ -35,17 +33,42 @@ if command[0] == "status":
 elif command[-1] == "setup":
     status = json.loads((here / "status").read_text())
     (here / "status").write_text(json.dumps([name for name in status if name != "setup"]))
-else:
-    print("working on", command[-1])
-    failing, failed = (here / "fail").exists(), here / "failed"
-    if failing and "zeroing" in command[-1]:
-        failed.touch()
-        sys.exit(1)
-    for _ in range(1000):
-        if failing and not failed.exists():
-            time.sleep(0.01)
-    time.sleep(0.5 if failing else 0.1)  # until the failure is known
 """
+
+
+class Lanes:
+    """Does nothing, and writes down what it was asked to do."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.failed = root, Event()
+
+    def run(self, cells: lane.Cells, told, hear) -> bool:
+        well = True
+        for name, share in zip(cells.stages, [*cells.shares] * len(cells.stages), strict=False):
+            told(name, None)
+            hear(f"working on {name}")
+            record = {"name": name, "stages": cells.stages[name], "cores": [*share.cores]}
+            record |= {"workers": cells.variables["PAMDP_WORKERS"]}
+            record |= {"folder": cells.variables["PAMDP_RECORDS"]}
+            record |= {"database": (self.root / "optuna.db").exists(), "at once": len(cells.shares)}
+            with (self.root / "work").open("a") as file:
+                file.write(json.dumps(record) + "\n")
+            well = self.cell(name)
+            if well is not None:
+                told(name, well)
+        return bool(well)
+
+    def cell(self, name: str) -> bool | None:
+        """Whether it goes well; none of a process that was killed."""
+        if not (self.root / "fail").exists():
+            time.sleep(0.1)
+            return True
+        if "zeroing" in name:
+            self.failed.set()
+            return None if (self.root / "fail").read_text() == "killed" else False
+        self.failed.wait(10)
+        time.sleep(0.5)  # until the failure is known
+        return True
 
 
 @pytest.fixture
@@ -53,7 +76,11 @@ def root(tmp_path, monkeypatch):
     """A folder with a database and a lock file, in which nothing is up to date."""
     (tmp_path / "dvc.py").write_text(DVC)
     (tmp_path / "dvc.lock").write_text("schema: '2.0'\nstages:\n")
-    monkeypatch.setattr(study, "DVC", (sys.executable, str(tmp_path / "dvc.py")))
+    dvc = (sys.executable, str(tmp_path / "dvc.py"))
+    monkeypatch.setattr(study, "DVC", dvc)
+    monkeypatch.setattr(study, "RECORDER", (*dvc, "repro"))
+    monkeypatch.setattr(study.lane, "prepare", lambda: None)
+    monkeypatch.setattr(study.lane, "run", Lanes(tmp_path).run)
     takes = SimpleNamespace(memory=lambda num_workers: 1.0, seconds=100.0, tuning_share=0.4)
     monkeypatch.setattr(study, "_estimates", lambda _, names: dict.fromkeys(names, takes))
     monkeypatch.setattr(sharing, "cores", lambda: range(2))
@@ -88,15 +115,16 @@ def calls(root) -> list[dict]:
 
 
 def worked(root) -> list[dict]:
-    return [call for call in calls(root) if "--single-item" in call["command"]]
+    path = root / "work"
+    return [*map(json.loads, path.read_text().splitlines())] if path.exists() else []
 
 
 def test_every_cell_that_is_out_of_date_runs_once(root, capsys):
     run_cells(root)
-    expected = [["repro", "--quiet", "--single-item", *stages(name)] for name in CELLS]
-    assert sorted(call["command"] for call in worked(root)) == sorted(expected)
+    assert sorted(call["name"] for call in worked(root)) == sorted(CELLS)
+    assert [call["stages"] for call in worked(root)] == [["tune", "train"]] * len(CELLS)
     shown = capsys.readouterr().err
-    assert {f"working on {stages(name)[1]}" for name in CELLS} <= {*shown.splitlines()}
+    assert {f"working on {name}" for name in CELLS} <= {*shown.splitlines()}
     first, second, *_ = shown.splitlines()
     assert first == "study: 4 cells to do, 2 at a time"
     # 4 times 100 seconds of two cores, and a minute for the rest.
@@ -108,9 +136,8 @@ def test_every_cell_that_is_out_of_date_runs_once(root, capsys):
 def test_one_that_is_out_of_date_in_part_runs_too(root):
     stale(root, stages(CELLS[0])[1], stages(CELLS[2])[0], "evaluate")
     run_cells(root)
-    assert sorted(call["command"][-1] for call in worked(root)) == sorted(
-        stages(name)[1] for name in (CELLS[0], CELLS[2])
-    )
+    work = {call["name"]: call["stages"] for call in worked(root)}
+    assert work == {CELLS[0]: ["train"], CELLS[2]: ["tune"]}
 
 
 def test_where_no_cell_is_out_of_date_nothing_runs(root):
@@ -130,8 +157,8 @@ def test_setup_comes_first(root):
     stale(root, "setup", *stages(CELLS[0]), *stages(CELLS[1]))
     run_cells(root)
     commands = [call["command"] for call in calls(root)]
-    assert [command[0] for command in commands] == ["repro", "status", "repro", "repro"]
-    assert commands[0] == ["repro", "--quiet", "setup"]
+    assert commands == [["repro", "--quiet", "setup"], ["status", "--json"]]
+    assert len(worked(root)) == 2
 
 
 @pytest.mark.parametrize(
@@ -149,7 +176,6 @@ def test_setup_comes_first(root):
 def test_cores_and_workers_are_shared(root, monkeypatch, workers, cores, memory, expected):
     monkeypatch.setenv("PAMDP_WORKERS", workers)
     monkeypatch.setattr(sharing, "cores", lambda: range(cores))
-    monkeypatch.setattr(study, "_keep_to", lambda cores: None)
     available = SimpleNamespace(available=memory, total=1e12)
     monkeypatch.setattr(sharing.psutil, "virtual_memory", lambda: available)
     run_cells(root)
@@ -166,7 +192,7 @@ def test_shares_are_all_cores_and_no_core_twice(monkeypatch):
         shares.append(share)
         return True
 
-    assert sorted(study.side_by_side(["a", "b"], sharing.shares_of(2, 9), work)) == [
+    assert sorted(sharing.side_by_side(["a", "b"], sharing.shares_of(2, 9), work)) == [
         ("a", True),
         ("b", True),
     ]
@@ -180,21 +206,32 @@ def test_each_lane_keeps_to_its_cores(root, monkeypatch):
     run_cells(root)
     shares = {tuple(call["cores"]) for call in worked(root)}
     assert shares <= {tuple(CORES[::2]), tuple(CORES[1::2])}
-    assert sorted(os.sched_getaffinity(0)) == CORES
 
 
-UNORDERED = "stages:\n  train@b:\n    cmd: b\n  setup:\n    cmd: s\n"
-ORDERED = "stages:\n  setup:\n    cmd: s\n  train@b:\n    cmd: b\n"
+def test_where_tasks_are_elsewhere_one_process_does_all_cells(root, monkeypatch):
+    elsewhere = SimpleNamespace(elsewhere=True, join=dict, workers=lambda: 10)
+    monkeypatch.setattr(study, "engine_of", lambda: elsewhere)
+    monkeypatch.setattr(sharing, "engine_of", lambda: elsewhere)
+    monkeypatch.setattr(sharing, "workers", elsewhere.workers)
+    run_cells(root)
+    assert [call["name"] for call in worked(root)] == CELLS
+    # Two seeds each; as many cells at a time as fill ten workers.
+    assert {call["at once"] for call in worked(root)} == {len(CELLS)}
 
 
-def test_a_failure_is_told_and_no_other_cell_begins(root):
-    (root / "fail").touch()
-    (root / "dvc.lock").write_text(UNORDERED)
-    message = r"^platform-mpdqn-zeroing failed; .*`pamdp study train@platform-mpdqn-zeroing`"
+@pytest.mark.parametrize("how", ["failed", "killed"])
+def test_a_failure_is_told_and_no_other_cell_begins(root, how):
+    (root / "fail").write_text(how)
+    message = r"^platform-mpdqn-zeroing failed; .*`pamdp study train@platform-mpdqn-zeroing` tells"
     with pytest.raises(PamdpError, match=message):
         run_cells(root)
     assert len(worked(root)) == 2
-    assert (root / "dvc.lock").read_text() == ORDERED
+
+
+def test_a_process_that_ends_before_it_begins_a_cell_has_failed(root, monkeypatch):
+    monkeypatch.setattr(study.lane, "run", lambda *_: False)
+    with pytest.raises(PamdpError, match=r"^platform-mpdqn-plain, .* failed; "):
+        run_cells(root)
 
 
 def test_after_an_interruption_no_other_cell_begins(root, monkeypatch):
@@ -204,20 +241,18 @@ def test_after_an_interruption_no_other_cell_begins(root, monkeypatch):
         began.wait(10)
         raise KeyboardInterrupt
 
-    def run(root, stages, environment, hear):
-        names.append(stages)
+    def run(cells, told, hear):
+        names.extend(cells.stages)
         began.set()
         time.sleep(0.5)  # as a stage that is about to end, and ends well
-        return 0
+        return True
 
     monkeypatch.setenv("PAMDP_WORKERS", "1")
-    monkeypatch.setattr(study, "as_completed", interrupted)
-    monkeypatch.setattr(study, "_run", run)
-    (root / "dvc.lock").write_text(UNORDERED)
+    monkeypatch.setattr(sharing, "as_completed", interrupted)
+    monkeypatch.setattr(study.lane, "run", run)
     with pytest.raises(KeyboardInterrupt):
         run_cells(root)
     assert len(names) == 1
-    assert (root / "dvc.lock").read_text() == ORDERED
 
 
 def test_an_error_in_a_lane_is_raised_and_ends_the_others():
@@ -228,7 +263,7 @@ def test_an_error_in_a_lane_is_raised_and_ends_the_others():
         raise OSError("no such program")
 
     with pytest.raises(OSError, match="no such program"):
-        list(study.side_by_side(["a", "b", "c"], sharing.shares_of(1, 9), work))
+        list(sharing.side_by_side(["a", "b", "c"], sharing.shares_of(1, 9), work))
     assert began == ["a"]
 
 
@@ -269,11 +304,11 @@ def command(root, monkeypatch):
     return command
 
 
-def test_alone_it_runs_the_cells_and_then_the_rest(command, capsys):
+def test_alone_it_runs_the_cells_and_then_the_rest(command, root, capsys):
     asked = command()
-    assert asked[0] == ["repro", "--quiet", "setup"]
-    assert sum("--single-item" in each for each in asked) == len(CELLS)
-    assert asked[-1] == ["repro"]
+    assert asked == [["repro", "--quiet", "setup"], ["status", "--json"], ["repro"]]
+    assert len(worked(root)) == len(CELLS)
+    assert [call["said"] for call in calls(root)] == [None, None, "1"]
     assert capsys.readouterr().out.endswith("The report: metrics/report/index.html\n")
 
 
@@ -287,6 +322,15 @@ def test_alone_it_runs_the_cells_and_then_the_rest(command, capsys):
 )
 def test_what_is_asked_for_is_run_one_after_another(command, arguments, expected):
     assert command(*arguments) == [expected]
+
+
+def test_forced_it_takes_nothing_that_is_there(command, root):
+    kept = root / ".work" / "ahead" / "train" / CELLS[0]
+    kept.mkdir(parents=True)
+    command("report")
+    assert kept.exists()
+    command("--force", "report")
+    assert not kept.exists()
 
 
 def test_wrong_settings_are_refused_before_dvc_is_asked(command, root):
