@@ -61,7 +61,8 @@ def main() -> int:
     """Runs it in the current folder; the exit code."""
     ui.enable()
     try:
-        with Repo(_wait_for_lock=True) as repo, Recorder() as recorder:
+        repo: Any = Repo(_wait_for_lock=True)
+        with repo, Recorder() as recorder:
             repo.reproduce(repro_fn=recorder)
     except DvcException:
         logging.getLogger("dvc").exception("")

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from argparse import Namespace
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -102,13 +103,16 @@ def _run_lanes(checkout: Checkout, work: Mapping[str, Sequence[str]]) -> None:
             cells = lane.Cells({name: work[name] for name in names}, shares, own)
             return lane.run(cells, told, hear)
 
+        def alone(name: str, share: Share) -> bool:
+            return run([name], [share])
+
         for each in rounds:
             if not all(ended.values()):
                 break
             if engine_of().elsewhere:
                 run(each.names, each.shares)
             else:
-                [*side_by_side(each.names, each.shares, lambda name, share: run([name], [share]))]
+                deque(side_by_side(each.names, each.shares, alone), maxlen=0)
     failed = [name for name in names if not ended.get(name, not all(ended.values()))]
     if failed:
         raise _failure(failed)
