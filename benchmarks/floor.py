@@ -18,8 +18,8 @@ MATHS = ("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassoci
 NUM_Q, NUM_X, ROW = 2051, 1667, 24  # weights of the networks, numbers of a transition
 
 
-class NoCompiler(Exception):
-    """There is no g++ here."""
+class NoCompiler(ModuleNotFoundError):
+    """There is no g++ here; named as a package that is not installed is."""
 
 
 class Floor:
@@ -28,7 +28,7 @@ class Floor:
     def __init__(self) -> None:
         compiler = shutil.which("g++")
         if compiler is None:
-            raise NoCompiler
+            raise NoCompiler("expected g++ on PATH, found none", name="g++")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "floor.so"
             subprocess.run([compiler, *FLAGS, *MATHS, "-o", str(path), str(SOURCE)], check=True)

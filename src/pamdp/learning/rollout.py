@@ -13,8 +13,8 @@ from pamdp.base.lazy import tf
 from pamdp.base.spaces import ActionSpec
 from pamdp.learning.policy import Policy, Weights
 
-# Copies that are decided for at a time: a multiple of 8, as the last bits of a product of matrices do
-# not depend on the number of rows then (Eigen takes 8 at a time, and adds up a rest otherwise).
+# Copies that are decided for at a time. With a multiple of 8, as Eigen takes rows, the last bits of
+# a product of matrices do not depend on how many rows it has.
 ROWS = 128
 
 
