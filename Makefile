@@ -87,7 +87,7 @@ check: .venv/.installed ## what CI runs: style, types, import contracts, tests
 	$(VENV) pylint src benchmarks
 	$(TEST)
 
-bench: .venv/.installed ## measure speed and memory (PyTorch's too, with the extra `bench`)
+bench: .venv/.installed ## measure speed and memory (JAX's and PyTorch's too, with the extra `bench`)
 	$(VENV) python -m benchmarks.run $$ARGS
 
 ui: .venv/.installed folder ## browse the runs in MLflow, the best cell first (PORT=5000)

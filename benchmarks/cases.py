@@ -14,7 +14,9 @@ from benchmarks.measures import (
     evaluated,
     first_written,
     floor,
+    hand_written,
     hosted,
+    jax_loop,
     many,
     served,
     vector,
@@ -31,35 +33,45 @@ class Case(NamedTuple):
       prepare: imports, compiles, warms up, and gives what is called for one measurement.
       unit: of the measured numbers.
       cores: how many it may use.
-      group: the table that it belongs to.
+      group: the table that it belongs to; its cases are measured in turns.
+      needs: a package, or a program, without which it is left out.
     """
 
     prepare: Callable[[], Measure]
     unit: str
     cores: int
     group: str
+    needs: str | None = None
 
 
 CASES: dict[str, Case] = {}
 for _environment in ("platform", "goal"):
     for _algorithm in ("pdqn", "mpdqn"):
-        for _name, _prepare, _cores in (
-            ("compiled loop", compiled, 1),
-            ("compiled loop, 2 seeds", partial(compiled, seeds=2), 2),
-            ("host loop", hosted, 1),
-            ("PyTorch", partial(baseline, "pytorch"), 1),
-            ("tf.function", partial(baseline, "tensorflow"), 1),
+        _problem = f"{_environment} {_algorithm}"
+        for _name, _prepare, _cores, _needs in (
+            ("compiled loop", compiled, 1, None),
+            ("compiled loop, 2 seeds", partial(compiled, seeds=2), 2, None),
+            ("host loop", hosted, 1, None),
+            ("PyTorch", partial(baseline, "pytorch"), 1, "torch"),
+            ("tf.function", partial(baseline, "tensorflow"), 1, None),
         ):
-            CASES[f"{_environment} {_algorithm}: {_name}"] = Case(
-                partial(_prepare, _environment, _algorithm), STEP, _cores, "loops"
+            CASES[f"{_problem}: {_name}"] = Case(
+                partial(_prepare, _environment, _algorithm), STEP, _cores, _problem, _needs
             )
-CASES["platform mpdqn: compiled loop as first written"] = Case(
-    partial(first_written, "platform"), STEP, 1, "loops"
-)
+for _name, _prepare, _needs in (
+    ("compiled loop as first written", partial(first_written, "platform"), None),
+    ("JAX", partial(jax_loop, False), "jax"),
+    ("JAX, passes shared", partial(jax_loop, True), "jax"),
+    ("update in C++", hand_written, "g++"),
+):
+    CASES[f"platform mpdqn: {_name}"] = Case(_prepare, STEP, 1, "platform mpdqn", _needs)
 for _algorithm in ("pdqn", "mpdqn"):
     CASES[f"platform {_algorithm}: matrix products in NumPy"] = Case(
-        partial(floor, _algorithm), STEP, 1, "loops"
+        partial(floor, _algorithm), STEP, 1, f"platform {_algorithm}"
     )
+LOOPS = tuple(dict.fromkeys(case.group for case in CASES.values()))
+# Tell how fast the machine is at the moment; the second where there is no compiler.
+PACES = ("platform mpdqn: update in C++", "platform mpdqn: matrix products in NumPy")
 for _batch in (1, 1024):
     for _way in ("", " through TensorFlow's signature"):
         CASES[f"SavedModel, batch {_batch}{_way}"] = Case(
@@ -74,8 +86,8 @@ for _tracking in ("on", "beside", "off"):
     CASES[f"training of 5 seeds, tracking {_tracking}"] = Case(
         partial(trained, _tracking), "s", 2, "tracking"
     )
-CASES["training of 5 seeds, tracking off, 10 times the steps"] = Case(
-    partial(trained, "off", steps=100_000), "s", 2, "study"
+CASES["training of 5 seeds, tracking off, 3 times the steps"] = Case(
+    partial(trained, "off", steps=30_000), "s", 2, "study"
 )
 CASES["tuning beside its trials"] = Case(tuned, "%", 1, "study")
 

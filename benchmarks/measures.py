@@ -152,6 +152,37 @@ def baseline(library: str, environment: str, algorithm: str, steps: int = 100) -
     return timed(lambda: loop.run(steps), steps)
 
 
+def jax_loop(shared: bool, steps: int = 4000) -> Measure:
+    """MP-DQN on Platform in JAX; `shared` computes what the passes share once."""
+    import jax
+
+    from benchmarks.jax_loop import Loop
+
+    learner = cell_of("platform", "mpdqn").learner
+    loop = Loop(learner, shared)
+    run = jax.jit(loop.run)
+    state = run(jax.jit(loop.initial)(1), learner.learning_starts + 100)
+
+    def work() -> None:
+        jax.block_until_ready(run(state, steps))  # from the same state each time
+
+    return timed(work, steps)
+
+
+def hand_written(updates: int = 4000) -> Measure:
+    """One update of MP-DQN on Platform in C++, by hand, and nothing else."""
+    from benchmarks.floor import NUM_Q, NUM_X, ROW, Floor
+
+    floor, random = Floor(), np.random.default_rng(1)
+    q, x = (np.zeros([5, size], np.float32) for size in (NUM_Q, NUM_X))
+    for weights in (q, x):
+        weights[:2] = random.uniform(-0.1, 0.1, weights.shape[1])
+    rows = random.uniform(-1, 1, [10_000, ROW]).astype(np.float32)
+    rows[:, 12] = random.integers(3, size=len(rows))  # actions
+    rows[:, 14] = random.random(len(rows)) < 0.9  # goes on
+    return timed(lambda: floor.updates(q, x, rows, updates), updates)
+
+
 def floor(algorithm: str, environment: str = "platform", updates: int = 100) -> Measure:
     """The matrix products of one update in NumPy, K passes for MP-DQN, and nothing else."""
     cell = cell_of(environment, algorithm)

@@ -1,8 +1,9 @@
 """Measures all cases, or some groups: `python -m benchmarks.run [--rounds 7] [GROUP ...]`.
 
 The cases of a group are measured in turns, each in a process of its own, so that what else happens
-on the machine meets all of them alike. Writes `benchmarks/results.json`, and from it the tables and
-the figure of `docs/performance.md`.
+on the machine meets all of them alike. Before and after each round work that is always the same
+tells how fast the machine is; a round in a slow phase is measured again. Writes
+`benchmarks/results.json`, and from it the tables and the figure of `docs/performance.md`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import statistics
 import subprocess
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,11 +23,15 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks import report
-from benchmarks.cases import CASES
+from benchmarks.cases import CASES, PACES
 from benchmarks.measures import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results.json"
-PACKAGES = ("tensorflow", "numpy", "gymnasium", "torch")
+PACKAGES = ("tensorflow", "numpy", "gymnasium")
+SLOW = 1.15  # times the fastest that the machine has been so far
+TRIES = 3  # of a round; the last one counts, however slow the machine is
+
+Answer = dict[str, Any]
 
 
 class Worker:
@@ -42,7 +48,7 @@ class Worker:
         )
         self.missing = self._answer().get("missing")
 
-    def measure(self) -> dict[str, float]:
+    def measure(self) -> Answer:
         """One measurement."""
         assert self.process.stdin is not None
         self.process.stdin.write("\n")
@@ -53,7 +59,7 @@ class Worker:
         """Ends the process."""
         self.process.communicate()
 
-    def _answer(self) -> dict[str, Any]:
+    def _answer(self) -> Answer:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
@@ -61,46 +67,89 @@ class Worker:
         return json.loads(line)
 
 
-def measured(names: Iterable[str], rounds: int, progress: tqdm) -> dict[str, dict[str, Any]]:
-    """Measures some cases in turns: by name their numbers, the first of which is not counted."""
+class Pace:
+    """How long the same work takes at the moment, beside the shortest that it ever took."""
+
+    def __init__(self, measure: Callable[[], float]) -> None:
+        self.measure = measure
+        self.shortest = measure()
+        self.slow_rounds = 0
+
+    def steadily(self, work: Callable[[], Any]) -> Any:
+        """What some work gives, done again while the machine is slower before or after it."""
+        for _ in range(TRIES):
+            paces = [self.measure()]
+            result = work()
+            paces.append(self.measure())
+            self.shortest = min(self.shortest, *paces)
+            if max(paces) <= SLOW * self.shortest:
+                return result
+        self.slow_rounds += 1
+        return result
+
+
+def workers_of(names: Sequence[str], tell: Callable[[str], None]) -> list[Worker]:
+    """Those of the cases that can be measured here."""
     workers = []
     for name in names:
         worker = Worker(name)
         if worker.missing:
-            progress.write(f"{name}: left out, {worker.missing} is not installed")
+            tell(f"{name}: left out, {worker.missing} is not installed")
+            worker.close()
         else:
             workers.append(worker)
-        progress.update(1)
-    answers: dict[str, list[dict[str, float]]] = {worker.name: [] for worker in workers}
-    for _ in range(1 + rounds):
-        for worker in workers:
-            answers[worker.name].append(worker.measure())
-            progress.update(1)
-    for worker in workers:
+    return workers
+
+
+def measured(names: Sequence[str], rounds: int, progress: tqdm) -> dict[str, Answer]:
+    """Measures some cases in turns: their numbers by name, without those of a first round."""
+    paces = [*workers_of(PACES[:1], progress.write)] or workers_of(PACES[1:], progress.write)
+    workers = workers_of(names, progress.write)
+    progress.update(len(names))
+
+    def turn() -> list[Answer]:
+        return [worker.measure() for worker in workers]
+
+    warm = turn()
+    progress.update(len(names))
+    pace = Pace(lambda: paces[0].measure()["value"])
+    rows = []
+    for _ in range(rounds):
+        rows.append(pace.steadily(turn))
+        progress.update(len(names))
+    for worker in (*workers, *paces):
         worker.close()
+    run = datetime.now(UTC).isoformat(timespec="seconds")
     results = {}
-    for name, rows in answers.items():
-        values = sorted(row["value"] for row in rows[1:])
+    for worker, first, *answers in zip(workers, warm, *rows, strict=True):
+        case, values = CASES[worker.name], [answer["value"] for answer in answers]
         low, _, high = statistics.quantiles(values, n=4)
-        results[name] = {
-            "group": CASES[name].group,
-            "unit": CASES[name].unit,
+        results[worker.name] = {
+            "group": case.group,
+            "unit": case.unit,
+            "run": run,
+            "needs": needed(case.needs),
+            "values": values,
             "median": statistics.median(values),
             "quartiles": [low, high],
-            "peak_mb": max(row["peak_mb"] for row in rows),
+            "slow_rounds": pace.slow_rounds,
+            "peak_mb": max(answer["peak_mb"] for answer in (first, *answers)),
         }
     return results
 
 
+def needed(package: str | None) -> str | None:
+    """A package with its version; a program by its name alone."""
+    try:
+        return package and f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return package
+
+
 def machine() -> dict[str, Any]:
-    """What the numbers belong to."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return {"processor": processor(), "python": platform.python_version(), "packages": found}
+    """What numbers of ours belong to: processor, Python and packages."""
+    packages = {name: version(name) for name in PACKAGES}
+    return {"processor": processor(), "python": platform.python_version(), "packages": packages}
 
 
 def processor() -> str:
@@ -111,29 +160,41 @@ def processor() -> str:
     return f"{names[0]}, {len(names)} cores" if names else platform.processor()
 
 
+def kept(here: dict[str, Any], results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The results of all machines, those of the one at hand last."""
+    others = [each for each in results if each["machine"] != here]
+    own = [each for each in results if each["machine"] == here]
+    return [*others, own[0] if own else {"machine": here, "cases": {}}]
+
+
 def main() -> None:
     groups = list(dict.fromkeys(case.group for case in CASES.values()))
     parser = ArgumentParser("benchmarks", description=__doc__)
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=", ".join(groups))
     parser.add_argument("--rounds", type=int, default=7, help="measurements of each case")
+    parser.add_argument("--page", action="store_true", help="only write tables and figure anew")
     options = parser.parse_args()
     if unknown := set(options.groups) - set(groups):
         parser.error(f"groups: expected some of {', '.join(groups)}, received {', '.join(unknown)}")
     if options.rounds < 2:
         parser.error(f"--rounds: expected at least 2, for a spread, received {options.rounds}")
-    old = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-    # Numbers of another machine, or of other versions, do not belong beside these.
-    kept = old["cases"] if old.get("machine") == machine() else {}
-    chosen = {g: [n for n, c in CASES.items() if c.group == g] for g in options.groups or groups}
-    total = sum(len(names) for names in chosen.values()) * (2 + options.rounds)
-    cases = {name: kept[name] for name in CASES if name in kept}
+    results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else []
+    if not options.page:
+        results = kept(machine(), results)
+        measure(results, options.groups or groups, options.rounds)
+    report.write(results)
+
+
+def measure(results: list[dict[str, Any]], groups: Sequence[str], rounds: int) -> None:
+    """Measures some groups on this machine, whose results are the last, and writes each at once."""
+    chosen = {group: [n for n, c in CASES.items() if c.group == group] for group in groups}
+    total = sum(len(names) for names in chosen.values()) * (2 + rounds)
     with tqdm(total=total, unit="measurement") as progress:
         for group, names in chosen.items():
             progress.set_description(group)
-            cases |= measured(names, options.rounds, progress)
-            results = {"machine": machine(), "cases": {n: cases[n] for n in CASES if n in cases}}
+            cases = results[-1]["cases"] | measured(names, rounds, progress)
+            results[-1]["cases"] = {name: cases[name] for name in CASES if name in cases}
             RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    report.write(json.loads(RESULTS.read_text()))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def main() -> None:
     try:
         measure = CASES[name].prepare()
     except ModuleNotFoundError as error:
-        if error.name != "torch":
+        if error.name != CASES[name].needs:
             raise
         print(json.dumps({"missing": error.name}), file=answers)
         return

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 GIF_COLOURS = 64
+GIF_MEMORY = 2**29  # bytes of pictures that are kept for a GIF, which is not written before its end
 MP4_QUALITY = 7  # of 1 to 10
 WHITE = 255
 ROUNDING = 1e-3  # by which floats may lie beyond 0 and 1
@@ -95,8 +96,12 @@ def output(file: Path | None, title: str) -> Callable[[Iterable[Frame]], None]:
 
 
 def write_gif(frames: Iterable[Frame], path: Path) -> None:
-    """Writes frames of one size as an animated GIF that repeats."""
-    pictures, seconds = zip(*frames, strict=True)
+    """Writes frames of one size as an animated GIF that repeats.
+
+    Of more pictures than `GIF_MEMORY` holds, some are left out; those that stay are seen for their
+    time as well.
+    """
+    pictures, seconds = zip(*_thinned(frames), strict=True)
     # One palette for all, so that what does not move costs nothing. Eight pictures tell it; without
     # refinement (k-means) it blends rare colours with others.
     sample = np.concatenate(pictures[:: max(1, len(pictures) // 8)])
@@ -108,6 +113,25 @@ def write_gif(frames: Iterable[Frame], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     durations = [round(1000 * second) for second in seconds]
     first.save(path, save_all=True, append_images=others, duration=durations, loop=0)
+
+
+def _thinned(frames: Iterable[Frame]) -> list[Frame]:
+    """All frames, if `GIF_MEMORY` holds them; else the last of each 2, 4 or more."""
+    kept: list[Frame] = []
+    together = 1
+    for number, frame in enumerate(frames):
+        if number % together:
+            kept[-1] = frame._replace(seconds=kept[-1].seconds + frame.seconds)
+            continue
+        pairs = max(1, GIF_MEMORY // (2 * frame.picture.nbytes))
+        if len(kept) == 2 * pairs:
+            kept = [
+                last._replace(seconds=first.seconds + last.seconds)
+                for first, last in zip(kept[::2], kept[1::2], strict=True)
+            ]
+            together *= 2
+        kept.append(frame)
+    return kept
 
 
 def write_mp4(frames: Iterable[Frame], path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tracemalloc
 from types import SimpleNamespace
 
 import imageio_ffmpeg
@@ -85,6 +86,35 @@ def test_what_does_not_move_costs_nothing_and_rare_colours_stay(tmp_path, scene)
         error = np.abs(frame.astype(int) - expected)
         assert error.max() <= 16
         assert error[(expected == RED).all(axis=-1)].max() <= 4
+
+
+def test_a_long_gif_is_held_in_bounded_memory_and_lasts_as_long(tmp_path, monkeypatch):
+    size = picture(BLACK).nbytes
+    monkeypatch.setattr(films, "GIF_MEMORY", 16 * size)
+
+    def shown(number: int):
+        for index in range(number):
+            yield Frame(picture((index, index, index)), 0.06 if index < number - 1 else 1.5)
+
+    tracemalloc.start()
+    try:
+        films.write_gif(shown(250), tmp_path / "x.gif")
+        assert tracemalloc.get_traced_memory()[1] < 48 * size
+    finally:
+        tracemalloc.stop()
+    frames, durations, _ = read_gif(tmp_path / "x.gif")
+    assert len(frames) == 16  # each of 16 pictures, the last of fewer
+    assert [int(frame.mean()) for frame in frames] == pytest.approx(
+        [*range(15, 240, 16), 249], abs=6
+    )
+    assert durations == [960] * 15 + [9 * 60 + 1500]
+
+
+@pytest.mark.parametrize("number", [1, 2, 15, 16])
+def test_a_gif_that_memory_holds_has_all_pictures(number, monkeypatch):
+    monkeypatch.setattr(films, "GIF_MEMORY", 16 * picture(RED).nbytes)
+    frames = [Frame(picture((index, 0, 0)), 0.1) for index in range(number)]
+    assert films._thinned(iter(frames)) == frames
 
 
 # -- MP4 -------------------------------------------------------------------------------------------

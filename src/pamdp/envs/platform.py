@@ -153,8 +153,13 @@ class Platform(Versioned):
         upper = tf.gather(tf.constant(self.actions.high, dtype), action)
         power = tf.clip_by_value(tf.cast(parameters[:, 0], dtype), 0, upper)
         # One draw for the whole action: a generator call in every tick would cost five times all
-        # the rest. Row 0 is the take-off's.
-        noise = tf.cast(self.noise * seeding.normal(key, [1 + MAX_TICKS, 2, batch]), dtype)
+        # the rest. Row 0 is the take-off's. Where all run, the first rows are enough.
+        noise = tf.cond(
+            tf.reduce_all(action == RUN),
+            lambda: self._noise(key, RUN_TICKS, batch),
+            lambda: self._noise(key, MAX_TICKS, batch),
+        )
+        noise = tf.cast(noise, dtype)
         drive = Drive(action, power, noise[0], noise)
         begin = Progress(
             state._replace(ticks=tf.zeros_like(state.ticks)),
@@ -162,6 +167,11 @@ class Platform(Versioned):
             terminated=tf.zeros([batch], tf.bool),
         )
         return lambda *now: self._tick(Progress(*now), drive), begin
+
+    def _noise(self, key: tf.Tensor, ticks: int, batch: int) -> tf.Tensor:
+        """[1 + MAX_TICKS, 2, batch] draws, zeros after so many ticks; the same for any number."""
+        draws = self.noise * seeding.normal(key, [1 + ticks, 2, batch])
+        return tf.pad(draws, [[0, MAX_TICKS - ticks], [0, 0], [0, 0]])
 
     def _tick(self, now: Progress, drive: Drive) -> Progress:
         number = tf.minimum(1 + tf.reduce_max(now.state.ticks), MAX_TICKS)

@@ -24,7 +24,7 @@ from pamdp.learning.rollout import (
     Command,
     Episodes,
     Measures,
-    greedy,
+    greedy_running,
     rollout,
     uniform,
 )
@@ -77,7 +77,7 @@ class CompiledPrograms(LearnerPrograms):
         self.count("evaluate")
         cell = self.bound(values)
         key = seeding.stream(seed, Stream.EVALUATION, number)
-        decide = partial(greedy, policy_of(cell), weights)
+        decide = partial(greedy_running, policy_of(cell), weights)
         return rollout(decide, cell.task, key, num_episodes, dict(measures))
 
 
@@ -136,7 +136,7 @@ class CompiledLoop(Loop):
         """Episodes of a function of arrays; arguments as `Loop` has them."""
         key = seeding.stream(tf.constant(seed), Stream.EVALUATION, number)
         task: Any = stepped(self.cell.task)  # pyright: ignore[reportArgumentType]
-        episodes = rollout(lambda observations, _: decide(observations), task, key, num_episodes)
+        episodes = rollout(lambda observations, *_: decide(observations), task, key, num_episodes)
         return tf.nest.map_structure(np.asarray, episodes)
 
     @classmethod

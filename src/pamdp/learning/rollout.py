@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -11,6 +12,10 @@ from pamdp.base.environment import Dynamics, where
 from pamdp.base.lazy import tf
 from pamdp.base.spaces import ActionSpec
 from pamdp.learning.policy import Policy, Weights
+
+# Copies that are decided for at a time. With a multiple of 8, as Eigen takes rows, the last bits of
+# a product of matrices do not depend on how many rows it has.
+ROWS = 128
 
 
 class Command(NamedTuple):
@@ -67,14 +72,55 @@ NOTHING: Measures = {}
 
 
 def greedy(policy: Policy, weights: Weights, observation: tf.Tensor, key: tf.Tensor) -> Command:
-    """The greedy decisions of a policy; partially applied, what `rollout` takes."""
+    """The greedy decisions of a policy for raw observations [N, S]."""
     del key
     decision = policy.greedy(weights, observation)
     return Command.of(policy.choices.actions, decision.action, decision.parameters)
 
 
-def uniform(spec: ActionSpec, observation: tf.Tensor, key: tf.Tensor) -> Command:
+def greedy_running(
+    policy: Policy, weights: Weights, observation: tf.Tensor, running: tf.Tensor, key: tf.Tensor
+) -> Command:
+    """`greedy`, decided for copies that still run; partially applied, what `rollout` takes.
+
+    Of more than `ROWS`, as many are decided for at a time, until none is left, and a copy that has
+    ended is told what a running one is, so that none waits for an action that no episode takes.
+
+    Args:
+      policy: the policy.
+      weights: its weights.
+      observation: [N, S] raw.
+      running: [N] bool, which copies run; one at least.
+      key: of nothing; nothing is drawn.
+    """
+    number, count = observation.shape[0], tf.cumsum(tf.cast(running, tf.int32))
+    if number <= ROWS:
+        return greedy(policy, weights, observation, key)
+    blocks = math.ceil(number / ROWS)
+    order = tf.argsort(tf.cast(~running, tf.int32), stable=True)  # those that run come first
+    padded = tf.pad(tf.gather(observation, order), [[0, blocks * ROWS - number], [0, 0]])
+    parts = tf.reshape(padded, [blocks, ROWS, policy.features])
+
+    def decide(i: tf.Tensor, actions: tf.TensorArray, scaled: tf.TensorArray) -> tuple:
+        decision = policy.greedy(weights, parts[i])
+        return i + 1, actions.write(i, decision.action), scaled.write(i, decision.parameters)
+
+    nothing = (
+        tf.TensorArray(tf.int32, blocks, element_shape=[ROWS]),
+        tf.TensorArray(tf.float32, blocks, element_shape=[ROWS, policy.spec.num_parameters]),
+    )
+    _, *decided = tf.while_loop(
+        lambda i, *_: i * ROWS < count[-1], decide, (tf.constant(0), *nothing)
+    )
+    place = tf.maximum(count - 1, 0)
+    return Command.of(policy.spec, *(tf.gather(part.concat(), place) for part in decided))
+
+
+def uniform(
+    spec: ActionSpec, observation: tf.Tensor, running: tf.Tensor, key: tf.Tensor
+) -> Command:
     """Uniformly random actions and parameters; partially applied, what `rollout` takes."""
+    del running
     batch = observation.shape[0]
     action = seeding.integers(seeding.fold(key, 0), (batch,), spec.num_actions)
     draws = seeding.uniform(seeding.fold(key, 1), [batch, spec.num_parameters])
@@ -82,7 +128,7 @@ def uniform(spec: ActionSpec, observation: tf.Tensor, key: tf.Tensor) -> Command
 
 
 def rollout(
-    decide: Callable[[tf.Tensor, tf.Tensor], Command],
+    decide: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], Command],
     task: Dynamics,
     key: tf.Tensor,
     num_episodes: int,
@@ -91,7 +137,8 @@ def rollout(
     """Plays episodes from fresh starts.
 
     Args:
-      decide: maps raw observations [N, S] and a key [2] to what is done.
+      decide: maps raw observations [N, S], which copies still run [N], and a key [2] to what is
+        done.
       task: the environment.
       key: [2] int32, the rollout's random numbers.
       num_episodes: N, played side by side.
@@ -101,7 +148,9 @@ def rollout(
     zeros = tf.zeros([num_episodes])
 
     def step(t: tf.Tensor, state: Any, running: tf.Tensor, sums: Episodes) -> tuple:
-        action, parameters, scaled = decide(task.observation(state), seeding.fold(key, 2 + 2 * t))
+        action, parameters, scaled = decide(
+            task.observation(state), running, seeding.fold(key, 2 + 2 * t)
+        )
         outcome = task.transition(state, action, parameters, seeding.fold(key, 1 + 2 * t))
         live = tf.cast(running, tf.float32)
         success = tf.cast(outcome.success, tf.float32)
