@@ -51,7 +51,7 @@ def test_xla_uses_the_same_instructions_everywhere(monkeypatch) -> None:
         ("x86_64", "--xla_dump_to=x --xla_cpu_max_isa=AVX2"),  # once
     ):
         monkeypatch.setattr(processor.platform, "machine", lambda machine=machine: machine)
-        processor.limit_instructions()
+        processor.prepare_xla()
         assert os.environ["XLA_FLAGS"] == expected
 
 
@@ -60,7 +60,7 @@ def test_other_instructions_that_a_user_chooses_stay_and_are_named(told, monkeyp
     assert told("x86_64", "avx2 fma") == (
         "x86-64 with other instructions (XLA_FLAGS=--xla_cpu_max_isa=AVX)"
     )
-    processor.limit_instructions()
+    processor.prepare_xla()
     assert os.environ["XLA_FLAGS"] == "--xla_cpu_max_isa=AVX"
 
 

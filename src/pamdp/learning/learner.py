@@ -148,8 +148,8 @@ class Learner:
         settings = self.settings
         batch, target, found = self.targets.sample(self.replay, state)
         norm, second = settings.gradient_clip, state.second_q
-        gradient_q, td_error, td_loss = self._critic_gradient(state, batch, target)
-        gradient_x, looked_at = self._policy_gradient(state, batch, target, td_error)
+        gradient_q, q, td_loss = self._critic_gradient(state, batch, target)
+        gradient_x, *looked_at = self._policy_gradient(state, batch, target, target - q)
         if second:
             other = state._replace(q_network=second)
             gradient, *_ = self._critic_gradient(other, batch, target)
@@ -158,7 +158,7 @@ class Learner:
             q_network=state.q_network.descended(gradient_q, settings.q, norm),
             second_q=second,
             x_network=self._parameters_descended(state, gradient_x),
-            statistics=state.statistics.after_update(td_loss, *looked_at),
+            statistics=state.statistics.after_update(td_loss, q, *looked_at),
         )
         return learned, found
 
@@ -204,7 +204,7 @@ class Learner:
     def _critic_gradient(
         self, state: LearnerState, batch: Batch, target: tf.Tensor
     ) -> tuple[tuple, tf.Tensor, tf.Tensor]:
-        """Gradient of the TD loss, TD errors [B] and the loss."""
+        """Gradient of the TD loss, the values of the actions taken [B] and the loss."""
         weights = state.q_network.online
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
@@ -214,20 +214,19 @@ class Learner:
             else:
                 both, action = state.online._replace(q=weights), batch.a_tm1[:, None]
                 q_tm1 = self.policy.values(both, batch.s_tm1, batch.x_tm1, action)[:, 0]
-            td_error = target - q_tm1
-            loss = tf.reduce_mean(TD_LOSSES[self.settings.td_loss](td_error))
-        return _dense(tape.gradient(loss, weights)), td_error, loss
+            loss = tf.reduce_mean(TD_LOSSES[self.settings.td_loss](target - q_tm1))
+        return _dense(tape.gradient(loss, weights)), q_tm1, loss
 
     def _policy_gradient(
         self, state: LearnerState, batch: Batch, target: tf.Tensor, td_error: tf.Tensor
-    ) -> tuple[tuple, tuple]:
+    ) -> tuple[tuple, tf.Tensor, tf.Tensor | None]:
         """Descent direction of the parameter network: minus the strategy's ascent.
 
         Of all actions, or with `candidates` of the sampled ones alone: P is m then, and K is 1.
 
         Returns:
-          The direction; the action values Q(s, x(s)) [B, K], the parameters x(s) [B, P], and for
-          which of these there are some [B, P], None for all.
+          The direction; the parameters x(s) [B, P]; for which of these there are some [B, P], None
+          for all.
         """
         policy, settings, weights = self.policy, self.settings, state.online
         objective, s = OBJECTIVES[settings.objective], batch.s_tm1
@@ -253,7 +252,7 @@ class Learner:
         context = Context(x, *policy.bounds(x), td_error, taken)
         ascent = _same_shape(policy.strategy, policy.strategy.transform(ascent, context), x)
         gradient = tape.gradient(x, weights.x, output_gradients=-ascent)
-        return _dense(gradient), (q, x, real)
+        return _dense(gradient), x, real
 
 
 def _dense(gradient: tuple) -> tuple:
