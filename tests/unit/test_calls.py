@@ -15,14 +15,13 @@ import pytest
 from pamdp.base import seeding
 from pamdp.base.calls import (
     Direct,
+    Packer,
     Programs,
     compiled,
     once,
     pack,
-    packed,
     packed_like,
     unpack,
-    unpacked,
 )
 from pamdp.base.component import Component
 from pamdp.base.lazy import tf
@@ -256,12 +255,12 @@ def outside(function: Callable) -> Callable:
 THERE = {
     "eager": pack,
     "compiled": lambda nest: compiled(pack)(nest),
-    "in NumPy": lambda nest: tf.constant(outside(packed)(*tf.nest.flatten(nest))),
+    "in NumPy": lambda nest: tf.constant(outside(Packer(nest).pack)(*tf.nest.flatten(nest))),
 }
 BACK = {
     "eager": lambda vector: unpack(vector, nest()),
     "compiled": lambda vector: compiled(lambda vector: unpack(vector, nest()))(vector),
-    "in NumPy": lambda vector: outside(lambda vector: unpacked(vector, nest()))(vector),
+    "in NumPy": lambda vector: outside(Packer(nest()).unpack)(vector),
 }
 
 
@@ -286,7 +285,7 @@ def test_numbers_of_python_are_packed_as_tensors_are() -> None:
     given = (-7, np.int64(2), True, np.bool_(False), 0.1, np.float64(0.1), [0.5, 2.0])
     types = (tf.int32, tf.int32, tf.bool, tf.bool, tf.float32, tf.float32, tf.float32)
     tensors = [tf.constant(value, dtype) for value, dtype in zip(given, types, strict=True)]
-    assert packed(*given).tobytes() == pack(tensors).numpy().tobytes()
+    assert Packer(tensors).pack(*given).tobytes() == pack(tensors).numpy().tobytes()
 
 
 def test_leaves_are_in_the_order_of_the_nest() -> None:

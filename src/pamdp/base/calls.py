@@ -2,8 +2,7 @@
 
 Within a long compiled loop a call is nothing; on the host there is one for each step, and its
 arguments cost more than its arithmetic. So there a function is called by its name (`Direct`), and
-nests of tensors travel as one vector: `pack` and `unpack` within a trace, `packed` and `unpacked`
-outside of it.
+nests of tensors travel as one vector: `pack` and `unpack` within a trace, a `Packer` outside of it.
 
 All of it runs on the CPU, whoever calls it and whatever else the machine has: another device gives
 other bits, and these programs are too small for one. What a user's own code does with TensorFlow,
@@ -148,6 +147,7 @@ class Direct:
         # Kept, because TensorFlow forgets a function that nothing refers to.
         self._traced = compiled(flat).get_concrete_function(*tf.nest.flatten(inputs))
         self.like = self._traced.structured_outputs
+        self._captured = [*self._traced.captured_inputs]
         self._run = _runner(self._traced)
 
     def __call__(self, *leaves: Any) -> list[tf.Tensor]:
@@ -165,7 +165,7 @@ class Direct:
         """
         with tf.device(CPU):  # half the time of `on_cpu`, at each step
             tensors = [tf.constant(x) if isinstance(x, np.ndarray) else x for x in leaves]
-            return self._run([*tensors, *self._traced.captured_inputs])
+            return self._run([*tensors, *self._captured])
 
 
 def _runner(traced: Any) -> Callable[[list], list[tf.Tensor]]:
@@ -205,25 +205,39 @@ def packed_like(nest: Any) -> tf.TensorSpec:
     return tf.TensorSpec([sum(math.prod(leaf.shape) for leaf in tf.nest.flatten(nest))], tf.float32)
 
 
-def packed(*leaves: Any) -> np.ndarray:
-    """What `pack` gives of these leaves, numbers or arrays, outside of TensorFlow."""
-    parts = []
-    for leaf in leaves:
-        part = np.ravel(leaf)
-        whole = part.dtype.kind in "biu"
-        parts.append(part.astype(np.int32).view(np.float32) if whole else part.astype(np.float32))
-    return np.concatenate(parts)
+class Packer:
+    """What `pack` and `unpack` do, outside of TensorFlow. Where each leaf stands is found out once.
 
+    Attributes:
+      like: has the structure, shapes and types of the nest.
+    """
 
-def unpacked(vector: np.ndarray, like: Any) -> Any:
-    """What `unpack` gives of a vector, as arrays, outside of TensorFlow."""
-    leaves, start = [], 0
-    for leaf in tf.nest.flatten(like):
-        end = start + math.prod(leaf.shape)
-        part = vector[start:end] if leaf.dtype == tf.float32 else vector[start:end].view(np.int32)
-        leaves.append((part != 0 if leaf.dtype == tf.bool else part).reshape(leaf.shape))
-        start = end
-    return tf.nest.pack_sequence_as(like, leaves)
+    def __init__(self, like: Any) -> None:
+        self.like = like
+        self._places: list[tuple[slice, list[int], Any]] = []
+        end = 0
+        for leaf in tf.nest.flatten(like):
+            start, end = end, end + math.prod(leaf.shape)
+            place = slice(start, end), [*leaf.shape], leaf.dtype.as_numpy_dtype
+            self._places.append(place)
+        self._size = end
+
+    def pack(self, *leaves: Any) -> np.ndarray:
+        """[N] float32 of the nest's leaves, numbers or arrays."""
+        floats = np.empty(self._size, np.float32)
+        bits = floats.view(np.int32)
+        for (place, _, dtype), leaf in zip(self._places, leaves, strict=True):
+            target = floats if dtype is np.float32 else bits
+            target[place] = np.ravel(leaf) if np.ndim(leaf) > 1 else leaf
+        return floats
+
+    def unpack(self, vector: np.ndarray) -> Any:
+        """The nest of a vector, as arrays; those of floats are views of it."""
+        bits, leaves = vector.view(np.int32), []
+        for place, shape, dtype in self._places:
+            part = vector[place] if dtype is np.float32 else bits[place].astype(dtype)
+            leaves.append(part.reshape(shape))
+        return tf.nest.pack_sequence_as(self.like, leaves)
 
 
 def _bits(leaf: tf.Tensor) -> tf.Tensor:
