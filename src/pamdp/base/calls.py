@@ -164,12 +164,11 @@ class Direct:
             compiled anew, or are an error of an operation within.
         """
         with tf.device(CPU):  # half the time of `on_cpu`, at each step
-            tensors = [tf.constant(x) if isinstance(x, np.ndarray) else x for x in leaves]
-            return self._run([*tensors, *self._captured])
+            return self._run([*leaves, *self._captured])
 
 
 def _runner(traced: Any) -> Callable[[list], list[tf.Tensor]]:
-    """What runs a traced function as an operation of its name, given all its tensors.
+    """What runs a traced function as an operation of its name, given all its tensors or arrays.
 
     TensorFlow's own way around its checks of arguments is private, and the public operation that
     calls a function hands it to another thread, which costs as much. Without the private way, the
@@ -177,14 +176,21 @@ def _runner(traced: Any) -> Callable[[list], list[tf.Tensor]]:
     """
     try:
         from tensorflow.python.eager import context, execute
+        from tensorflow.python.framework import constant_op
 
         eager: Any = context.context()
         attributes = tuple(chain.from_iterable(eager.function_call_options.as_attrs().items()))
         run, name, number = execute.execute, traced.name, len(traced.outputs)
+        convert = constant_op.convert_to_eager_tensor
     except (ImportError, AttributeError):
         given = len(traced.inputs) - len(traced.captured_inputs)
         return lambda leaves: tf.nest.flatten(traced(*leaves[:given]))
-    return lambda leaves: run(name, number, inputs=leaves, attrs=attributes, ctx=eager)
+
+    def called(leaves: list) -> list[tf.Tensor]:
+        tensors = [convert(x, eager) if isinstance(x, np.ndarray) else x for x in leaves]
+        return run(name, number, inputs=tensors, attrs=attributes, ctx=eager)
+
+    return called
 
 
 def pack(nest: Any) -> tf.Tensor:
@@ -206,38 +212,38 @@ def packed_like(nest: Any) -> tf.TensorSpec:
 
 
 class Packer:
-    """What `pack` and `unpack` do, outside of TensorFlow. Where each leaf stands is found out once.
+    """What `pack` and `unpack` do, outside of TensorFlow and for leaves, flattened.
 
-    Attributes:
-      like: has the structure, shapes and types of the nest.
+    Where each of them stands is found out once: this is called at each step.
     """
 
     def __init__(self, like: Any) -> None:
-        self.like = like
-        self._places: list[tuple[slice, list[int], Any]] = []
+        """Takes a nest with the structure, shapes and types."""
+        self._places: list[tuple[int | slice, bool, type]] = []
         end = 0
         for leaf in tf.nest.flatten(like):
             start, end = end, end + math.prod(leaf.shape)
-            place = slice(start, end), [*leaf.shape], leaf.dtype.as_numpy_dtype
-            self._places.append(place)
+            if leaf.shape.rank > 1:
+                raise ValueError(f"expected numbers and vectors, received {leaf}")
+            place = slice(start, end) if leaf.shape.rank else start
+            self._places.append((place, leaf.dtype == tf.float32, leaf.dtype.as_numpy_dtype))
         self._size = end
 
     def pack(self, *leaves: Any) -> np.ndarray:
-        """[N] float32 of the nest's leaves, numbers or arrays."""
+        """[N] float32 of the leaves, numbers or arrays."""
         floats = np.empty(self._size, np.float32)
         bits = floats.view(np.int32)
-        for (place, _, dtype), leaf in zip(self._places, leaves, strict=True):
-            target = floats if dtype is np.float32 else bits
-            target[place] = np.ravel(leaf) if np.ndim(leaf) > 1 else leaf
+        for (place, real, _), leaf in zip(self._places, leaves, strict=True):
+            (floats if real else bits)[place] = leaf
         return floats
 
-    def unpack(self, vector: np.ndarray) -> Any:
-        """The nest of a vector, as arrays; those of floats are views of it."""
-        bits, leaves = vector.view(np.int32), []
-        for place, shape, dtype in self._places:
-            part = vector[place] if dtype is np.float32 else bits[place].astype(dtype)
-            leaves.append(part.reshape(shape))
-        return tf.nest.pack_sequence_as(self.like, leaves)
+    def unpack(self, vector: np.ndarray) -> list[Any]:
+        """The leaves of a vector [N], as numbers and arrays; those of floats are views of it."""
+        bits = vector.view(np.int32)
+        return [
+            vector[place] if real else bits[place].astype(kind)
+            for place, real, kind in self._places
+        ]
 
 
 def _bits(leaf: tf.Tensor) -> tf.Tensor:

@@ -167,8 +167,8 @@ class HostLoop(Loop):
         return LoopState(answer, elapsed, learner._replace(replay=replay))
 
     def _transition(self, vector: np.ndarray) -> Transition:
-        answer = self.programs.answers.unpack(vector)
-        action = self.task.actions.element(int(answer.action), answer.parameters)
+        index, parameters = self.programs.answers.unpack(vector)
+        action = self.task.actions.element(int(index), parameters)
         following, reward, terminated, truncated, _ = self.environment.step(action)
         ended = terminated or truncated
         observation = self.environment.reset()[0] if ended else following
