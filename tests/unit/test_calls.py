@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -294,7 +293,7 @@ def test_numbers_of_python_are_packed_as_tensors_are() -> None:
 
 
 def test_a_matrix_is_not_packed_outside_of_tensorflow() -> None:
-    with pytest.raises(ValueError, match=r"expected numbers and vectors, received .*\(2, 3\)"):
+    with pytest.raises(ValueError, match=r"expected numbers and vectors, received"):
         Packer(nest())
 
 
