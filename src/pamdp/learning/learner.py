@@ -25,7 +25,7 @@ from pamdp.learning.learner_settings import LearnerSettings
 from pamdp.learning.objectives import OBJECTIVES, TD_LOSSES, Sampled
 from pamdp.learning.policy import Policy, Weights
 from pamdp.learning.replay import Batch, Found, MaybeFound, Replay
-from pamdp.learning.state import Choice, LearnerState, Statistics, Transition
+from pamdp.learning.state import Choice, Learned, LearnerState, Statistics, Transition
 from pamdp.learning.targets import Targets
 from pamdp.learning.updates import MaybeTrained, Trained
 
@@ -91,13 +91,15 @@ class Learner:
     def advance(self, state: LearnerState, transition: Transition) -> LearnerState:
         """Stores the transition, learns from a minibatch and chooses the next action."""
         state = self.remember(state, transition)
-        # The memory is not written in the branch, which would copy it.
+        # What does not change, and above all the memory, stays out of the branches: they would copy
+        # it. The branches stay although two loops without them, one before learning starts, would be
+        # faster: in those, an update is fused with other things in each of the loops.
         learned, found = tf.cond(
             state.step >= self.settings.learning_starts,
             lambda: self._learned(state),
-            lambda: (state, self.targets.nothing(self.replay, state)),
+            lambda: (Learned.of(state), self.targets.nothing(self.replay, state)),
         )
-        return self.act(self._with_found(learned, found), transition.observation)
+        return self.act(self._with(state, learned, found), transition.observation)
 
     def remember(self, state: LearnerState, transition: Transition) -> LearnerState:
         """Stores a transition and keeps the books of its episode."""
@@ -137,14 +139,15 @@ class Learner:
         Parameter network: ascent on J through x(s), the Q-network held fixed. Both gradients are
         taken at the same weights (Xiong et al. 2018, algorithm 1).
         """
-        return self._with_found(*self._learned(state))
+        return self._with(state, *self._learned(state))
 
-    def _with_found(self, state: LearnerState, found: MaybeFound) -> LearnerState:
+    def _with(self, state: LearnerState, learned: Learned, found: MaybeFound) -> LearnerState:
+        state = state._replace(**learned._asdict())
         if not found:
             return state
         return state._replace(replay=self.replay.with_found(state.replay, found))
 
-    def _learned(self, state: LearnerState) -> tuple[LearnerState, MaybeFound]:
+    def _learned(self, state: LearnerState) -> tuple[Learned, MaybeFound]:
         settings = self.settings
         batch, target, found = self.targets.sample(self.replay, state)
         norm, second = settings.gradient_clip, state.second_q
@@ -154,7 +157,7 @@ class Learner:
             other = state._replace(q_network=second)
             gradient, *_ = self._critic_gradient(other, batch, target)
             second = second.descended(gradient, settings.q, norm)
-        learned = state._replace(
+        learned = Learned(
             q_network=state.q_network.descended(gradient_q, settings.q, norm),
             second_q=second,
             x_network=self._parameters_descended(state, gradient_x),

@@ -129,3 +129,17 @@ class LearnerState(NamedTuple):
     def target(self) -> Weights:
         """The target networks."""
         return Weights(self.x_network.target, self.q_network.target, self.observed)
+
+
+class Learned(NamedTuple):
+    """What an update changes of a `LearnerState`, whose fields these are."""
+
+    q_network: Trained
+    second_q: MaybeTrained
+    x_network: Trained
+    statistics: Statistics
+
+    @classmethod
+    def of(cls, state: LearnerState) -> Learned:
+        """These fields as they are."""
+        return cls(*(getattr(state, field) for field in cls._fields))
