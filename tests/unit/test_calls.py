@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -15,14 +14,13 @@ import pytest
 from pamdp.base import seeding
 from pamdp.base.calls import (
     Direct,
+    Packer,
     Programs,
     compiled,
     once,
     pack,
-    packed,
     packed_like,
     unpack,
-    unpacked,
 )
 from pamdp.base.component import Component
 from pamdp.base.lazy import tf
@@ -248,20 +246,13 @@ def nest() -> Nest:
     return Nest((special, (tf.constant(3.25),)), tf.constant(steps), tf.constant([True, False]))
 
 
-def outside(function: Callable) -> Callable:
-    """A function of arrays, given tensors."""
-    return lambda *leaves: function(*(leaf.numpy() for leaf in leaves))
-
-
 THERE = {
     "eager": pack,
     "compiled": lambda nest: compiled(pack)(nest),
-    "in NumPy": lambda nest: tf.constant(outside(packed)(*tf.nest.flatten(nest))),
 }
 BACK = {
     "eager": lambda vector: unpack(vector, nest()),
     "compiled": lambda vector: compiled(lambda vector: unpack(vector, nest()))(vector),
-    "in NumPy": lambda vector: outside(lambda vector: unpacked(vector, nest()))(vector),
 }
 
 
@@ -281,12 +272,29 @@ def test_what_is_packed_comes_back_bit_for_bit(there: str, back: str) -> None:
         assert one.tobytes() == other.tobytes()
 
 
+@pytest.mark.parametrize("leaf", [0, 1])
+def test_outside_of_tensorflow_numbers_and_vectors_are_packed_alike(leaf: int) -> None:
+    vectors = tf.nest.map_structure(lambda x: tf.reshape(x, [-1]), nest())
+    like: Any = (vectors, tf.nest.map_structure(lambda x: x[-1], vectors))[leaf]
+    packer, leaves = Packer(like), [leaf.numpy() for leaf in tf.nest.flatten(like)]
+    vector = packer.pack(*leaves)
+    assert vector.dtype == np.float32
+    assert vector.tobytes() == pack(like).numpy().tobytes()
+    for one, other in zip(packer.unpack(vector), leaves, strict=True):
+        assert (one.dtype, one.shape, one.tobytes()) == (other.dtype, other.shape, other.tobytes())
+
+
 def test_numbers_of_python_are_packed_as_tensors_are() -> None:
     # As an environment answers: nothing of it is a tensor, nor of the wanted size.
     given = (-7, np.int64(2), True, np.bool_(False), 0.1, np.float64(0.1), [0.5, 2.0])
     types = (tf.int32, tf.int32, tf.bool, tf.bool, tf.float32, tf.float32, tf.float32)
     tensors = [tf.constant(value, dtype) for value, dtype in zip(given, types, strict=True)]
-    assert packed(*given).tobytes() == pack(tensors).numpy().tobytes()
+    assert Packer(tensors).pack(*given).tobytes() == pack(tensors).numpy().tobytes()
+
+
+def test_a_matrix_is_not_packed_outside_of_tensorflow() -> None:
+    with pytest.raises(ValueError, match=r"expected numbers and vectors, received"):
+        Packer(nest())
 
 
 def test_leaves_are_in_the_order_of_the_nest() -> None:

@@ -192,11 +192,14 @@ def test_shares_of_clipped_and_near_bound_parameters_by_hand() -> None:
     assert float(state.statistics.updates) == 1.0
 
 
-def test_mean_of_the_action_values_by_hand() -> None:
+def test_mean_value_of_the_actions_taken_by_hand() -> None:
     agent = learner("pdqn")
     state = experienced(agent)
-    state = agent.learn(with_online(state, "q_network", [1.0, 2.0, 3.0, 6.0]))
-    assert float(state.statistics.q) == pytest.approx(3.0)
+    values = np.array([1.0, 2.0, 3.0, 6.0], np.float32)
+    after = agent.learn(with_online(state, "q_network", values))
+    taken = np.asarray(agent.targets.sample(agent.replay, state).batch.a_tm1)
+    assert len({*taken}) > 1
+    assert float(after.statistics.q) == pytest.approx(values[taken].mean())
 
 
 # -- Updates -------------------------------------------------------------------------------------

@@ -43,25 +43,38 @@ def test_kinds_of_processors(told, machine, flags, expected) -> None:
     assert told(machine, flags) == expected
 
 
-def test_xla_uses_the_same_instructions_everywhere(monkeypatch) -> None:
-    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=x")
-    for machine, expected in (
-        ("aarch64", "--xla_dump_to=x"),
-        ("x86_64", "--xla_dump_to=x --xla_cpu_max_isa=AVX2"),
-        ("x86_64", "--xla_dump_to=x --xla_cpu_max_isa=AVX2"),  # once
-    ):
-        monkeypatch.setattr(processor.platform, "machine", lambda machine=machine: machine)
-        processor.limit_instructions()
-        assert os.environ["XLA_FLAGS"] == expected
+ORDER = "--xla_cpu_enable_concurrency_optimized_scheduler"
 
 
-def test_other_instructions_that_a_user_chooses_stay_and_are_named(told, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("machine", "given", "added"),
+    [
+        ("aarch64", "--xla_dump_to=x", f" {ORDER}=false"),
+        ("x86_64", "--xla_dump_to=x", f" --xla_cpu_max_isa=AVX2 {ORDER}=false"),
+        ("x86_64", f"{ORDER}=true", " --xla_cpu_max_isa=AVX2"),
+        ("x86_64", "--xla_cpu_max_isa=AVX", f" {ORDER}=false"),
+    ],
+)
+def test_flags_of_a_user_are_kept_and_added_to(monkeypatch, machine, given, added) -> None:
+    monkeypatch.setenv("XLA_FLAGS", given)
+    monkeypatch.setattr(processor.platform, "machine", lambda: machine)
+    for _ in range(2):  # once
+        processor.prepare_xla()
+        assert os.environ["XLA_FLAGS"] == given + added
+
+
+def test_what_has_no_flags_is_given_those_of_ours(monkeypatch) -> None:
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    monkeypatch.setattr(processor.platform, "machine", lambda: "x86_64")
+    processor.prepare_xla()
+    assert os.environ["XLA_FLAGS"] == f"--xla_cpu_max_isa=AVX2 {ORDER}=false"
+
+
+def test_other_instructions_that_a_user_chooses_are_named(told, monkeypatch) -> None:
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_max_isa=AVX")
     assert told("x86_64", "avx2 fma") == (
         "x86-64 with other instructions (XLA_FLAGS=--xla_cpu_max_isa=AVX)"
     )
-    processor.limit_instructions()
-    assert os.environ["XLA_FLAGS"] == "--xla_cpu_max_isa=AVX"
 
 
 def test_compiled_programs_are_kept_apart_by_what_they_depend_on(told, monkeypatch) -> None:

@@ -2,8 +2,7 @@
 
 Within a long compiled loop a call is nothing; on the host there is one for each step, and its
 arguments cost more than its arithmetic. So there a function is called by its name (`Direct`), and
-nests of tensors travel as one vector: `pack` and `unpack` within a trace, `packed` and `unpacked`
-outside of it.
+nests of tensors travel as one vector: `pack` and `unpack` within a trace, a `Packer` outside of it.
 
 All of it runs on the CPU, whoever calls it and whatever else the machine has: another device gives
 other bits, and these programs are too small for one. What a user's own code does with TensorFlow,
@@ -148,6 +147,7 @@ class Direct:
         # Kept, because TensorFlow forgets a function that nothing refers to.
         self._traced = compiled(flat).get_concrete_function(*tf.nest.flatten(inputs))
         self.like = self._traced.structured_outputs
+        self._captured = [*self._traced.captured_inputs]
         self._run = _runner(self._traced)
 
     def __call__(self, *leaves: Any) -> list[tf.Tensor]:
@@ -164,12 +164,11 @@ class Direct:
             compiled anew, or are an error of an operation within.
         """
         with tf.device(CPU):  # half the time of `on_cpu`, at each step
-            tensors = [tf.constant(x) if isinstance(x, np.ndarray) else x for x in leaves]
-            return self._run([*tensors, *self._traced.captured_inputs])
+            return self._run([*leaves, *self._captured])
 
 
 def _runner(traced: Any) -> Callable[[list], list[tf.Tensor]]:
-    """What runs a traced function as an operation of its name, given all its tensors.
+    """What runs a traced function as an operation of its name, given all its tensors or arrays.
 
     TensorFlow's own way around its checks of arguments is private, and the public operation that
     calls a function hands it to another thread, which costs as much. Without the private way, the
@@ -177,14 +176,21 @@ def _runner(traced: Any) -> Callable[[list], list[tf.Tensor]]:
     """
     try:
         from tensorflow.python.eager import context, execute
+        from tensorflow.python.framework import constant_op
 
         eager: Any = context.context()
         attributes = tuple(chain.from_iterable(eager.function_call_options.as_attrs().items()))
         run, name, number = execute.execute, traced.name, len(traced.outputs)
+        convert = constant_op.convert_to_eager_tensor
     except (ImportError, AttributeError):
         given = len(traced.inputs) - len(traced.captured_inputs)
         return lambda leaves: tf.nest.flatten(traced(*leaves[:given]))
-    return lambda leaves: run(name, number, inputs=leaves, attrs=attributes, ctx=eager)
+
+    def called(leaves: list) -> list[tf.Tensor]:
+        tensors = [convert(x, eager) if isinstance(x, np.ndarray) else x for x in leaves]
+        return run(name, number, inputs=tensors, attrs=attributes, ctx=eager)
+
+    return called
 
 
 def pack(nest: Any) -> tf.Tensor:
@@ -205,25 +211,39 @@ def packed_like(nest: Any) -> tf.TensorSpec:
     return tf.TensorSpec([sum(math.prod(leaf.shape) for leaf in tf.nest.flatten(nest))], tf.float32)
 
 
-def packed(*leaves: Any) -> np.ndarray:
-    """What `pack` gives of these leaves, numbers or arrays, outside of TensorFlow."""
-    parts = []
-    for leaf in leaves:
-        part = np.ravel(leaf)
-        whole = part.dtype.kind in "biu"
-        parts.append(part.astype(np.int32).view(np.float32) if whole else part.astype(np.float32))
-    return np.concatenate(parts)
+class Packer:
+    """What `pack` and `unpack` do, outside of TensorFlow and for leaves, flattened.
 
+    Where each of them stands is found out once: this is called at each step.
+    """
 
-def unpacked(vector: np.ndarray, like: Any) -> Any:
-    """What `unpack` gives of a vector, as arrays, outside of TensorFlow."""
-    leaves, start = [], 0
-    for leaf in tf.nest.flatten(like):
-        end = start + math.prod(leaf.shape)
-        part = vector[start:end] if leaf.dtype == tf.float32 else vector[start:end].view(np.int32)
-        leaves.append((part != 0 if leaf.dtype == tf.bool else part).reshape(leaf.shape))
-        start = end
-    return tf.nest.pack_sequence_as(like, leaves)
+    def __init__(self, like: Any) -> None:
+        """Takes a nest with the structure, shapes and types."""
+        self._places: list[tuple[int | slice, bool, type]] = []
+        end = 0
+        for leaf in tf.nest.flatten(like):
+            start, end = end, end + math.prod(leaf.shape)
+            if leaf.shape.rank > 1:
+                raise ValueError(f"expected numbers and vectors, received {leaf}")
+            place = slice(start, end) if leaf.shape.rank else start
+            self._places.append((place, leaf.dtype == tf.float32, leaf.dtype.as_numpy_dtype))
+        self._size = end
+
+    def pack(self, *leaves: Any) -> np.ndarray:
+        """[N] float32 of the leaves, numbers or arrays."""
+        floats = np.empty(self._size, np.float32)
+        bits = floats.view(np.int32)
+        for (place, real, _), leaf in zip(self._places, leaves, strict=True):
+            (floats if real else bits)[place] = leaf
+        return floats
+
+    def unpack(self, vector: np.ndarray) -> list[Any]:
+        """The leaves of a vector [N], as numbers and arrays; those of floats are views of it."""
+        bits = vector.view(np.int32)
+        return [
+            vector[place] if real else bits[place].astype(kind)
+            for place, real, kind in self._places
+        ]
 
 
 def _bits(leaf: tf.Tensor) -> tf.Tensor:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pamdp.base.processor import limit_instructions
+from pamdp.base.processor import prepare_xla
 
 
 @contextmanager
@@ -49,7 +49,7 @@ else:
 
         def __getattr__(self, name: str) -> Any:
             with self._lock:  # while it is being loaded, another thread would find half of it
-                limit_instructions()
+                prepare_xla()
                 if "tensorflow" not in sys.modules:
                     with _silent():
                         module = importlib.import_module("tensorflow")
@@ -64,7 +64,7 @@ else:
 def prepare_process() -> None:
     """Sets what TensorFlow reads when it is loaded; for processes that do nothing but our work."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # level 2 shows errors that are none
-    limit_instructions()
+    prepare_xla()
     # All runs on the CPU anyway (`calls.on_cpu`): a GPU would cost seconds to start and its memory.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     logging.getLogger("tensorflow").setLevel(logging.ERROR)

@@ -15,7 +15,7 @@ import gymnasium
 import numpy as np
 
 from pamdp.base import seeding
-from pamdp.base.calls import Direct, Programs, once, packed, packed_like, unpack
+from pamdp.base.calls import Direct, Packer, Programs, once, packed_like, unpack
 from pamdp.base.environment import Environment, Path
 from pamdp.base.lazy import tf
 from pamdp.base.seeding import Stream
@@ -71,6 +71,11 @@ class SinglePrograms(Programs):
     def state(self) -> Any:
         """Shapes and types of a state."""
         return self.reset.like[1]
+
+    @once
+    def given(self) -> Packer:
+        """Makes the vector of a `_Given`."""
+        return Packer(self._given)
 
     @property
     def _given(self) -> _Given:
@@ -180,7 +185,7 @@ class FunctionalEnv(gymnasium.Env[np.ndarray, ActionTuple]):
         index, parameters = parsed(spec, action)
         padded = np.zeros(spec.max_size, np.float32)
         padded[: len(parameters)] = parameters
-        given = packed(self._seed, self._count, index, padded)
+        given = self._programs.given.pack(self._seed, self._count, index, padded)
         self._taken = self._values, given, *self._state
         facts, observation, *self._state = self._programs.step(*self._taken)
         self._count, self._repeat = self._count + 1, 0

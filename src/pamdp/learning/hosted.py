@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import gymnasium
 import numpy as np
 
-from pamdp.base.calls import Direct, on_cpu, once, pack, packed, packed_like, unpack, unpacked
+from pamdp.base.calls import Direct, Packer, on_cpu, once, pack, packed_like, unpack
 from pamdp.base.lazy import tf
 from pamdp.base.task import Task
 from pamdp.learning.cell import Cell, learner_of, policy_of
@@ -37,16 +37,15 @@ class HostedPrograms(LearnerPrograms):
     @once
     @on_cpu()
     def advance(self) -> Direct:
-        """(values, learner, replay memory, transition) to the learner and the answer.
+        """(values, learner, replay memory, transition) to the answer.
 
-        The replay memory is a variable, which is written in place; a tensor would be copied.
+        Learner and memory are variables, which are written in place; tensors would be copied.
         """
         row = self.like.replay.shape[1]
-        replay = tf.Variable(tf.zeros([0, row]), shape=[None, row])  # no rows: it is for the trace
-        transition = packed_like(self.transition)
-        return Direct(
-            self._advance, self.values, packed_like(self.packed_learner), replay, transition
-        )
+        # Without contents: they are for the trace.
+        replay = tf.Variable(tf.zeros([0, row]), shape=[None, row])
+        learner = tf.Variable(tf.zeros([0]), shape=[None])
+        return Direct(self._advance, self.values, learner, replay, packed_like(self.transition))
 
     @once
     def decide(self) -> Direct:
@@ -67,10 +66,15 @@ class HostedPrograms(LearnerPrograms):
         return Transition(tf.TensorSpec([]), flag, flag, observation, observation)
 
     @once
-    def answers(self) -> Answer:
-        """Shapes and types of an answer."""
+    def transitions(self) -> Packer:
+        """Makes the vector of what the environment answers."""
+        return Packer(self.transition)
+
+    @once
+    def answers(self) -> Packer:
+        """Reads the vector of an `Answer`."""
         size = self.component.task.actions.max_size
-        return Answer(tf.TensorSpec([], tf.int32), tf.TensorSpec([size]))
+        return Packer(Answer(tf.TensorSpec([], tf.int32), tf.TensorSpec([size])))
 
     def _answer(self, values: tf.Tensor, learner: tf.Tensor) -> tf.Tensor:
         self.count("answer")
@@ -78,15 +82,17 @@ class HostedPrograms(LearnerPrograms):
         return _packed_answer(policy, unpack(learner, self.packed_learner).choice)
 
     def _advance(
-        self, values: tf.Tensor, learner: tf.Tensor, replay: tf.Variable, transition: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+        self, values: tf.Tensor, learner: tf.Variable, replay: tf.Variable, transition: tf.Tensor
+    ) -> tf.Tensor:
         self.count("advance")
-        functions = learner_of(self.bound(values))
+        functions, like = learner_of(self.bound(values)), self.packed_learner
         rows = tf.ensure_shape(replay.read_value(), self.like.replay.shape)
-        state = unpack(learner, self.packed_learner)._replace(replay=rows)
+        vector = tf.ensure_shape(learner.read_value(), packed_like(like).shape)
+        state = unpack(vector, like)._replace(replay=rows)
         state = functions.advance(state, unpack(transition, self.transition))
         replay.assign(state.replay)
-        return pack(state._replace(replay=())), _packed_answer(functions.policy, state.choice)
+        learner.assign(pack(state._replace(replay=())))
+        return _packed_answer(functions.policy, state.choice)
 
     def _decide(self, values: tf.Tensor, weights: tf.Tensor, observations: tf.Tensor) -> Command:
         self.count("decide")
@@ -149,19 +155,20 @@ class HostLoop(Loop):
     def run(self, state: LoopState, num_steps: int) -> LoopState:
         """The state some steps later."""
         answer, elapsed, learner = state
-        replay = learner.replay
+        replay, programs = learner.replay, self.programs
         with on_cpu():
-            vector = pack(learner._replace(replay=()))
+            vector = tf.Variable(pack(learner._replace(replay=())))
+        fixed = self.values, vector.handle, replay.handle
         for _ in range(num_steps):
-            transition = packed(*self._transition(answer.numpy()))
-            vector, answer = self.programs.advance(self.values, vector, replay.handle, transition)
+            transition = programs.transitions.pack(*self._transition(answer.numpy()))
+            (answer,) = programs.advance(*fixed, transition)
         with on_cpu():
-            learner = unpack(vector, self.programs.packed_learner)
+            learner = unpack(vector.read_value(), programs.packed_learner)
         return LoopState(answer, elapsed, learner._replace(replay=replay))
 
     def _transition(self, vector: np.ndarray) -> Transition:
-        answer = unpacked(vector, self.programs.answers)
-        action = self.task.actions.element(int(answer.action), answer.parameters)
+        index, parameters = self.programs.answers.unpack(vector)
+        action = self.task.actions.element(int(index), parameters)
         following, reward, terminated, truncated, _ = self.environment.step(action)
         ended = terminated or truncated
         observation = self.environment.reset()[0] if ended else following

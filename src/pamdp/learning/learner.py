@@ -25,7 +25,7 @@ from pamdp.learning.learner_settings import LearnerSettings
 from pamdp.learning.objectives import OBJECTIVES, TD_LOSSES, Sampled
 from pamdp.learning.policy import Policy, Weights
 from pamdp.learning.replay import Batch, Found, MaybeFound, Replay
-from pamdp.learning.state import Choice, LearnerState, Statistics, Transition
+from pamdp.learning.state import Choice, Learned, LearnerState, Statistics, Transition
 from pamdp.learning.targets import Targets
 from pamdp.learning.updates import MaybeTrained, Trained
 
@@ -91,13 +91,15 @@ class Learner:
     def advance(self, state: LearnerState, transition: Transition) -> LearnerState:
         """Stores the transition, learns from a minibatch and chooses the next action."""
         state = self.remember(state, transition)
-        # The memory is not written in the branch, which would copy it.
+        # What does not change, and above all the memory, stays out of the branches: they would copy
+        # it. The branches stay although two loops without them, one before learning starts, would be
+        # faster: in those, an update is fused with other things in each of the loops.
         learned, found = tf.cond(
             state.step >= self.settings.learning_starts,
             lambda: self._learned(state),
-            lambda: (state, self.targets.nothing(self.replay, state)),
+            lambda: (Learned.of(state), self.targets.nothing(self.replay, state)),
         )
-        return self.act(self._with_found(learned, found), transition.observation)
+        return self.act(self._with(state, learned, found), transition.observation)
 
     def remember(self, state: LearnerState, transition: Transition) -> LearnerState:
         """Stores a transition and keeps the books of its episode."""
@@ -137,28 +139,29 @@ class Learner:
         Parameter network: ascent on J through x(s), the Q-network held fixed. Both gradients are
         taken at the same weights (Xiong et al. 2018, algorithm 1).
         """
-        return self._with_found(*self._learned(state))
+        return self._with(state, *self._learned(state))
 
-    def _with_found(self, state: LearnerState, found: MaybeFound) -> LearnerState:
+    def _with(self, state: LearnerState, learned: Learned, found: MaybeFound) -> LearnerState:
+        state = state._replace(**learned._asdict())
         if not found:
             return state
         return state._replace(replay=self.replay.with_found(state.replay, found))
 
-    def _learned(self, state: LearnerState) -> tuple[LearnerState, MaybeFound]:
+    def _learned(self, state: LearnerState) -> tuple[Learned, MaybeFound]:
         settings = self.settings
         batch, target, found = self.targets.sample(self.replay, state)
         norm, second = settings.gradient_clip, state.second_q
-        gradient_q, td_error, td_loss = self._critic_gradient(state, batch, target)
-        gradient_x, looked_at = self._policy_gradient(state, batch, target, td_error)
+        gradient_q, q, td_loss = self._critic_gradient(state, batch, target)
+        gradient_x, *looked_at = self._policy_gradient(state, batch, target, target - q)
         if second:
             other = state._replace(q_network=second)
             gradient, *_ = self._critic_gradient(other, batch, target)
             second = second.descended(gradient, settings.q, norm)
-        learned = state._replace(
+        learned = Learned(
             q_network=state.q_network.descended(gradient_q, settings.q, norm),
             second_q=second,
             x_network=self._parameters_descended(state, gradient_x),
-            statistics=state.statistics.after_update(td_loss, *looked_at),
+            statistics=state.statistics.after_update(td_loss, q, *looked_at),
         )
         return learned, found
 
@@ -204,7 +207,7 @@ class Learner:
     def _critic_gradient(
         self, state: LearnerState, batch: Batch, target: tf.Tensor
     ) -> tuple[tuple, tf.Tensor, tf.Tensor]:
-        """Gradient of the TD loss, TD errors [B] and the loss."""
+        """Gradient of the TD loss, the values of the actions taken [B] and the loss."""
         weights = state.q_network.online
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
@@ -214,20 +217,19 @@ class Learner:
             else:
                 both, action = state.online._replace(q=weights), batch.a_tm1[:, None]
                 q_tm1 = self.policy.values(both, batch.s_tm1, batch.x_tm1, action)[:, 0]
-            td_error = target - q_tm1
-            loss = tf.reduce_mean(TD_LOSSES[self.settings.td_loss](td_error))
-        return _dense(tape.gradient(loss, weights)), td_error, loss
+            loss = tf.reduce_mean(TD_LOSSES[self.settings.td_loss](target - q_tm1))
+        return _dense(tape.gradient(loss, weights)), q_tm1, loss
 
     def _policy_gradient(
         self, state: LearnerState, batch: Batch, target: tf.Tensor, td_error: tf.Tensor
-    ) -> tuple[tuple, tuple]:
+    ) -> tuple[tuple, tf.Tensor, tf.Tensor | None]:
         """Descent direction of the parameter network: minus the strategy's ascent.
 
         Of all actions, or with `candidates` of the sampled ones alone: P is m then, and K is 1.
 
         Returns:
-          The direction; the action values Q(s, x(s)) [B, K], the parameters x(s) [B, P], and for
-          which of these there are some [B, P], None for all.
+          The direction; the parameters x(s) [B, P]; for which of these there are some [B, P], None
+          for all.
         """
         policy, settings, weights = self.policy, self.settings, state.online
         objective, s = OBJECTIVES[settings.objective], batch.s_tm1
@@ -253,7 +255,7 @@ class Learner:
         context = Context(x, *policy.bounds(x), td_error, taken)
         ascent = _same_shape(policy.strategy, policy.strategy.transform(ascent, context), x)
         gradient = tape.gradient(x, weights.x, output_gradients=-ascent)
-        return _dense(gradient), (q, x, real)
+        return _dense(gradient), x, real
 
 
 def _dense(gradient: tuple) -> tuple:

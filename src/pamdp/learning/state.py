@@ -38,7 +38,19 @@ class Choice(NamedTuple):
 
 
 class Statistics(NamedTuple):
-    """Sums since the last report."""
+    """Sums since the last report, over episodes that ended or over updates.
+
+    Attributes:
+      episodes: how many ended.
+      episode_return: their returns.
+      episode_length: their lengths in actions.
+      updates: how many there were; of each the mean over its minibatch is summed below.
+      td_loss: of the TD loss.
+      q: of `Q(s, a)`, the value of what was done. It is at hand; the values of the policy's own
+        parameters, `Q(s, x(s))`, would cost another forward pass.
+      clipped: the share of parameters of x(s) beyond their bounds.
+      near_bound: that of those within 1 % of a bound or beyond it.
+    """
 
     episodes: tf.Tensor
     episode_return: tf.Tensor
@@ -69,7 +81,7 @@ class Statistics(NamedTuple):
 
         Args:
           td_loss: [] its loss.
-          q: [B, K] action values.
+          q: [B] values of the actions taken, `Q(s, a)`.
           x: [B, P] scaled parameters.
           real: [B, P] float, 1 where there is one and 0 for padding; None for no padding.
         """
@@ -117,3 +129,17 @@ class LearnerState(NamedTuple):
     def target(self) -> Weights:
         """The target networks."""
         return Weights(self.x_network.target, self.q_network.target, self.observed)
+
+
+class Learned(NamedTuple):
+    """What an update changes of a `LearnerState`, whose fields these are."""
+
+    q_network: Trained
+    second_q: MaybeTrained
+    x_network: Trained
+    statistics: Statistics
+
+    @classmethod
+    def of(cls, state: LearnerState) -> Learned:
+        """These fields as they are."""
+        return cls(*(getattr(state, field) for field in cls._fields))

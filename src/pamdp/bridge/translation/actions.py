@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -31,7 +31,7 @@ from pamdp.bridge.translation.nests import (
     as_float32,
     check_names,
     has_range,
-    nested,
+    nesting,
     parts_of,
 )
 
@@ -119,7 +119,7 @@ class Actions:
             given = np.asarray(block, box.dtype).reshape(box.shape)
             values[place] = np.asarray(np.minimum(np.maximum(given, box.low), box.high))
             taken += box.low.size
-        return nested(self.space, iter(values))
+        return self._nest(iter(values))
 
     def described(self) -> list[dict[str, Any]]:
         """For each action, the number that the environment gives it and the boxes it drives."""
@@ -127,6 +127,11 @@ class Actions:
             {"number": self.start + index, "drives": [box.name for box in boxes]}
             for index, boxes in enumerate(self.boxes)
         ]
+
+    # Looked up once: these are asked for at each step.
+    @cached_property
+    def _nest(self) -> Callable[[Iterator[Any]], Any]:
+        return nesting(self.space)
 
     @cached_property
     def _members(self) -> list[Any]:

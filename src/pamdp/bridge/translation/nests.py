@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -63,13 +63,15 @@ def check_names(parts: list[Part], setting: str) -> None:
                 )
 
 
-def nested(space: gymnasium.Space, values: Iterator[Any]) -> Any:
-    """An element of a space, given those of its parts in order."""
+def nesting(space: gymnasium.Space) -> Callable[[Iterator[Any]], Any]:
+    """What makes an element of a space, given those of its parts in order."""
     if isinstance(space, spaces.Tuple):
-        return tuple(nested(member, values) for member in space.spaces)
+        members = [nesting(member) for member in space.spaces]
+        return lambda values: tuple([member(values) for member in members])
     if isinstance(space, spaces.Dict):
-        return {key: nested(member, values) for key, member in space.spaces.items()}
-    return next(values)
+        named = {key: nesting(member) for key, member in space.spaces.items()}
+        return lambda values: {key: member(values) for key, member in named.items()}
+    return next
 
 
 def as_float32(values: Any) -> np.ndarray:
