@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import chain
+from types import SimpleNamespace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -163,8 +164,7 @@ class Direct:
           tf.errors.InvalidArgumentError: another number or other types of tensors. Other shapes are
             compiled anew, or are an error of an operation within.
         """
-        with tf.device(CPU):  # half the time of `on_cpu`, at each step
-            return self._run([*leaves, *self._captured])
+        return self._run([*leaves, *self._captured])
 
 
 def _runner(traced: Any) -> Callable[[list], list[tf.Tensor]]:
@@ -179,16 +179,21 @@ def _runner(traced: Any) -> Callable[[list], list[tf.Tensor]]:
         from tensorflow.python.framework import constant_op
 
         eager: Any = context.context()
+        eager.ensure_initialized()
         attributes = tuple(chain.from_iterable(eager.function_call_options.as_attrs().items()))
         run, name, number = execute.execute, traced.name, len(traced.outputs)
         convert = constant_op.convert_to_eager_tensor
+        # What these read of a context; `tf.device` would set it up at each step.
+        here: Any = SimpleNamespace(
+            _handle=eager._handle, device_name=CPU, ensure_initialized=eager.ensure_initialized
+        )
     except (ImportError, AttributeError):
         given = len(traced.inputs) - len(traced.captured_inputs)
-        return lambda leaves: tf.nest.flatten(traced(*leaves[:given]))
+        return on_cpu()(lambda leaves: tf.nest.flatten(traced(*leaves[:given])))
 
     def called(leaves: list) -> list[tf.Tensor]:
-        tensors = [convert(x, eager) if isinstance(x, np.ndarray) else x for x in leaves]
-        return run(name, number, inputs=tensors, attrs=attributes, ctx=eager)
+        tensors = [convert(x, here) if isinstance(x, np.ndarray) else x for x in leaves]
+        return run(name, number, inputs=tensors, attrs=attributes, ctx=here)
 
     return called
 

@@ -91,9 +91,9 @@ class Learner:
     def advance(self, state: LearnerState, transition: Transition) -> LearnerState:
         """Stores the transition, learns from a minibatch and chooses the next action."""
         state = self.remember(state, transition)
-        # What does not change, and above all the memory, stays out of the branches: they would copy
-        # it. The branches stay although two loops without them, one before learning starts, would be
-        # faster: in those, an update is fused with other things in each of the loops.
+        # What does not change stays out of the branches, which would copy it, the memory above all.
+        # They stay although two loops, before and after learning starts, would be faster: without
+        # branches an update is fused with what is around it, which differs between the loops.
         learned, found = tf.cond(
             state.step >= self.settings.learning_starts,
             lambda: self._learned(state),
