@@ -37,6 +37,7 @@ def test_any_function_of_rows(size: int, monkeypatch: pytest.MonkeyPatch) -> Non
             total = tf.reduce_sum(values * tf.range(7, dtype=tf.float64)[:, None])
         return values, tape.gradient(total, (rows, shared))
 
+    monkeypatch.setattr(blocks, "MANY", 1)
     monkeypatch.setattr(blocks, "LARGEST", 10 * size)
     found, expected = both(hidden=10), both(hidden=None)
     for one, other in zip(tf.nest.flatten(found), tf.nest.flatten(expected), strict=True):
@@ -60,6 +61,7 @@ def test_action_values(kind: str, size: int, monkeypatch: pytest.MonkeyPatch) ->
         return values, tape.gradient(values, (weights, s, x), upstream)
 
     expected = both()
+    monkeypatch.setattr(blocks, "MANY", 1)
     monkeypatch.setattr(blocks, "LARGEST", 4 * (8 + 6) * size)
     calls: list[int] = []
     swept = blocks._blocked

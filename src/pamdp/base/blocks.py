@@ -11,10 +11,11 @@ from typing import Any
 
 from pamdp.base.lazy import tf
 
-# Hidden values of a block. Measured with Hard Move of 4 to 10 actuators: docs/performance.md.
+MANY = 32  # actions; fewer are computed at once
+# Hidden values of a block. With half and twice as many a step of Hard Move takes about as long.
 LARGEST = 2**17
 
-Part = Callable[[Any, Any], tf.Tensor]  # (rows of some actions, what they share) to their values
+Part = Callable[[Any, Any], Any]  # (rows of some actions, what they share) to their values
 
 
 def of_actions(part: Part, rows: Any, shared: Any, hidden: int | None) -> tf.Tensor:
@@ -32,13 +33,13 @@ def of_actions(part: Part, rows: Any, shared: Any, hidden: int | None) -> tf.Ten
       [K, B].
     """
     number = tf.nest.flatten(rows)[0].shape[0]
-    size = number if hidden is None else max(1, LARGEST // hidden)
-    if number <= size:
+    if hidden is None or number < MANY or number * hidden <= LARGEST:
         return part(rows, shared)
+    size = max(1, LARGEST // hidden)
     count = ceil(number / size)
 
     def parted(values: tf.Tensor) -> tf.Tensor:
-        missing = [[0, count * size - number], *([[0, 0]] * (values.shape.rank - 1))]
+        missing = [[0, count * size - number], *([[0, 0]] * (len(values.shape) - 1))]
         return tf.reshape(tf.pad(values, missing), [count, size, *values.shape[1:]])
 
     values = _blocked(part, tf.nest.map_structure(parted, rows), shared)
