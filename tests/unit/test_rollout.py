@@ -20,7 +20,7 @@ KEY = tf.constant([1, 2])
 
 @pytest.fixture(scope="module")
 def cell():
-    return cell_of("platform", "mpdqn")
+    return cell_of("catch_point", "mpdqn")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def weights(cell):
 
 
 def observations(number: int) -> tf.Tensor:
-    return tf.constant(np.random.default_rng(1).uniform(size=[number, 9]), tf.float32)
+    return tf.constant(np.random.default_rng(1).uniform(-1, 1, size=[number, 4]), tf.float32)
 
 
 def test_running_copies_do_as_all_together_and_others_as_one_of_them(cell, weights) -> None:

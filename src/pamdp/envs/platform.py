@@ -6,7 +6,7 @@ A whole run is worth a return of 1. Lengths and speeds are in the simulator's ow
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -154,12 +154,9 @@ class Platform(Versioned):
         power = tf.clip_by_value(tf.cast(parameters[:, 0], dtype), 0, upper)
         # One draw for the whole action: a generator call in every tick would cost five times all
         # the rest. Row 0 is the take-off's. Where all run, the first rows are enough.
-        noise = tf.cond(
-            tf.reduce_all(action == RUN),
-            lambda: self._noise(key, RUN_TICKS, batch),
-            lambda: self._noise(key, MAX_TICKS, batch),
-        )
-        noise = tf.cast(noise, dtype)
+        draw = partial(self._noise, key, power)
+        running = tf.reduce_all(action == RUN)
+        noise = tf.cond(running, partial(draw, RUN_TICKS), partial(draw, MAX_TICKS))
         drive = Drive(action, power, noise[0], noise)
         begin = Progress(
             state._replace(ticks=tf.zeros_like(state.ticks)),
@@ -168,10 +165,10 @@ class Platform(Versioned):
         )
         return lambda *now: self._tick(Progress(*now), drive), begin
 
-    def _noise(self, key: tf.Tensor, ticks: int, batch: int) -> tf.Tensor:
-        """[1 + MAX_TICKS, 2, batch] draws, zeros after so many ticks; the same for any number."""
-        draws = self.noise * seeding.normal(key, [1 + ticks, 2, batch])
-        return tf.pad(draws, [[0, MAX_TICKS - ticks], [0, 0], [0, 0]])
+    def _noise(self, key: tf.Tensor, power: tf.Tensor, ticks: int) -> tf.Tensor:
+        """[1 + MAX_TICKS, 2, B] draws, zeros after so many ticks; the same for any number."""
+        draws = self.noise * seeding.normal(key, [1 + ticks, 2, power.shape[0]])
+        return tf.cast(tf.pad(draws, [[0, MAX_TICKS - ticks], [0, 0], [0, 0]]), power.dtype)
 
     def _tick(self, now: Progress, drive: Drive) -> Progress:
         number = tf.minimum(1 + tf.reduce_max(now.state.ticks), MAX_TICKS)
