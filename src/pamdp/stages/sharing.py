@@ -19,7 +19,7 @@ from pamdp.engines import engine_of, workers
 from pamdp.estimate import Estimate
 from pamdp.foresight import memory_limit
 
-COORDINATOR = 0.5e9  # bytes of a cell's processes here, while its tasks run elsewhere
+COORDINATOR = 0.5e9  # bytes, more than a cell takes here while its tasks run elsewhere
 
 
 class Share(NamedTuple):
@@ -61,10 +61,13 @@ def rounds_of(estimates: Mapping[str, Estimate], num_tasks: int) -> list[Round]:
 def _on_cluster(num_cells: int, available: float, num_tasks: int) -> list[Share]:
     """What each of some cells may use of a cluster, which shares out its cores among their tasks.
 
-    As many are under way as it takes to fill it, and as can be coordinated here.
+    As many are under way as it takes to fill it, and one more, whose tasks take the place of those
+    that end; but no more than can be coordinated here, nor more tasks than PAMDP_WORKERS allows.
     """
-    lanes = min(num_cells, math.ceil(workers() / num_tasks), max(1, int(available / COORDINATOR)))
-    most = workers() // lanes if os.environ.get("PAMDP_WORKERS") else workers()
+    limited = bool(os.environ.get("PAMDP_WORKERS"))
+    filling = math.ceil(workers() / num_tasks) + (not limited)
+    lanes = min(num_cells, filling, max(1, int(available / COORDINATOR)))
+    most = workers() // lanes if limited else workers()
     return [Share(cores(), max(1, most))] * lanes
 
 
