@@ -123,3 +123,5 @@ for _seeds in (1, 2, 4):
     )
 for _number in (16, 64, 256):
     CASES[f"cells {_number}"] = Case(partial(cells, _number), "ms a cell", 2, "growth")
+# Groups that take long, and are measured where they are named.
+LONG = ("actions, 8 sampled", "actions, one network", "vector", "growth")

@@ -1,4 +1,4 @@
-"""Measures all cases, or some groups: `python -m benchmarks.run [--rounds 7] [GROUP ...]`.
+"""Measures groups of cases, or all quick ones: `python -m benchmarks.run [--rounds 7] [GROUP ...]`.
 
 The cases of a group are measured in turns, each in a process of its own, so that what else happens
 on the machine meets all of them alike. Before and after each round work that is always the same
@@ -23,7 +23,7 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks import report
-from benchmarks.cases import CASES, PACES
+from benchmarks.cases import CASES, LONG, PACES
 from benchmarks.measures import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results.json"
@@ -181,7 +181,8 @@ def main() -> None:
     results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else []
     if not options.page:
         results = kept(machine(), results)
-        measure(results, options.groups or groups, options.rounds)
+        quick = [group for group in groups if group not in LONG]
+        measure(results, options.groups or quick, options.rounds)
     report.write(results)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import report
 from benchmarks.baseline import Baseline, Problem
-from benchmarks.cases import CASES, LOOPS, PACES
+from benchmarks.cases import CASES, LONG, LOOPS, PACES
 from benchmarks.floor import Floor
 from benchmarks.measures import cell_of, vector
 from benchmarks.run import Pace, kept
@@ -286,9 +286,13 @@ def test_copies_are_stepped_in_both_forms() -> None:
         assert 0 < vector("pamdp/CatchPoint-v0", mode, 4, seconds=0.01)() < 1e6
 
 
+UNITS = {"us a step", "us a call", "ms", "ms a cell", "s", "%"}
+
+
 def test_cases_have_units_and_cores() -> None:
-    assert {case.unit for case in CASES.values()} == {"us a step", "us a call", "ms", "s", "%"}
+    assert {case.unit for case in CASES.values()} == UNITS
     assert all(case.cores in (1, 2) for case in CASES.values())
     groups = {case.group for case in CASES.values()}
     assert {*LOOPS, *report.HEADINGS, "vector", "seeds"} <= groups
     assert set(PACES) <= set(CASES)
+    assert set(LONG) <= groups
