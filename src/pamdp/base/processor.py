@@ -18,6 +18,9 @@ ORDER = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
 KNOWN = "x86-64 with AVX-512"
 NEEDED = {"avx512f": "AVX-512", "avx2": "AVX2", "fma": "FMA"}
 FLAGS = Path("/proc/cpuinfo")
+# The cores that this process might use when it began, or that which it was forked from; none where
+# the system does not tell. A worker is kept to one core, what it starts need not be.
+CORES: frozenset[int] = frozenset(getattr(os, "sched_getaffinity", lambda _: ())(0))
 
 
 def prepare_xla() -> None:

@@ -66,6 +66,11 @@ class Task(Component, ABC):
         Its actions are elements of `actions.space()`, its observations [S] float32.
         """
 
+    @property
+    def side_by_side(self) -> int:
+        """How many of it a learner acts in at a time."""
+        return 1
+
     def with_facts(self, facts: Mapping[str, Any]) -> Task:
         """The same task, with what `setup` has measured and it needs; ours need nothing."""
         del facts

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import gymnasium
 import numpy as np
@@ -34,6 +34,7 @@ from pamdp.bridge.parameterised import Parameterised, Unseeded
 from pamdp.bridge.translation import Actions, Observations, Seen
 from pamdp.envs import LISTS
 
+MOST_COPIES = 256  # each is a process
 TRANSLATION = ("pamdp.bridge.parameterised", "pamdp.bridge.translation")
 
 
@@ -69,6 +70,8 @@ class Gymnasium(Task):
       copies: how many of it play side by side in evaluations, with one decision for all. A matter
         of speed: each episode has its own seed, and no more than the last bit of what the networks
         answer may depend on how many they are asked for.
+      training_copies: in how many of it training acts in turn, each in a process of its own. For
+        environments that take long. It is another experiment than with one, and as repeatable.
       max_episode_steps: a time limit in actions; null for the registered one.
       wrappers: Gymnasium's by name, or a user's own as `module:name`, the innermost first; each a
         name, or a mapping of its name and its arguments.
@@ -86,6 +89,7 @@ class Gymnasium(Task):
     id: str
     arguments: Arguments = Field(default="{}", json_schema_extra={"default": {}})
     copies: Count = 1
+    training_copies: Annotated[Count, Field(le=MOST_COPIES)] = 1
     max_episode_steps: Count | None = None
     wrappers: Wrappers = Field(default="[]", json_schema_extra={"default": []})
     seeded: bool = True
@@ -139,6 +143,11 @@ class Gymnasium(Task):
     def gymnasium_id(self) -> str:
         """What `gymnasium.make` takes."""
         return self.id
+
+    @property
+    def side_by_side(self) -> int:
+        """How many of it training acts in."""
+        return self.training_copies
 
     @property
     def token(self) -> object:

@@ -62,7 +62,7 @@ class Problem(Component):
         if self.initial_parameters is not None and isinstance(self.task, Environment):
             num_features = len(self.task.observation_low)
             self.initial_parameters.check(self.task.actions.num_parameters, num_features)
-        _check_memory(self.learner)
+        _check_memory(self.learner, self.task.side_by_side)
         return self
 
 
@@ -150,11 +150,11 @@ class Cell(Problem):
         }
 
 
-def _check_memory(learner: LearnerSettings) -> None:
-    """The memory has to hold what is taken from it at a time."""
+def _check_memory(learner: LearnerSettings, side_by_side: int) -> None:
+    """The memory has to hold what is taken from it at a time, in rows."""
     sizes = {"batch_size": learner.batch_size}
     if learner.n_step is not None:
-        sizes["n_step.steps"] = learner.n_step.steps
+        sizes["n_step.steps"] = learner.n_step.steps * side_by_side
     for path, size in sizes.items():
         if size > learner.replay_size:
             raise SettingsError(
@@ -179,4 +179,4 @@ def policy_of(cell: Cell) -> Policy:
 
 def learner_of(cell: Cell) -> Learner:
     """The learner of a cell."""
-    return Learner(cell.learner, policy_of(cell))
+    return Learner(cell.learner, policy_of(cell), cell.task.side_by_side)

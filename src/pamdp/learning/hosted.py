@@ -15,6 +15,7 @@ from pamdp.learning.cell import Cell, learner_of, policy_of
 from pamdp.learning.loop import Decide, LearnerPrograms, Loop, LoopState
 from pamdp.learning.playing import episode_seeds, play, random_episodes
 from pamdp.learning.policy import Policy, Weights
+from pamdp.learning.remote import answered
 from pamdp.learning.rollout import NOTHING, Command, Episodes, Measures, greedy
 from pamdp.learning.state import Choice, LearnerState, Transition
 
@@ -79,7 +80,7 @@ class HostedPrograms(LearnerPrograms):
     def _answer(self, values: tf.Tensor, learner: tf.Tensor) -> tf.Tensor:
         self.count("answer")
         policy = policy_of(self.bound(values))
-        return _packed_answer(policy, unpack(learner, self.packed_learner).choice)
+        return packed_answer(policy, unpack(learner, self.packed_learner).choice)
 
     def _advance(
         self, values: tf.Tensor, learner: tf.Variable, replay: tf.Variable, transition: tf.Tensor
@@ -92,7 +93,7 @@ class HostedPrograms(LearnerPrograms):
         state = functions.advance(state, unpack(transition, self.transition))
         replay.assign(state.replay)
         learner.assign(pack(state._replace(replay=())))
-        return _packed_answer(functions.policy, state.choice)
+        return packed_answer(functions.policy, state.choice)
 
     def _decide(self, values: tf.Tensor, weights: tf.Tensor, observations: tf.Tensor) -> Command:
         self.count("decide")
@@ -119,7 +120,7 @@ class HostLoop(Loop):
         """Makes the loop of a cell whose task is a Gymnasium environment."""
         super().__init__(cell)
         self.task: Any = cell.task
-        self._made: list[gymnasium.Env] = []
+        self._made: list[Any] = []  # to be closed
 
     @cached_property
     def environment(self) -> gymnasium.Env:
@@ -132,8 +133,9 @@ class HostLoop(Loop):
         return [self._make() for _ in range(self.task.copies)]
 
     def _make(self) -> gymnasium.Env:
-        self._made.append(self.task.make())
-        return self._made[-1]
+        made = self.task.make()
+        self._made.append(made)
+        return made
 
     def prepare(self, num_episodes: int) -> None:
         """Nothing: it traces as it goes, in each process that runs it."""
@@ -160,19 +162,17 @@ class HostLoop(Loop):
             vector = tf.Variable(pack(learner._replace(replay=())))
         fixed = self.values, vector.handle, replay.handle
         for _ in range(num_steps):
-            transition = programs.transitions.pack(*self._transition(answer.numpy()))
+            taken = answered(self.environment, self._action(answer.numpy()))
+            transition = programs.transitions.pack(*taken)
             (answer,) = programs.advance(*fixed, transition)
         with on_cpu():
             learner = unpack(vector.read_value(), programs.packed_learner)
         return LoopState(answer, elapsed, learner._replace(replay=replay))
 
-    def _transition(self, vector: np.ndarray) -> Transition:
+    def _action(self, vector: np.ndarray) -> tuple[int, tuple[np.ndarray, ...]]:
+        """The action that a packed `Answer` is."""
         index, parameters = self.programs.answers.unpack(vector)
-        action = self.task.actions.element(int(index), parameters)
-        following, reward, terminated, truncated, _ = self.environment.step(action)
-        ended = terminated or truncated
-        observation = self.environment.reset()[0] if ended else following
-        return Transition(reward, terminated, ended, following, observation)  # pyright: ignore[reportArgumentType]
+        return self.task.actions.element(int(index), parameters)
 
     def evaluate(
         self,
@@ -208,7 +208,7 @@ class HostLoop(Loop):
         return random_episodes(task, 200)
 
 
-def _packed_answer(policy: Policy, choice: Choice) -> tf.Tensor:
+def packed_answer(policy: Policy, choice: Choice) -> tf.Tensor:
     """The `Answer` that a choice gives, packed."""
     executed = policy.choices.executed(choice.action[None], choice.parameters[None])
     command = Command.of(policy.choices.actions, *executed)

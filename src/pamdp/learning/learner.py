@@ -37,18 +37,20 @@ class Learner:
     Attributes:
       settings: hyper-parameters; the floats may be tensors.
       policy: the forward passes, with the strategy and the Q-function.
+      side_by_side: in how many copies of the environment it acts in turn.
     """
 
     settings: LearnerSettings
     policy: Policy
+    side_by_side: int = 1
 
     @cached_property
     def replay(self) -> Replay:
         """The memory's functions."""
         spec, capacity, features = self.policy.spec, self.settings.replay_size, self.policy.features
-        if self.settings.candidates is None:
-            return Replay(capacity, features, spec.num_parameters)
-        return Replay(capacity, features, spec.max_size, greedy=self.targets.drawn > 0)
+        some = self.settings.candidates is not None
+        size, greedy = spec.max_size if some else spec.num_parameters, self.targets.drawn > 0
+        return Replay(capacity, features, size, greedy, self.side_by_side)
 
     @cached_property
     def targets(self) -> Targets:

@@ -7,6 +7,7 @@ from pamdp.base.task import Task
 from pamdp.bridge.gymnasium import Gymnasium
 from pamdp.learning.cell import Cell
 from pamdp.learning.compiled import CompiledLoop
+from pamdp.learning.copied import CopiedLoop
 from pamdp.learning.hosted import HostLoop
 from pamdp.learning.loop import Loop
 
@@ -17,7 +18,7 @@ def loop_for(task: Task) -> type[Loop]:
     """The loop that fits an environment."""
     for form, loop in LOOPS.items():
         if isinstance(task, form):
-            return loop
+            return CopiedLoop if task.side_by_side > 1 else loop
     raise TypeError(f"expected a task of one of {[*LOOPS]}, received {type(task)}")
 
 

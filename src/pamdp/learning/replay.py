@@ -74,12 +74,15 @@ class Replay:
       parameters: P, or m where the taken action's own are kept alone.
       greedy: whether a row has one more column, for the action that was last found to be greedy at
         the observation that followed.
+      stride: in how many environments the transitions were made in turn: so many rows lie between
+        one and the next of the same environment.
     """
 
     capacity: int
     features: int
     parameters: int
     greedy: bool = False
+    stride: int = 1
 
     @property
     def row(self) -> int:
@@ -134,8 +137,8 @@ class Replay:
           gamma: [] discount of each step.
         """
         steps = tf.range(num_steps)
-        known = (newest - indices) % self.capacity  # [B] rows after the first
-        ahead = (indices[:, None] + steps) % self.capacity  # [B, n]
+        known = (newest - indices) % self.capacity // self.stride  # [B] after the first
+        ahead = (indices[:, None] + self.stride * steps) % self.capacity  # [B, n]
         start = self.features + self.parameters + 1
         r, continues, ended = tf.unstack(tf.gather(rows[:, start : start + 3], ahead), axis=-1)
         running = tf.math.cumprod(1.0 - ended, axis=-1, exclusive=True)
@@ -143,7 +146,7 @@ class Replay:
         total = tf.reduce_sum(counts * gamma ** tf.cast(steps, tf.float32) * r, axis=-1)
         length = tf.reduce_sum(counts, axis=-1)
         last = tf.one_hot(tf.cast(length, tf.int32) - 1, num_steps)
-        final = (indices + tf.cast(length, tf.int32) - 1) % self.capacity
+        final = (indices + self.stride * (tf.cast(length, tf.int32) - 1)) % self.capacity
         discount = gamma**length * tf.reduce_sum(last * continues, axis=-1)
         s = tf.gather(rows[:, start + 3 : start + 3 + self.features], final)
         return Ahead(total, discount, s, final)

@@ -131,6 +131,21 @@ class LearnerState(NamedTuple):
         return Weights(self.x_network.target, self.q_network.target, self.observed)
 
 
+class Actor(NamedTuple):
+    """What of a `LearnerState` is the environment's that it acts in; fields of the same names."""
+
+    noise: tf.Tensor
+    observation: tf.Tensor
+    choice: Choice
+    running_return: tf.Tensor
+    running_length: tf.Tensor
+
+    @classmethod
+    def of(cls, state: LearnerState) -> Actor:
+        """These fields as they are."""
+        return cls(*(getattr(state, field) for field in cls._fields))
+
+
 class Learned(NamedTuple):
     """What an update changes of a `LearnerState`, whose fields these are."""
 
