@@ -155,3 +155,42 @@ def test_the_gradient_is_clipped_before_it_is_remembered() -> None:
     np.testing.assert_allclose(free.moments.first[0], [0.3, 0.0], rtol=1e-5)
     np.testing.assert_allclose(bound.moments.first[0], [0.06, 0.0], rtol=1e-5)
     np.testing.assert_allclose(bound.moments.first[1], [[0.08]], rtol=1e-5)
+
+
+# -- Tables of which rows were gathered -----------------------------------------------------------
+
+
+def gathered(number: int) -> tuple[tuple, tuple, tuple]:
+    """Weights with a table, and the gradient of gathered rows: by rows and dense."""
+    random = np.random.default_rng(3)
+    table = tf.constant(random.normal(size=(9, 4)), tf.float32)
+    bias = tf.constant(random.normal(size=4), tf.float32)
+    indices = tf.constant(random.integers(0, 5, size=number))  # some more than once, some never
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch((table, bias))
+        value = tf.reduce_sum(tf.sin(3 * tf.gather(table, indices) + bias))
+    gradient = tape.gradient(value, (table, bias))
+    dense = tf.nest.map_structure(tf.convert_to_tensor, gradient)
+    return (table, bias), updates.by_rows(gradient, (table, bias)), dense
+
+
+@pytest.mark.parametrize("norm", [None, 0.5, 1e6])
+def test_rows_move_as_the_whole_table_does(norm) -> None:
+    network = Network(hidden=(4,), output_std=None, learning_rate=0.1, tau=0.3)
+    weights, rows, dense = gathered(8)
+    assert isinstance(rows[0], updates.Rows)
+    clip = None if norm is None else tf.constant(norm)
+    found = expected = Trained.of(weights)
+    for _ in range(3):  # rows without a gradient move on by their moments
+        found = found.descended(rows, network, clip)
+        expected = expected.descended(dense, network, clip)
+    moved = np.abs(np.asarray(found.online[0] - weights[0])).max(axis=-1)
+    assert np.any(moved > 0)
+    for one, other in zip(tf.nest.flatten(found), tf.nest.flatten(expected), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+
+
+def test_a_gradient_of_as_many_rows_as_the_table_has_is_dense() -> None:
+    _, rows, dense = gathered(9)
+    for one, other in zip(rows, dense, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pamdp.base.algorithm import QFunction, pick
+from pamdp.base.algorithm import PICKED, QFunction, pick
 from pamdp.base.blocks import of_actions
 from pamdp.base.heads import Headed
 from pamdp.base.lazy import tf
@@ -59,6 +59,8 @@ class MultiPass(QFunction):
 
     def taken(self, weights: tuple, s: tf.Tensor, x: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
         """[B]: the one pass that is wanted, the other actions' parameters set to zero."""
+        if self.spec.num_actions > PICKED:
+            return self.gathered(weights, s, x, action)
         own = x * self.spec.mask(action)
         return pick(self.network.apply(weights, tf.concat([s, own], axis=-1)), action)
 
@@ -66,8 +68,9 @@ class MultiPass(QFunction):
         """[B, M]: the passes that are wanted, each with its own rows of the outer layers."""
         (kernel, bias), *middle, (last_kernel, last_bias) = weights
         features = s.shape[-1]
-        own = tf.reduce_sum(x[..., None] * self.spec.rows(kernel[features:], actions), axis=2)
-        shared = s @ kernel[:features] + bias
+        own = tf.reduce_sum(x[..., None] * self.spec.rows(kernel, actions, features), axis=2)
+        # Gathered as well, so that the gradient of the whole kernel is one of rows.
+        shared = s @ tf.gather(kernel, tf.range(features)) + bias
         hidden = self.network.hidden_from(shared[:, None] + own, middle)  # [B, M, H]
         values = tf.reduce_sum(hidden * tf.gather(last_kernel, actions), axis=-1)
         return values + tf.gather(last_bias, actions)

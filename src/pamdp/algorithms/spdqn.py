@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from pamdp.base import seeding
-from pamdp.base.algorithm import QFunction
+from pamdp.base.algorithm import PICKED, QFunction
 from pamdp.base.blocks import of_actions
 from pamdp.base.heads import Headed
 from pamdp.base.lazy import tf
@@ -76,6 +76,12 @@ class Separate(QFunction):
 
         rows = (self.own_blocks(x, of_x), (of_s, bias), *middle, last_kernel)
         return tf.transpose(of_actions(part, rows, (s,), self.hidden(s))) + last_bias
+
+    def taken(self, weights: tuple, s: tf.Tensor, x: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+        """[B], of all networks or of those that are wanted."""
+        if self.spec.num_actions > PICKED:
+            return self.gathered(weights, s, x, action)
+        return super().taken(weights, s, x, action)
 
     def chosen(self, weights: tuple, s: tf.Tensor, x: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
         """[B, M], of the networks of these actions."""

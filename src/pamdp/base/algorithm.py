@@ -16,6 +16,9 @@ from pamdp.base.networks import Network
 from pamdp.base.sizes import Sizes
 from pamdp.base.spaces import ActionSpec
 
+# Actions, up to which the values of those taken are picked from products of all: docs/decisions.md.
+PICKED = 16
+
 
 class Algorithm(Component, ABC):
     """Base of all algorithms: settings from which a Q-function is made.
@@ -187,6 +190,11 @@ class QFunction(ABC):
     def taken(self, weights: tuple, s: tf.Tensor, x: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
         """[B] values of one action [B] in each row: `values`, picked."""
         return pick(self.values(weights, s, x), action)
+
+    def gathered(self, weights: tuple, s: tf.Tensor, x: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+        """The same of an algorithm that has `chosen`: of many actions, only what is wanted."""
+        own = self.spec.take(x, action)[:, None]
+        return self.chosen(weights, s, own, action[:, None])[:, 0]
 
 
 def pick(values: tf.Tensor, action: tf.Tensor) -> tf.Tensor:

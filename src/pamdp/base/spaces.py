@@ -154,19 +154,20 @@ class ActionSpec:
             return flat
         return tf.gather(flat, np.flatnonzero(self.real), axis=-1)
 
-    def rows(self, table: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
+    def rows(self, table: tf.Tensor, actions: tf.Tensor, start: int = 0) -> tf.Tensor:
         """Of a table with a row for each parameter, the rows of some actions.
 
         Args:
-          table: [P, ...].
+          table: [start + P, ...].
           actions: [B, M] int32.
+          start: how many other rows stand before those of the parameters.
 
         Returns:
           [B, M, m, ...]; rows of padding are anything.
         """
         if not self.num_parameters:
             return tf.zeros([*actions.shape, self.max_size, *table.shape[1:]])
-        return tf.gather(table, tf.gather(self.places, actions))
+        return tf.gather(table, start + tf.gather(self.places, actions))
 
     def take(self, parameters: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
         """Actions' own parameters.

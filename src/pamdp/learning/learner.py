@@ -27,7 +27,7 @@ from pamdp.learning.policy import Policy, Weights
 from pamdp.learning.replay import Batch, Found, MaybeFound, Replay
 from pamdp.learning.state import Choice, Learned, LearnerState, Statistics, Transition
 from pamdp.learning.targets import Targets
-from pamdp.learning.updates import MaybeTrained, Trained
+from pamdp.learning.updates import MaybeTrained, Trained, by_rows
 
 
 @dataclass(frozen=True)
@@ -213,21 +213,23 @@ class Learner:
         weights = state.q_network.online
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
-            if self.settings.candidates is None:
-                values = self.policy.q_function.taken
-                q_tm1 = values(weights, batch.s_tm1, batch.x_tm1, batch.a_tm1)
-            else:
-                both, action = state.online._replace(q=weights), batch.a_tm1[:, None]
-                q_tm1 = self.policy.values(both, batch.s_tm1, batch.x_tm1, action)[:, 0]
+            both = state.online._replace(q=weights)
+            q_tm1 = self._taken(both, batch.s_tm1, batch.x_tm1, batch.a_tm1)
             loss = tf.reduce_mean(TD_LOSSES[self.settings.td_loss](target - q_tm1))
-        return _dense(tape.gradient(loss, weights)), q_tm1, loss
+        return by_rows(tape.gradient(loss, weights), weights), q_tm1, loss
+
+    def _taken(self, weights: Weights, s: tf.Tensor, x: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+        """Values [B] of actions; x of all of them, or with `candidates` of these alone."""
+        if self.settings.candidates is None:
+            return self.policy.q_function.taken(weights.q, s, x, action)
+        return self.policy.values(weights, s, x, action[:, None])[:, 0]
 
     def _policy_gradient(
         self, state: LearnerState, batch: Batch, target: tf.Tensor, td_error: tf.Tensor
     ) -> tuple[tuple, tf.Tensor, tf.Tensor | None]:
         """Descent direction of the parameter network: minus the strategy's ascent.
 
-        Of all actions, or with `candidates` of the sampled ones alone: P is m then, and K is 1.
+        Of all actions, or with `candidates` of the sampled ones alone: P is m then.
 
         Returns:
           The direction; the parameters x(s) [B, P]; for which of these there are some [B, P], None
@@ -238,18 +240,21 @@ class Learner:
         key = seeding.stream(state.seed, Stream.OBJECTIVE, state.step)
         random = seeding.uniform(key, [policy.spec.num_actions])
         if settings.candidates is None:
-            actions, column, real = None, batch.a_tm1, None
+            actions, real = None, None
             taken = policy.spec.mask(batch.a_tm1)
         else:
-            actions, column = batch.a_tm1[:, None], tf.zeros_like(batch.a_tm1)
+            actions = batch.a_tm1[:, None]
             taken = real = policy.real(actions)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights.x)
             x = policy.parameters(weights, s, actions)  # [B, P]
         with tf.GradientTape(watch_accessed_variables=False) as value_tape:
             value_tape.watch(x)
-            q = policy.values(weights, s, x, actions)  # [B, K]
-            sampled = Sampled(batch.a_tm1, column, target, TD_LOSSES[settings.td_loss], random)
+            if objective.sampled:
+                q = self._taken(weights, s, x, batch.a_tm1)  # [B]
+            else:
+                q = policy.values(weights, s, x)  # [B, K]
+            sampled = Sampled(batch.a_tm1, target, TD_LOSSES[settings.td_loss], random)
             value = objective.value(q, sampled)
         ascent = value_tape.gradient(value, x)  # [B, P]
         if objective.own_only:
@@ -257,12 +262,7 @@ class Learner:
         context = Context(x, *policy.bounds(x), td_error, taken)
         ascent = _same_shape(policy.strategy, policy.strategy.transform(ascent, context), x)
         gradient = tape.gradient(x, weights.x, output_gradients=-ascent)
-        return _dense(gradient), x, real
-
-
-def _dense(gradient: tuple) -> tuple:
-    """A gradient whose parts that tables were gathered from are tensors as the others are."""
-    return tf.nest.map_structure(tf.convert_to_tensor, gradient)
+        return by_rows(gradient, weights.x), x, real
 
 
 def _same_shape(strategy: Strategy, ascent: tf.Tensor, x: tf.Tensor) -> tf.Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from pamdp.base.algorithm import pick
 from pamdp.base.lazy import tf
 
 
@@ -27,14 +26,12 @@ class Sampled(NamedTuple):
 
     Attributes:
       action: [B] int32 the sampled actions.
-      column: [B] int32 the columns of their values.
       target: [B] TD targets y.
       td_loss: maps [B] TD errors to [B] losses.
       random: [K] uniform draws in [0, 1).
     """
 
     action: tf.Tensor
-    column: tf.Tensor
     target: tf.Tensor
     td_loss: Callable[[tf.Tensor], tf.Tensor]
     random: tf.Tensor
@@ -44,10 +41,9 @@ class Objective(NamedTuple):
     """An objective of the parameter network.
 
     Attributes:
-      value: maps `Q(s, x(s))` [B, K], or [B, 1] of the sampled action alone, and the minibatch to
-        J, a scalar.
+      value: maps `Q(s, x(s))` [B, K] and the minibatch to J, a scalar.
       own_only: whether only the sampled action's own parameters are moved.
-      sampled: whether it looks at the sampled action's value alone.
+      sampled: whether it looks at the sampled action's value alone, and is given that, [B].
     """
 
     value: Callable[[tf.Tensor, Sampled], tf.Tensor]
@@ -55,19 +51,17 @@ class Objective(NamedTuple):
     sampled: bool = False
 
 
-def _weighted(
-    weights: Callable[[tf.Tensor, Sampled], tf.Tensor], sampled: bool = False
-) -> Objective:
+def _weighted(weights: Callable[[tf.Tensor, Sampled], tf.Tensor]) -> Objective:
     """`mean_b sum_k w_k Q_k`."""
 
     def value(q: tf.Tensor, b: Sampled) -> tf.Tensor:
         return tf.reduce_mean(tf.reduce_sum(weights(q, b) * q, axis=-1))
 
-    return Objective(value, sampled=sampled)
+    return Objective(value)
 
 
 def _one_hot(q: tf.Tensor, b: Sampled) -> tf.Tensor:
-    return tf.one_hot(b.column, q.shape[-1])
+    return tf.one_hot(b.action, q.shape[-1])
 
 
 def _share(b: Sampled) -> tf.Tensor:
@@ -78,7 +72,7 @@ def _share(b: Sampled) -> tf.Tensor:
 
 def _td(q: tf.Tensor, b: Sampled) -> tf.Tensor:
     """`-loss(y - Q_a)`: the TD loss itself, differentiated through the sampled action."""
-    return -tf.reduce_mean(b.td_loss(b.target - pick(q, b.column)))
+    return -tf.reduce_mean(b.td_loss(b.target - q))
 
 
 ObjectiveName = Literal[
@@ -91,11 +85,11 @@ OBJECTIVES: dict[ObjectiveName, Objective] = {
     # The share of each action in the minibatch.
     "weighted": _weighted(lambda q, b: tf.reduce_mean(_one_hot(q, b), axis=0)),
     "random_weighted": _weighted(lambda _, b: b.random / tf.norm(b.random)),
-    "indexed": _weighted(_one_hot, sampled=True),
+    "indexed": Objective(lambda q, _: tf.reduce_mean(q), sampled=True),
     # Of Bester's thesis (Multi-pass deep Q-networks, University of the Witwatersrand, 2019), whose
     # abstract names it, against the imbalance between actions. Its text was not at hand: this is
     # what the published MP-DQN code does with the flags that its README calls by that name.
-    "weighted_indexed": _weighted(lambda q, b: _share(b)[:, None] * _one_hot(q, b), sampled=True),
+    "weighted_indexed": Objective(lambda q, b: tf.reduce_mean(_share(b) * q), sampled=True),
     # The value of the greedy policy: of all that is proposed only the best is moved.
     "greedy": Objective(lambda q, _: tf.reduce_mean(tf.reduce_max(q, axis=-1))),
     "td": Objective(_td, own_only=True, sampled=True),
