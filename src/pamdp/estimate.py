@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from pamdp.base.algorithm import ParameterNetwork, QFunction
+from pamdp.base.blocks import actions_at_once
 from pamdp.base.sizes import Products
 from pamdp.base.spaces import Action, ActionSpec
 from pamdp.learning.cell import Cell
@@ -126,7 +127,7 @@ class Estimate:
             processes = working + (engine == "processes")
         learner = self.cell.learner
         row = 2 * self.features + self._kept + 4
-        hidden = learner.batch_size * self._hidden * COPIES_OF_HIDDEN
+        hidden = self._held * COPIES_OF_HIDDEN
         training = self.settings.environments[self.cell.name.environment].training
         episodes = max(training.evaluation_episodes, self.settings.evaluation.episodes)
         return {
@@ -199,6 +200,17 @@ class Estimate:
         taken = self.q_function.networks if self.cell.learner.candidates is None else 1
         return x.hidden(number) + q.hidden(number) + taken * sum(q.units)
 
+    @property
+    def _held(self) -> int:
+        """Those of a batch that are kept at a time."""
+        learner, function = self.cell.learner, self.q_function
+        hidden = learner.batch_size * self._hidden
+        if learner.candidates is not None or not function.in_blocks:
+            return hidden
+        number = function.spec.num_actions
+        of_each = learner.batch_size * self._q.hidden(1)
+        return hidden - of_each * (number - actions_at_once(number, of_each))
+
     @cached_property
     def _q(self) -> Products:
         function = self.q_function
@@ -229,9 +241,9 @@ class Estimate:
         products = x.of(targets) + 3 * x.of(objective)
         products += self._num_q * (q.of(targets) + 3 * taken) + 2 * q.of(objective)
         batch = self.cell.learner.batch_size
-        hidden = batch * self._hidden
         flops = 2 * batch * products
-        seconds = flops * FLOP + hidden * VALUE + max(0, hidden - CACHED) * UNCACHED
+        seconds = flops * FLOP + batch * self._hidden * VALUE
+        seconds += max(0, self._held - CACHED) * UNCACHED
         return seconds + max(0, self._weights - CACHED_WEIGHTS) * WEIGHT
 
     @property

@@ -41,6 +41,11 @@ class MultiPass(QFunction):
         """K."""
         return self.spec.num_actions
 
+    @property
+    def in_blocks(self) -> bool:
+        """Of actions."""
+        return True
+
     def values(self, weights: tuple, s: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         """[B, K], the diagonal of the K passes."""
         (kernel, bias), *middle, (last_kernel, last_bias) = weights

@@ -63,6 +63,11 @@ class Separate(QFunction):
         last = network.output_kernel(keys[-1], [num_actions, network.hidden[-1]])
         return (*layers, (last, tf.zeros([num_actions])))
 
+    @property
+    def in_blocks(self) -> bool:
+        """Of actions."""
+        return True
+
     def values(self, weights: tuple, s: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         """[B, K], entry k of network k."""
         (of_s, of_x, bias), *middle, (last_kernel, last_bias) = weights

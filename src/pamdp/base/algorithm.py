@@ -150,6 +150,11 @@ class QFunction(ABC):
         """How often hidden layers are computed for all action values; for estimates, too."""
         return self.networks
 
+    @property
+    def in_blocks(self) -> bool:
+        """Whether `values` keeps a block of hidden values at a time; for estimates, too."""
+        return False
+
     @abstractmethod
     def values(self, weights: tuple, s: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         """All action values.

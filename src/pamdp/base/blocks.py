@@ -18,6 +18,13 @@ LARGEST = 2**17
 Part = Callable[[Any, Any], Any]  # (rows of some actions, what they share) to their values
 
 
+def actions_at_once(number: int, hidden: int) -> int:
+    """Of how many actions `hidden` values each are computed at a time, of so many actions."""
+    if number < MANY or number * hidden <= LARGEST:
+        return number
+    return max(1, LARGEST // hidden)
+
+
 def of_actions(part: Part, rows: Any, shared: Any, hidden: int | None) -> tf.Tensor:
     """Values of all actions: `part(rows, shared)`, block by block where there are many.
 
@@ -33,9 +40,9 @@ def of_actions(part: Part, rows: Any, shared: Any, hidden: int | None) -> tf.Ten
       [K, B].
     """
     number = tf.nest.flatten(rows)[0].shape[0]
-    if hidden is None or number < MANY or number * hidden <= LARGEST:
+    size = number if hidden is None else actions_at_once(number, hidden)
+    if size == number:
         return part(rows, shared)
-    size = max(1, LARGEST // hidden)
     count = ceil(number / size)
 
     def parted(values: tf.Tensor) -> tf.Tensor:

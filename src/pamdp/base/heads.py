@@ -138,6 +138,11 @@ class ForEachHead(QFunction):
         """M times those of one."""
         return self.heads * self.one.passes
 
+    @property
+    def in_blocks(self) -> bool:
+        """As one does."""
+        return self.one.in_blocks
+
     def sizes(self, features: int) -> Sizes:
         """Those of one, of which each head computes all with."""
         sizes, passes = self.one.sizes(features), self.one.passes
