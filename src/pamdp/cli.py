@@ -16,7 +16,7 @@ from pamdp.base.lazy import prepare_process
 from pamdp.base.places import SOURCE, project, workspace
 from pamdp.base.processor import keep_programs
 from pamdp.extras import require_study
-from pamdp.stages.guard import alone, reported
+from pamdp.guard import alone, reported
 
 GUIDE = """\
 A study is a folder with params.yaml. `pamdp study` runs all of it; most other verbs are its stages,

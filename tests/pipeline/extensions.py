@@ -47,7 +47,7 @@ def define(folder: Path, block: str, entries: Mapping[str, Any], listed: str) ->
     edit(
         folder / "params.yaml",
         (rf"^{block}:\n", f"{block}:\n{lines}"),
-        (rf"^  {listed}: \[(.*)\]$", rf"  {listed}: [\1, {', '.join(entries)}]"),
+        (rf"^(study:\n(?:  .*\n)*?  {listed}): \[(.*)\]$", rf"\1: [\2, {', '.join(entries)}]"),
     )
 
 

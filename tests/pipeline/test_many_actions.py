@@ -51,6 +51,7 @@ def test_it_runs_to_the_report(shared) -> None:
             "algorithms": ALGORITHMS,
             "study.algorithms": [*ALGORITHMS],
             "study.seeds": [1],
+            "comparisons.algorithms": ["mpdqn"],
             f"{PATH}.task": {"kind": "gymnasium", "id": "dial:Dial", "max_episode_steps": 1},
             f"{PATH}.initial_parameters": None,
             f"{PATH}.learner.objective": "indexed",

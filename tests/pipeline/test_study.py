@@ -259,7 +259,7 @@ def test_cells_at_a_time_give_the_same_bytes_in_the_same_order(study, shared):
     of_stages = [line for line in lines if not OVERVIEW.fullmatch(line)]
     unknown = [line for line in of_stages if not PROGRESS.fullmatch(line)]
     assert [line for line in unknown if line not in DVC_LINES] == []
-    assert {line.split()[0] for line in lines[last + 1 :] if line} <= {"evaluate", "export"}
+    assert {line.split(":")[0] for line in lines[last + 1 :] if line} <= {"evaluate", "export"}
     with sqlite3.connect(lanes / "mlflow.db") as database:
         runs = database.execute("select name, status from runs order by name").fetchall()
     children = [f"trial-{n}" for n in range(small.TRIALS)] + [f"seed-{seed}" for seed in SEEDS]

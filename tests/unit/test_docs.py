@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from docs import tables
 from pamdp.algorithms import ALGORITHMS
-from pamdp.algorithms.pdqn import Joint
+from pamdp.base.algorithm import Joint
 from pamdp.base.lazy import tf
 from pamdp.base.networks import Network
 from pamdp.base.strategy import Context

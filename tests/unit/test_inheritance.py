@@ -103,7 +103,7 @@ def test_a_change_reaches_all_descendants_in_any_order_of_blocks() -> None:
     heirs = {name for name, each in found.items() if each.learner.gamma == 0.25}
     assert heirs == {
         *("goal", "goal_v1", "goal_without_initial_parameters", "hard_goal", "hard_goal_v1"),
-        *("hard_goal_sampled", "sparse_goal", "mine"),
+        *("hard_goal_sampled", "hard_goal_v1_sampled", "sparse_goal", "mine"),
     }
     assert found["mine"].task.model_dump() == found["hard_goal_v1"].task.model_dump()
 

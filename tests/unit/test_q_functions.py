@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from pamdp.algorithms.mpdqn import MultiPass
-from pamdp.algorithms.pdqn import Joint
 from pamdp.algorithms.spdqn import Separate
 from pamdp.base import seeding
-from pamdp.base.algorithm import QFunction, pick
+from pamdp.base.algorithm import Joint, QFunction, pick
 from pamdp.base.lazy import tf
 from pamdp.base.networks import Network
 from pamdp.base.spaces import Action, ActionSpec

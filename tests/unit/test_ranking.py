@@ -44,7 +44,7 @@ def test_of_equals_the_simplest_is_the_best_for_all(tmp_path):
         (name.algorithm, name.strategy): SimpleNamespace(name=name, summary=found[str(name)])
         for name in names
     }
-    assert str(Section("a", {}, WORDS, cells, None).best.name) == best["a"]
+    assert str(Section("a", {}, WORDS, cells, (), None).best.name) == best["a"]
 
 
 def test_a_name_counts_as_its_kind():

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Literal
 
-from pamdp.algorithms.pdqn import Joint
 from pamdp.base import seeding
-from pamdp.base.algorithm import Algorithm, QFunction
+from pamdp.base.algorithm import Algorithm, Joint, QFunction
 from pamdp.base.choices import Choices
 from pamdp.base.lazy import tf
 from pamdp.base.networks import Network

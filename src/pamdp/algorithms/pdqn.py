@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pamdp.base.algorithm import QFunction
+from pamdp.base.algorithm import Joint, QFunction
 from pamdp.base.heads import Headed
-from pamdp.base.lazy import tf
 from pamdp.base.networks import Network
 from pamdp.base.spaces import ActionSpec
 
@@ -23,14 +22,3 @@ class PDQN(Headed):
     def q_function(self, network: Network, spec: ActionSpec) -> QFunction:
         """The Q-function with this network in this action space."""
         return self.valuing(Joint(network, spec))
-
-
-class Joint(QFunction):
-    """One pass: every action value sees the parameters of all actions.
-
-    So `dQ_k/dx_j` is not zero for the parameters of another action j: what MP-DQN mends.
-    """
-
-    def values(self, weights: tuple, s: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-        """[B, K] of one pass over [s, x]."""
-        return self.network.apply(weights, tf.concat([s, x], axis=-1))

@@ -202,6 +202,17 @@ class QFunction(ABC):
         return self.chosen(weights, s, own, action[:, None])[:, 0]
 
 
+class Joint(QFunction):
+    """One pass: every action value sees the parameters of all actions.
+
+    So `dQ_k/dx_j` is not zero for the parameters of another action j: what MP-DQN mends.
+    """
+
+    def values(self, weights: tuple, s: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+        """[B, K] of one pass over [s, x]."""
+        return self.network.apply(weights, tf.concat([s, x], axis=-1))
+
+
 def pick(values: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
     """[B, K] values and [B] actions to [B] values."""
     # A masked sum: its gradient is a product, that of a gather would be a scatter.

@@ -111,8 +111,9 @@ class Heads(ParameterNetwork):
         Output weights may be so small that heads without biases would start, and stay, the same.
         """
         *hidden, (kernel, bias) = super().initial(key, features)
-        others = tf.cast(tf.range(len(bias)) >= self.num_parameters, tf.float32)
-        drawn = 2 * seeding.uniform(seeding.fold(key, -1), [len(bias)]) - 1
+        size = bias.shape[0]
+        others = tf.cast(tf.range(size) >= self.num_parameters, tf.float32)
+        drawn = 2 * seeding.uniform(seeding.fold(key, -1), [size]) - 1
         return (*hidden, (kernel, bias + others * drawn))
 
 

@@ -22,8 +22,8 @@ from pamdp import lifetime
 from pamdp.checkout import Checkout
 from pamdp.engines import engine_of
 from pamdp.engines.processes import PRELOADED
+from pamdp.guard import alone, reported
 from pamdp.stages import ahead
-from pamdp.stages.guard import alone, reported
 from pamdp.stages.sharing import Share, keep_to, side_by_side
 from pamdp.stages.times import timed
 from pamdp.stages.train import train_cell
