@@ -50,7 +50,8 @@ for fact in (
 write_json(checkout.tune(name) / "best.json", {"values": {"learner.q.learning_rate": 5e-4}})
 results.digest = lambda modules: {}  # the facts are invented
 results.agree = lambda *_: {"versions": {}}
-stage = importlib.import_module(f"pamdp.stages.{verb}")
+module = {"tune": "search", "train": "train"}[verb]
+stage = importlib.import_module(f"pamdp.stages.{module}")
 CompiledLoop.initial = begin
 try:
     getattr(stage, f"{verb}_cell")(checkout, name)
