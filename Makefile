@@ -105,7 +105,7 @@ dashboard: .venv/.installed folder ## browse the searches in Optuna's dashboard 
 		"$${PAMDP_OPTUNA_STORAGE:-sqlite:///optuna.db}"
 
 results: .venv/.installed ## write docs/results.md from what the studies have in their results/
-	$(VENV) python docs/results.py
+	$(VENV) python -m docs.results
 
 tables: .venv/.installed ## write the tables of docs/strategies.md and docs/algorithms.md
 	$(VENV) python docs/tables.py

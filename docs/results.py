@@ -17,14 +17,28 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from docs import glance
 from pamdp.base.errors import PamdpError
 from pamdp.files import read_json
 from pamdp.learning.cell import CellName
+from pamdp.reporting.style import to_svg
 from pamdp.reporting.tables import Table
 from pamdp.settings import load
+from pamdp.verdicts import Comparison
 
 HEAD = "<!-- written by `make results` from what the studies have in their folders -->\n# Results\n"
 UNKNOWN = "not recorded"
+FIGURE = Path("docs", "images", "answer.svg")
+GLANCE = f"""## At a glance
+
+![Verdicts on all strategies, against inverting]({FIGURE.relative_to("docs")})
+
+A tile is a comparison with `{glance.REFERENCE}`, the environment and the algorithm being the
+same: the probability that a seed of the strategy ends with a higher return than one of
+`{glance.REFERENCE}`, and whether an exact rank test tells them apart, corrected for all
+comparisons of its environment. Where several studies have a cell, the one with most seeds counts.
+See [statistics](statistics.md).
+"""
 KINDS = {"returns": "mean greedy return of each cell", "curves": "learning curves of"}  # of figures
 CAPTION = (
     "Steps are those of each seed, trials those of each cell. Tuning and training: wall time, "
@@ -71,10 +85,20 @@ class Study:
         return read_json(self.folder / "results" / "cells.json", dict)
 
     @cached_property
+    def comparisons(self) -> list[Comparison]:
+        """The verdicts of its evaluation."""
+        entries = read_json(self.folder / "results" / "comparisons.json", list)
+        return [Comparison.model_validate(entry) for entry in entries]
+
+    @cached_property
     def times(self) -> dict[str, dict[str, Any]]:
         """What is known of the time that cells have taken, by cell and stage."""
         path = self.folder / "times.json"
         return read_json(path, dict) if path.is_file() else {}
+
+    def seeds(self, cell: str) -> int:
+        """How many of a cell were trained."""
+        return self.ran[cell]["seeds"]
 
     def link(self, path: Path, text: str = "") -> str:
         """A link from docs/ to one of its files, by default with the path as text."""
@@ -112,8 +136,21 @@ def page(root: Path) -> str:
       root: of the repository.
     """
     found = studies(root)
-    parts = [HEAD, *(section(study) for study in found if study.has_run)]
+    parts = [HEAD, *([GLANCE] if answer(found) else [])]
+    parts += [section(study) for study in found if study.has_run]
     return "\n".join([*parts, *not_run([study for study in found if not study.has_run])])
+
+
+def answer(found: Sequence[Study]) -> glance.Grid:
+    """The verdicts on all strategies, those of the study with most seeds where several have one."""
+    seeds: dict[str, int] = {}
+    verdicts: dict[str, Comparison] = {}
+    for study in found:
+        for each in study.comparisons if study.has_run else ():
+            key, number = f"{each.measure} {each.cell} {each.reference}", study.seeds(each.cell)
+            if number > seeds.get(key, 0):
+                seeds[key], verdicts[key] = number, each
+    return glance.grid(verdicts.values())
 
 
 def section(study: Study) -> str:
@@ -200,6 +237,8 @@ def main(root: Path) -> None:
     for study in studies(root):
         if study.has_run:
             study.check()
+    if columns := answer(studies(root)):
+        (root / FIGURE).write_text(to_svg(glance.draw(columns)), encoding="utf-8")
     (root / "docs" / "results.md").write_text(page(root), encoding="utf-8")
 
 

@@ -93,7 +93,8 @@ def test_the_outputs_are_these(study):
 
 def test_git_sees_the_lock_file_and_what_it_keeps_of_the_report_and_nothing_else(study):
     committed = checkout.git(study, "show", "--format=", "--name-only", "HEAD").split()
-    kept = ["cells.json", "platform-curves-mpdqn.svg", "platform-returns.svg", "results.md"]
+    kept = ["platform-curves-mpdqn.svg", "platform-returns.svg", "results.md"]
+    kept = ["cells.json", "comparisons.json", *kept]
     assert committed == ["dvc.lock", *(f"results/{name}" for name in kept), "times.json"]
     assert checkout.git(study, "status", "--porcelain") == ""
 
@@ -101,8 +102,8 @@ def test_git_sees_the_lock_file_and_what_it_keeps_of_the_report_and_nothing_else
 def test_what_git_keeps_is_of_this_study(study):
     for path, content in checkout.contents(study, "results").items():
         if not path.endswith("cells.json"):
-            report = study / "metrics" / "report" / Path(path).name
-            assert report.read_bytes() == content
+            stage = "evaluate" if path.endswith("comparisons.json") else "report"
+            assert (study / "metrics" / stage / Path(path).name).read_bytes() == content
     ran, taken = read_json(study / "results/cells.json"), read_json(study / "times.json")
     assert [*ran] == sorted(CELLS)
     for cell, each in ran.items():

@@ -7,12 +7,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from matplotlib.colors import to_hex
 from ruamel.yaml import YAML
 
-from docs import results
+from docs import glance, results
 from pamdp.base.errors import PamdpError
 from pamdp.files import write_json
 from pamdp.inheritance import SINGLE
+from pamdp.reporting.style import to_svg
 from pamdp.settings import SHIPPED, load
 from pamdp.stages import init
 from tests.helpers import ROOT
@@ -104,6 +106,11 @@ def test_the_page_is_current() -> None:
     assert results.page(ROOT) == text, "run `make results`"
 
 
+def test_the_figure_is_current() -> None:
+    drawn = to_svg(glance.draw(results.answer(results.studies(ROOT))))
+    assert (ROOT / results.FIGURE).read_text() == drawn, "run `make results`"
+
+
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """The root without results, and a study with some."""
@@ -117,6 +124,7 @@ def repository(tmp_path: Path) -> Path:
     (folder / "hard_goal-returns.svg").touch()
     (folder / "hard_goal-curves-pdqn.svg").touch()
     ran = {"seeds": 5, "steps": 4000, "trials": 8}
+    write_json(folder / "comparisons.json", [compared(*CELLS[:2])])
     marks = {name: {"tune": f"t {name}", "train": f"l {name}"} for name in CELLS}
     write_json(folder / "cells.json", {name: ran | marks[name] for name in CELLS})
     taken = {
@@ -129,6 +137,12 @@ def repository(tmp_path: Path) -> Path:
     write_json(folder.parent / "times.json", taken)
     (tmp_path / "docs").mkdir()
     return tmp_path
+
+
+def compared(reference: str, cell: str, measure: str = "final_return") -> dict[str, object]:
+    estimate = {"difference": [0.1, 0, 0.2], "probability": [0.75, 0.5, 1.0], "p": 0.1}
+    names = {"kind": "strategies", "measure": measure, "cell": cell, "reference": reference}
+    return {**names, **estimate, "corrected": 0.2, "verdict": "not told apart"}
 
 
 def rows(text: str) -> list[list[str]]:
@@ -154,6 +168,31 @@ def test_a_study_that_has_run_has_a_section(repository: Path) -> None:
     cells = str(len(load(repository / "params.yaml").cells))
     assert rows(text)[-1][0] == "[params.yaml](../params.yaml)"
     assert rows(text)[-1][2::2] == [cells, "`make study`"]
+
+
+def test_verdicts_of_the_study_with_most_seeds_are_drawn(tmp_path: Path) -> None:
+    pair = ("platform-mpdqn-inverting", "platform-mpdqn-plain")
+    entries = [compared(*pair), compared(*pair, "area_under_curve"), compared(*reversed(pair))]
+    for name, more in (("few", 0), ("many", 12), ("none", None)):
+        folder = tmp_path / "studies" / name / "results"
+        folder.mkdir(parents=True)
+        (folder.parent / "params.yaml").touch()
+        if more is not None:
+            (folder / "results.md").touch()
+            write_json(folder / "cells.json", {name: {"seeds": 8 + more} for name in pair})
+            verdict = "worse" if more else "not told apart"
+            write_json(
+                folder / "comparisons.json", [each | {"verdict": verdict} for each in entries]
+            )
+    found = results.answer(results.studies(tmp_path))
+    ((column, by_strategy),) = found.items()
+    assert column == ("platform", "mpdqn")
+    assert {name: each.verdict for name, each in by_strategy.items()} == {"plain": "worse"}
+    drawn = glance.draw(found)
+    texts = [text.get_text() for text in drawn.axes[0].texts]
+    assert texts == ["0.75"]
+    (tile,) = drawn.axes[0].patches
+    assert to_hex(tile.get_facecolor()) == glance.TILES["worse"]
 
 
 def test_times_of_other_results_are_not_told(repository: Path) -> None:

@@ -19,6 +19,7 @@ from pamdp.watching import film
 
 # What of the report git keeps: little enough for its history.
 KEPT = ("results.md", "*-returns.svg", "*-curves-*.svg")
+COMPARISONS = "comparisons.json"  # of the evaluation
 
 
 def run(_: Namespace) -> None:
@@ -57,6 +58,7 @@ def keep(checkout: Checkout) -> None:
     for pattern in KEPT:
         for path in checkout.report.glob(pattern):
             shutil.copyfile(path, checkout.results / path.name)
+    shutil.copyfile(checkout.evaluate / COMPARISONS, checkout.results / COMPARISONS)
     ran = {str(cell.name): _ran(checkout, str(cell.name)) for cell in checkout.settings.cells}
     write_json(checkout.results / "cells.json", ran)
     marks = {name: {stage: each[stage] for stage in times.STAGES} for name, each in ran.items()}
