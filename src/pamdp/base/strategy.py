@@ -22,15 +22,30 @@ class Context(NamedTuple):
       parameters: [B, P] the parameter network's output after `bound`.
       low: [P] lower bounds, in the units of `parameters`.
       high: [P] upper bounds.
-      td_error: [B] `y - Q(s, x)_a` of the sampled transition.
-      taken: [B, P] float, 1 where a parameter belongs to the sampled action.
+      td_error: [B] `y - Q(s, x)_a` of the sampled transition; some strategies do without.
+      taken: [B, P] float, 1 where a parameter belongs to the sampled action; some do without.
     """
 
     parameters: tf.Tensor
     low: tf.Tensor
     high: tf.Tensor
-    td_error: tf.Tensor
-    taken: tf.Tensor
+    td_error: tf.Tensor | None = None
+    taken: tf.Tensor | None = None
+
+    @property
+    def error(self) -> tf.Tensor:
+        """[B, 1] the TD errors, one for all parameters of a sample.
+
+        Raises:
+          ValueError: there are none, or of another shape.
+        """
+        # [B, 1] would become [B, B, P] further on, without a word.
+        if len(getattr(self.td_error, "shape", ())) != 1:
+            raise ValueError(
+                "expected the TD errors [B] that this strategy looks at, received "
+                f"{self.td_error}; give Context(..., td_error=y - q)"
+            )
+        return self.td_error[:, None]
 
 
 class Strategy(Component):
@@ -82,5 +97,15 @@ def scoped(scope: Scope, factor: tf.Tensor, context: Context) -> tf.Tensor:
 
     Returns:
       [B, P].
+
+    Raises:
+      ValueError: the context does not say which parameters the sampled action owns.
     """
-    return factor if scope == "all" else tf.where(context.taken > 0, factor, tf.ones_like(factor))
+    if scope == "all":
+        return factor
+    if context.taken is None:
+        raise ValueError(
+            "expected the mask [B, P] of the sampled action's parameters, received none; "
+            "give Context(..., taken=mask), or the strategy scope='all'"
+        )
+    return tf.where(context.taken > 0, factor, tf.ones_like(factor))

@@ -21,7 +21,7 @@ class Inverting(Strategy):
     )
     reference: ClassVar[str] = "Hausknecht & Stone 2016, arXiv 1511.04143, equation 11"
 
-    kind: Literal["inverting"]
+    kind: Literal["inverting"] = "inverting"
 
     def transform(self, ascent: tf.Tensor, context: Context) -> tf.Tensor:
         """Scales each component by the room that is left in the direction it points to."""

@@ -14,4 +14,4 @@ class Plain(Strategy):
     rule: ClassVar[str] = "`g`."
     reference: ClassVar[str] = "Xiong et al. 2018, arXiv 1810.06394"
 
-    kind: Literal["plain"]
+    kind: Literal["plain"] = "plain"

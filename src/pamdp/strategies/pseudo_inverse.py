@@ -23,7 +23,7 @@ class PseudoInverse(Strategy):
     )
     reference: ClassVar[str] = "proposed in answer to the question that this project began with"
 
-    kind: Literal["pseudo_inverse"]
+    kind: Literal["pseudo_inverse"] = "pseudo_inverse"
     factor: Finite = 0.1
     basis: Literal["unit", "raw"] = "unit"
     scope: Scope = "taken"
@@ -32,5 +32,5 @@ class PseudoInverse(Strategy):
         """Scales by position within the range and by the sign of the TD error."""
         x, low, high = context.parameters, context.low, context.high
         position = x if self.basis == "raw" else (x - low) / (high - low)
-        factor = position * (1 + self.factor * tf.sign(context.td_error[:, None]))
+        factor = position * (1 + self.factor * tf.sign(context.error))
         return ascent * scoped(self.scope, factor, context)

@@ -16,12 +16,13 @@ class Reversal(Strategy):
     rule: ClassVar[str] = "`-factor g` where the TD error is negative, else `g`."
     reference: ClassVar[str] = "proposed in answer to the question that this project began with"
 
-    kind: Literal["reversal"]
+    kind: Literal["reversal"] = "reversal"
     factor: Finite = 0.1
     scope: Scope = "taken"
 
     def transform(self, ascent: tf.Tensor, context: Context) -> tf.Tensor:
         """Turns the sample's direction round if it was worse than expected."""
-        error = context.td_error[:, None]
-        factor = tf.where(error < 0, -self.factor * tf.ones_like(ascent), tf.ones_like(ascent))
+        factor = tf.where(
+            context.error < 0, -self.factor * tf.ones_like(ascent), tf.ones_like(ascent)
+        )
         return ascent * scoped(self.scope, factor, context)

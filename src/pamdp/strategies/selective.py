@@ -16,12 +16,13 @@ class Selective(Strategy):
     rule: ClassVar[str] = "`g` where the TD error exceeds `threshold`, else 0."
     reference: ClassVar[str] = "proposed in answer to the question that this project began with"
 
-    kind: Literal["selective"]
+    kind: Literal["selective"] = "selective"
     threshold: Finite = -1.0
     scope: Scope = "taken"
 
     def transform(self, ascent: tf.Tensor, context: Context) -> tf.Tensor:
         """Drops the sample's direction if its TD error is at or below the threshold."""
-        error = context.td_error[:, None]
-        factor = tf.where(error > self.threshold, tf.ones_like(ascent), tf.zeros_like(ascent))
+        factor = tf.where(
+            context.error > self.threshold, tf.ones_like(ascent), tf.zeros_like(ascent)
+        )
         return ascent * scoped(self.scope, factor, context)

@@ -17,7 +17,7 @@ class Squashing(Strategy):
     )
     reference: ClassVar[str] = "Hausknecht & Stone 2016, arXiv 1511.04143, section 5"
 
-    kind: Literal["squashing"]
+    kind: Literal["squashing"] = "squashing"
 
     def bound(self, raw: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
         """`low + (high - low) (tanh(u) + 1) / 2`, with `u` the raw output in units of [-1, 1]."""

@@ -15,7 +15,7 @@ class Zeroing(Strategy):
     rule: ClassVar[str] = "`g` where `low < x < high`, else 0."
     reference: ClassVar[str] = "Hausknecht & Stone 2016, arXiv 1511.04143, section 5"
 
-    kind: Literal["zeroing"]
+    kind: Literal["zeroing"] = "zeroing"
 
     def transform(self, ascent: tf.Tensor, context: Context) -> tf.Tensor:
         """Drops the gradient of every parameter on or outside its bounds."""
