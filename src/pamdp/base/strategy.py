@@ -40,7 +40,7 @@ class Context(NamedTuple):
           ValueError: there are none, or of another shape.
         """
         # [B, 1] would become [B, B, P] further on, without a word.
-        if len(getattr(self.td_error, "shape", ())) != 1:
+        if self.td_error is None or len(self.td_error.shape) != 1:
             raise ValueError(
                 "expected the TD errors [B] that this strategy looks at, received "
                 f"{self.td_error}; give Context(..., td_error=y - q)"
