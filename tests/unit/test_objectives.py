@@ -70,6 +70,11 @@ def test_weighted_indexed_weighs_by_the_share_of_the_action_and_not_by_its_inver
     assert float(objective.value(q, Sampled(actions, *rest))) == pytest.approx(expected)
 
 
+def test_no_draw_makes_an_objective_nan() -> None:
+    sampled = Sampled(tf.constant([0]), tf.zeros([1]), TD_LOSSES["huber"], tf.zeros([1]))
+    assert float(OBJECTIVES["random_weighted"].value(tf.constant([[3.0]]), sampled)) == 0
+
+
 def test_only_td_is_confined_to_the_sampled_action() -> None:
     assert [name for name, objective in OBJECTIVES.items() if objective.own_only] == ["td"]
 

@@ -79,12 +79,30 @@ def test_noise_moves_the_parameters_of_the_target_within_their_bounds() -> None:
     np.testing.assert_allclose(target, expected(agent, state, best), rtol=1e-5, atol=1e-6)
 
 
-def test_the_parameter_network_moves_at_every_third_update_from_the_first_on() -> None:
-    agent = learner("mpdqn", parameters_every=3, learning_starts=16)
-    state = experienced(agent)._replace(step=tf.constant(16))
+def test_the_parameter_network_and_all_targets_move_at_every_third_update_from_the_first() -> None:
+    agent = learner("mpdqn", parameters_every=3, learning_starts=16, twin_q=True)
+    state: Any = twins(agent)._replace(step=tf.constant(16))
     moved = []
     for step in range(16, 23):
-        before, state = state, agent.learn(state._replace(step=tf.constant(step)))
-        assert bytes_of(before.q_network.target) != bytes_of(state.q_network.target)
-        moved.append(bytes_of(before.x_network) != bytes_of(state.x_network))
+        before: Any = state
+        state = agent.learn(before._replace(step=tf.constant(step)))
+        assert bytes_of(before.q_network.online) != bytes_of(state.q_network.online)
+        assert bytes_of(before.second_q.online) != bytes_of(state.second_q.online)
+        parts = [
+            (each.x_network, each.q_network.target, each.second_q.target)
+            for each in (before, state)
+        ]
+        (found,) = {bytes_of(old) != bytes_of(new) for old, new in zip(*parts, strict=True)}
+        moved.append(found)
     assert moved == [True, False, False, True, False, False, True]
+
+
+@pytest.mark.parametrize("algorithm", ["mpdqn", "spdqn", "epdqn"])
+def test_noise_leaves_what_pads_the_parameters_of_candidates(algorithm) -> None:
+    some: Any = {"candidates": 2, "objective": "indexed"}
+    agent = learner(algorithm, target_noise={"std": 0.5, "clip": 0.4}, **some)
+    actions = tf.constant([[0, 1], [1, 2], [2, 0]])
+    real = np.asarray(agent.policy.real(actions)) > 0
+    assert 0 < real.sum() < real.size
+    moved = agent.targets._noisy(experienced(agent), tf.zeros(real.shape), actions)
+    np.testing.assert_array_equal(np.asarray(moved) != 0, real)

@@ -1,6 +1,7 @@
 """The learner of P-DQN and its relatives: one pure function, `advance`.
 
-Algorithm 1 of Xiong et al. 2018 (arXiv 1810.06394), line by line, and what does it here:
+Algorithm 1 of Xiong et al. 2018 (arXiv 1810.06394), and what does it here; the target networks are
+those of the published code:
 
     compute parameters x_k(s), the action by epsilon-greedy   `Learner.act`, `exploration`
     take the action, observe reward and next state            the loop (`compiled`, `hosted`)
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 from pamdp.base import seeding
 from pamdp.base.errors import PamdpError
@@ -28,6 +30,8 @@ from pamdp.learning.replay import Batch, Found, MaybeFound, Replay
 from pamdp.learning.state import Choice, Learned, LearnerState, Statistics, Transition
 from pamdp.learning.targets import Targets
 from pamdp.learning.updates import MaybeTrained, Trained, by_rows
+
+Nest = TypeVar("Nest")
 
 
 @dataclass(frozen=True)
@@ -158,23 +162,29 @@ class Learner:
         if second:
             other = state._replace(q_network=second)
             gradient, *_ = self._critic_gradient(other, batch, target)
-            second = second.descended(gradient, settings.q, norm)
+            new = second.descended(gradient, settings.q, norm)
+            second = new._replace(target=self._in_turn(state, new.target, second.target))
+        old = state.q_network
+        new = old.descended(gradient_q, settings.q, norm)
+        moved = state.x_network.descended(gradient_x, settings.parameters, norm)
         learned = Learned(
-            q_network=state.q_network.descended(gradient_q, settings.q, norm),
+            q_network=new._replace(target=self._in_turn(state, new.target, old.target)),
             second_q=second,
-            x_network=self._parameters_descended(state, gradient_x),
+            x_network=self._in_turn(state, moved, state.x_network),
             statistics=state.statistics.after_update(td_loss, q, *looked_at),
         )
         return learned, found
 
-    def _parameters_descended(self, state: LearnerState, gradient: tuple) -> Trained:
-        """The parameter network after an update, or as it was if it is not its turn."""
-        settings, network = self.settings, state.x_network
-        new = network.descended(gradient, settings.parameters, settings.gradient_clip)
-        if settings.parameters_every == 1:
+    def _in_turn(self, state: LearnerState, new: Nest, old: Nest) -> Nest:
+        """What moves in one of `parameters_every` updates: the new one, or as it was.
+
+        The parameter network and all target networks (Fujimoto et al. 2018, algorithm 1).
+        """
+        every = self.settings.parameters_every
+        if every == 1:
             return new
-        turn = (state.step - settings.learning_starts) % settings.parameters_every == 0
-        return tf.nest.map_structure(lambda a, b: tf.where(turn, a, b), new, network)
+        turn = (state.step - self.settings.learning_starts) % every == 0
+        return tf.nest.map_structure(lambda a, b: tf.where(turn, a, b), new, old)
 
     def act(self, state: LearnerState, observation: tf.Tensor) -> LearnerState:
         """Chooses an action for a raw observation [S]: epsilon-greedy, parameters explored."""

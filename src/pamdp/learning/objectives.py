@@ -84,7 +84,8 @@ OBJECTIVES: dict[ObjectiveName, Objective] = {
     "average": _weighted(lambda q, _: tf.ones_like(q) / q.shape[-1]),
     # The share of each action in the minibatch.
     "weighted": _weighted(lambda q, b: tf.reduce_mean(_one_hot(q, b), axis=0)),
-    "random_weighted": _weighted(lambda _, b: b.random / tf.norm(b.random)),
+    # All draws may be 0; where there is one action alone that is not rare enough for a NaN.
+    "random_weighted": _weighted(lambda _, b: tf.math.divide_no_nan(b.random, tf.norm(b.random))),
     "indexed": Objective(lambda q, _: tf.reduce_mean(q), sampled=True),
     # Of Bester's thesis (Multi-pass deep Q-networks, University of the Witwatersrand, 2019), whose
     # abstract names it, against the imbalance between actions. Its text was not at hand: this is

@@ -100,6 +100,7 @@ def greedy_running(
     order = tf.argsort(tf.cast(~running, tf.int32), stable=True)  # those that run come first
     padded = tf.pad(tf.gather(observation, order), [[0, blocks * ROWS - number], [0, 0]])
     parts = tf.reshape(padded, [blocks, ROWS, policy.features])
+    spec = policy.choices.actions  # what is executed, which a learner's choices may not be
 
     def decide(i: tf.Tensor, actions: tf.TensorArray, scaled: tf.TensorArray) -> tuple:
         decision = policy.greedy(weights, parts[i])
@@ -107,13 +108,13 @@ def greedy_running(
 
     nothing = (
         tf.TensorArray(tf.int32, blocks, element_shape=[ROWS]),
-        tf.TensorArray(tf.float32, blocks, element_shape=[ROWS, policy.spec.num_parameters]),
+        tf.TensorArray(tf.float32, blocks, element_shape=[ROWS, spec.num_parameters]),
     )
     _, *decided = tf.while_loop(
         lambda i, *_: i * ROWS < count[-1], decide, (tf.constant(0), *nothing)
     )
     place = tf.maximum(count - 1, 0)
-    return Command.of(policy.spec, *(tf.gather(part.concat(), place) for part in decided))
+    return Command.of(spec, *(tf.gather(part.concat(), place) for part in decided))
 
 
 def uniform(

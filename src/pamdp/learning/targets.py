@@ -98,7 +98,7 @@ class Targets:
         """
         policy, weights = self.policy, state.target
         actions = self._candidates(replay, state, indices) if self.drawn else None
-        x = self._noisy(state, policy.parameters(weights, s, actions))
+        x = self._noisy(state, policy.parameters(weights, s, actions), actions)
         values = policy.values(weights, s, x, actions)
         if state.second_q:
             second = weights._replace(q=state.second_q.target)
@@ -109,13 +109,18 @@ class Targets:
             found = Found(indices, tf.gather(actions, best, batch_dims=1))
         return tf.reduce_max(values, axis=-1), found
 
-    def _noisy(self, state: LearnerState, x: tf.Tensor) -> tf.Tensor:
-        """Parameters [B, N] with noise, if there is to be some, within their bounds then."""
+    def _noisy(self, state: LearnerState, x: tf.Tensor, actions: tf.Tensor | None) -> tf.Tensor:
+        """Parameters [B, N] with noise, if there is to be some, within their bounds then.
+
+        Of some actions [B, M] or of all; padding stays what it is.
+        """
         noise = self.settings.target_noise
         if noise is None:
             return x
         key = seeding.stream(state.seed, Stream.TARGET_NOISE, state.step)
         drawn = tf.clip_by_value(noise.std * seeding.normal(key, x.shape), -noise.clip, noise.clip)
+        if actions is not None:
+            drawn *= self.policy.real(actions)
         return tf.clip_by_value(x + drawn, -1.0, 1.0)
 
     def _candidates(self, replay: Replay, state: LearnerState, indices: tf.Tensor) -> tf.Tensor:
