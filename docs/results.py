@@ -35,9 +35,10 @@ GLANCE = f"""## At a glance
 
 A tile is a comparison with `{glance.REFERENCE}`, the environment and the algorithm being the
 same: the probability that a seed of the strategy ends with a higher return than one of
-`{glance.REFERENCE}`, and whether an exact rank test tells them apart, corrected for all
-comparisons of its environment. Where several studies have a cell, the one with most seeds counts.
-See [statistics](statistics.md).
+`{glance.REFERENCE}`, ties counted half, and whether an exact rank test tells them apart. It is
+corrected for all comparisons of strategies in that environment and study, by Holm. Where several
+studies have a cell of the same name, the one with most seeds is shown; what it was trained with
+stands in its section. Not told apart is no proof of equality. See [statistics](statistics.md).
 """
 KINDS = {"returns": "mean greedy return of each cell", "curves": "learning curves of"}  # of figures
 CAPTION = (

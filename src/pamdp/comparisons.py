@@ -2,7 +2,7 @@
 
 A family, within which p is corrected, is all comparisons of strategies, or all of algorithms, in an
 environment by one measure: what is said together. Cells of several algorithms are in one family, so
-that "on Platform no strategy is better than inverting" is one statement and has one error rate.
+that all verdicts on the strategies of an environment have one error rate.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ def schema() -> dict[str, Any]:
     result = Settings.model_json_schema()
     for part in (result, *result["$defs"].values()):
         _describe(part)
+        _require_kind(part)
     _extend(result)
     return result
 
@@ -34,6 +35,13 @@ def _describe(part: dict[str, Any]) -> None:
     for name, text in re.findall(r"^  (\w+): (.*(?:\n    .*)*)", attributes, re.MULTILINE):
         if name in part["properties"]:
             part["properties"][name]["description"] = " ".join(text.split())
+
+
+def _require_kind(part: dict[str, Any]) -> None:
+    """A file has to say the kind of a component, which Python knows by its class."""
+    kind = part["properties"].get("kind", {})
+    if kind.pop("default", None) is not None:
+        part["required"] = ["kind", *part.get("required", ())]
 
 
 def _extend(result: dict[str, Any]) -> None:

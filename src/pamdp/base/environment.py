@@ -18,7 +18,7 @@ class Outcome(NamedTuple):
 
     state: Any
     reward: tf.Tensor  # [B] float
-    terminated: tf.Tensor  # [B] bool; the end of the task, never of the time limit
+    terminated: tf.Tensor  # [B] bool; the end of the task, not of a limit that it does not know
     success: tf.Tensor  # [B] bool; the task's own criterion, where it has one
 
 

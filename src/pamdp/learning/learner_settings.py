@@ -59,8 +59,8 @@ class LearnerSettings(Component):
         (TD3; Fujimoto et al. 2018, arXiv 1802.09477). The first one acts, and the objective is of
         it. Against values that are too high.
       target_noise: noise on the parameters of the target (TD3); null for none.
-      parameters_every: of so many updates of the Q-network, one of the parameter network and its
-        target network (TD3).
+      parameters_every: of so many updates of the Q-network, one of the parameter network and of
+        all target networks (TD3).
       batch_size: transitions per update; one update per environment step.
       replay_size: transitions kept.
       learning_starts: transitions before the first update.
