@@ -109,6 +109,18 @@ def test_the_page_is_current() -> None:
     assert results.page(ROOT) == text, "run `make results`"
 
 
+def test_the_figures_of_the_readme_are_those_of_the_study() -> None:
+    report = (ROOT / "studies" / "platform" / "results" / "results.md").read_text()
+    # The first table of each environment has a strategy's returns in a row.
+    dense, sparse = (part.partition("Mean greedy")[0] for part in report.split("\n## ")[1:])
+    of_report = [{row[0]: row[1:] for row in rows(part)[1:]} for part in (dense, sparse)]
+    of_readme = [row for row in rows((ROOT / "README.md").read_text()) if len(row) == 5]
+    strategies = {name: found for name, *found in of_readme if name.startswith("`")}
+    assert len(strategies) == 9
+    for name, found in strategies.items():
+        assert found == [*of_report[0][name], *of_report[1][name]], name
+
+
 def test_the_figure_is_current() -> None:
     drawn = to_svg(glance.draw(results.answer(results.studies(ROOT))))
     assert (ROOT / results.FIGURE).read_text() == drawn, "run `make results`"
