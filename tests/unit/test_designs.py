@@ -39,7 +39,7 @@ def test_the_page_has_rows_of_each_design_and_the_settings_are_always_the_same(m
     monkeypatch.setattr(designs, "REPEATS", 10)
     rng = np.random.default_rng(0)
     known = curves_of_designs(lambda number, seed: rng.random(20).tolist())
-    assert len(known) == len(designs.CELLS) * (designs.SETTINGS + 1) * 12
+    assert len(known) == len(designs.CELLS) * (designs.SETTINGS + 1) * 9
     text = "\n".join(designs.tables(known))
     assert text.count("\n| ") == 2 * (2 + len(designs.DESIGNS))
     first, *drawn = designs.settings()
