@@ -170,8 +170,10 @@ def test_a_queued_experiment_runs_the_code_that_was_queued(copy):
     name = f"tune@{OTHER}"
     queued = ["dvc", "exp", "run", "--queue", "--name", "queued", name]
     checkout.succeed(copy, *queued, "--set-param", "tuning.trials=0")
-    module = copy / "src" / "pamdp" / "stages" / "tune.py"
-    edit = module.read_text().replace('"score": None}', '"score": 1.0}')
+    module = copy / "src" / "pamdp" / "stages" / "search.py"
+    text = module.read_text()
+    edit = text.replace('"score": None}', '"score": 1.0}')
+    assert edit != text
     with checkout.edited(module, edit):
         checkout.succeed(copy, "dvc", "exp", "run", "--run-all", PAMDP_TRACKING="off")
     assert not list(copy.glob(".dvc/tmp/exps/tmp*/metrics"))

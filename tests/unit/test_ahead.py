@@ -44,6 +44,15 @@ def test_a_training_depends_on_what_its_search_found(tmp_path):
     assert not ahead.agree(checkout.tune(PLAIN), tmp_path / "none")
 
 
+def test_a_training_with_other_seeds_is_another_result_and_takes_the_same_checkpoints(tmp_path):
+    found(tmp_path, PLAIN, {})
+    one, more = (
+        ahead.training(set_up(tmp_path, study__seeds=seeds), PLAIN) for seeds in ([1, 2], [1, 2, 3])
+    )
+    assert one != more
+    assert one.name.partition("-")[0] == more.name.partition("-")[0]
+
+
 def test_other_code_and_other_settings_are_other_results(tmp_path):
     checkout = set_up(tmp_path)
     found(tmp_path, PLAIN, {})

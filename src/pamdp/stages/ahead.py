@@ -8,6 +8,8 @@ stays there, for settings that come back.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -27,7 +29,7 @@ def search(checkout: Checkout, name: str) -> Path:
 
 
 def training(checkout: Checkout, name: str, found: Path | None = None) -> Path:
-    """The folder of what the training of a cell gives.
+    """The folder of what the training of a cell gives, with all of its seeds.
 
     Args:
       checkout: of the study.
@@ -35,7 +37,10 @@ def training(checkout: Checkout, name: str, found: Path | None = None) -> Path:
       found: the folder of what its search gave, by default where DVC looks.
     """
     cell = tuned(checkout, cell_of(checkout, name), found)
-    return _folder(checkout, "train", cell, _training(checkout, cell))
+    folder = _folder(checkout, "train", cell, _training(checkout, cell))
+    # Each seed is trained by itself: they are no part of the fingerprint, which checkpoints have.
+    seeds = hashlib.sha256(json.dumps(checkout.settings.study.seeds).encode()).hexdigest()[:8]
+    return folder.with_name(f"{folder.name}-{seeds}")
 
 
 def is_there(folder: Path) -> bool:

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import takewhile
 from multiprocessing.connection import Connection
@@ -92,7 +93,8 @@ def run(
 def _read(output: Connection, hear: Callable[[str], object]) -> None:
     with os.fdopen(os.dup(output.fileno()), encoding="utf-8", errors="replace") as lines:
         for line in lines:
-            hear(line.rstrip())
+            with suppress(OSError):  # nobody listens any more; unread lines would stop the cells
+                hear(line.rstrip())
 
 
 def _work(printed: Connection, news: Connection, cells: Cells) -> None:
