@@ -8,7 +8,7 @@ PYTHON := $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	"$$name" -c '$(SUPPORTED)' 2>/dev/null && echo "$$name" && break; done)
 endif
 PORT ?= 5000
-TEST_WORKERS ?= 3
+TEST_WORKERS ?= 2
 ARGS ?=
 STUDY ?=
 
