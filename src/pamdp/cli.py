@@ -149,6 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with (
             alone(options.verb, getattr(options, "cell", "")) if sole else nullcontext(),
             _timed(options),
+            _unchanged(options.verb),
         ):
             importlib.import_module(f"pamdp.stages.{options.verb}").run(options)
 
@@ -185,6 +186,13 @@ def _timed(options: Namespace) -> AbstractContextManager[None]:
     if options.verb not in STAGES or not Path("params.yaml").is_file():
         return nullcontext()
     return timed(Path.cwd(), options.verb, options.cell.replace("/", "-"))
+
+
+def _unchanged(verb: str) -> AbstractContextManager[None]:
+    """Refuses settings that are edited while a stage of all cells runs."""
+    from pamdp.stages.unchanged import STAGES, unchanged  # slow to import
+
+    return unchanged(Path("params.yaml")) if verb in STAGES else nullcontext()
 
 
 def parser() -> ArgumentParser:

@@ -17,6 +17,8 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.ui import ui
 
+from pamdp import lifetime
+
 SHARE = 0.1  # of the time that writing may take
 
 
@@ -59,6 +61,7 @@ class Recorder:
 
 def main() -> int:
     """Runs it in the current folder; the exit code."""
+    lifetime.end_with_starters()
     ui.enable()
     try:
         repo: Any = Repo(_wait_for_lock=True)

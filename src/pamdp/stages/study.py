@@ -75,7 +75,7 @@ def run_cells(checkout: Checkout) -> None:
 
 def _run_lanes(checkout: Checkout, work: Mapping[str, Sequence[str]]) -> None:
     root, names = checkout.root, [*work]
-    _prepare(root)
+    own = lifetime.IN_STUDY | _prepare(root)
     estimates = _estimates(checkout, names)
     seconds = {name: _seconds(estimates[name], stages) for name, stages in work.items()}
     rounds = rounds_of(estimates, min(_tasks(checkout, name, work[name]) for name in names))
@@ -99,8 +99,8 @@ def _run_lanes(checkout: Checkout, work: Mapping[str, Sequence[str]]) -> None:
             overview.hear(line)
 
         def run(names: Sequence[str], shares: Sequence[Share]) -> bool:
-            own = lifetime.IN_STUDY | variables | {"PAMDP_WORKERS": str(shares[0].workers)}
-            cells = lane.Cells({name: work[name] for name in names}, shares, own)
+            given = own | variables | {"PAMDP_WORKERS": str(shares[0].workers)}
+            cells = lane.Cells({name: work[name] for name in names}, shares, given)
             return lane.run(cells, told, hear)
 
         def alone(name: str, share: Share) -> bool:
@@ -118,13 +118,15 @@ def _run_lanes(checkout: Checkout, work: Mapping[str, Sequence[str]]) -> None:
         raise _failure(failed)
 
 
-def _prepare(root: Path) -> None:
-    """Makes ready what all cells need."""
+def _prepare(root: Path) -> dict[str, str]:
+    """Makes ready what all cells need; variables by which their processes find the engine."""
     lane.prepare()
     from pamdp.tuning.database import create_database  # slow to import
 
     create_database(root)
-    os.environ.update(engine_of().join())
+    joined = engine_of().join()
+    os.environ.update(joined)  # for the stages that DVC runs later
+    return joined
 
 
 def _failure(names: Sequence[str]) -> PamdpError:
