@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -68,14 +68,14 @@ VERBS = {
         "run the study of params.yaml, or what of it is out of date",
         "pamdp study                                   all, several cells at a time\n"
         "pamdp study train@platform-mpdqn-inverting    one stage, and what it depends on\n"
-        "pamdp study --force report                    even if it is up to date",
+        "pamdp study --force                           all, even what is up to date",
         {
             "stages": {
                 "metavar": "STAGE",
                 "nargs": "*",
                 "help": "of dvc.yaml: these, and what they depend on, one after another",
             },
-            "--force": {"action": "store_true", "help": "run stages that are up to date, too"},
+            "--force": {"action": "store_true", "help": "run them even if they are up to date"},
         },
     ),
     "setup": Verb(
@@ -148,7 +148,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             require_study(f"pamdp {options.verb}")
         with (
             alone(options.verb, getattr(options, "cell", "")) if sole else nullcontext(),
-            _timed(options),
             _unchanged(options.verb),
         ):
             importlib.import_module(f"pamdp.stages.{options.verb}").run(options)
@@ -179,20 +178,12 @@ def _prepare() -> None:
     lifetime.end_with_starters()
 
 
-def _timed(options: Namespace) -> AbstractContextManager[None]:
-    """Counts the seconds of what takes long."""
-    from pamdp.stages.times import STAGES, timed  # needs NumPy
-
-    if options.verb not in STAGES or not Path("params.yaml").is_file():
-        return nullcontext()
-    return timed(Path.cwd(), options.verb, options.cell.replace("/", "-"))
-
-
 def _unchanged(verb: str) -> AbstractContextManager[None]:
-    """Refuses settings that are edited while a stage of all cells runs."""
-    from pamdp.stages.unchanged import STAGES, unchanged  # slow to import
+    """Refuses what is edited while a stage of all cells runs."""
+    from pamdp.checkout import Checkout  # slow to import, as is the next one
+    from pamdp.stages.unchanged import STAGES, unchanged
 
-    return unchanged(Path("params.yaml")) if verb in STAGES else nullcontext()
+    return unchanged(Checkout.here(), verb) if verb in STAGES else nullcontext()
 
 
 def parser() -> ArgumentParser:

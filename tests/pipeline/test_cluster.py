@@ -30,7 +30,13 @@ if loaded != {"ray"}:
 def test_stages_on_ray_give_the_same_bytes_and_load_no_tensorflow(copy) -> None:
     before = checkout.contents(copy, "metrics", "models")
     (copy / "optuna.db").unlink()
-    for folder in (f"metrics/tune/{CELL}", f"metrics/train/{CELL}", "metrics/evaluate", "models"):
+    for folder in (
+        f"metrics/tune/{CELL}",
+        f"metrics/train/{CELL}",
+        "metrics/evaluate",
+        "models",
+        ".work/ahead",
+    ):
         shutil.rmtree(copy / folder)
     for stage, names in (("tune", [CELL]), ("train", [CELL]), ("evaluate", []), ("export", [])):
         command = (sys.executable, "-c", LIGHT, stage, *names)

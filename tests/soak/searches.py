@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,6 +82,7 @@ def searched(folder: Path, workers: int) -> dict[str, bytes]:
 def anew(folder: Path) -> None:
     """Forgets the search."""
     (folder / "optuna.db").unlink(missing_ok=True)
+    shutil.rmtree(folder / ".work" / "ahead", ignore_errors=True)
 
 
 def killed(folder: Path, workers: int, seconds: float) -> str:

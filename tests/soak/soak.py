@@ -36,7 +36,15 @@ from tests.pipeline import checkout, small
 
 # With the longest wait before a stage that has begun is hit, in seconds.
 SECONDS = {"setup": 2.0, "tune": 9.0, "train": 9.0, "evaluate": 7.0, "export": 9.0, "report": 6.0}
-TARGETS = ("group", "stage", "dvc", "shell", "make")
+# Programs by the names of their commands; where a stage has no such parent, its own parent is hit.
+PROGRAMS = {
+    "parent": (),
+    "dvc": ("dvc", "pamdp.stages.recording"),
+    "study": ("pamdp",),
+    "shell": ("sh",),
+    "make": ("make",),
+}
+TARGETS = ("group", "stage", *PROGRAMS)
 SIGNALS = ("KILL", "TERM", "HUP", "INT")
 # Longer runs than the tests', with a checkpoint every 0.3 s, so that many kills meet one.
 CHANGES = small.CHANGES | {
@@ -116,24 +124,34 @@ def words(process: psutil.Process) -> list[str]:
         return []
 
 
-def stage_process(session: int, stage: str) -> psutil.Process | None:
-    """The process of a stage, if it is under way."""
-    script = f"pipeline/{stage}.py"
-    return next((p for p in processes(session) if script in words(p)[1:2]), None)
+def stage_process(folder: Path, stage: str) -> psutil.Process | None:
+    """A process that does a stage, if one is under way: it has locked a file for it."""
+    locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    owners = {each[5].rpartition(":")[2]: int(each[4]) for each in locks if each[1] == "FLOCK"}
+    for path in sorted((folder / ".work" / "locks").glob(f"{stage}*.lock")):
+        if number := owners.get(str(path.stat().st_ino)):
+            with suppress(psutil.Error):
+                return psutil.Process(number)
+    return None
 
 
 def target_of(stage: psutil.Process, top: subprocess.Popen, target: str) -> int:
     """The process to be hit."""
     if target == "stage":
         return stage.pid
-    program = {"dvc": "dvc", "shell": "sh", "make": "make"}[target]
-    parents = (p for p in reversed(stage.parents()) if program in map(os.path.basename, words(p)))
-    return next(parents, psutil.Process(top.pid)).pid
+    parents = stage.parents()
+    named = (p for p in reversed(parents) if {*PROGRAMS[target]} & {*names(p)})
+    return next(named, (parents or [psutil.Process(top.pid)])[0]).pid
 
 
-def hit(study: subprocess.Popen, stage: str, target: str, name: str) -> Kill | None:
+def names(process: psutil.Process) -> Iterator[str]:
+    """What stands in the command of a process, without folders."""
+    return map(os.path.basename, words(process)[:3])
+
+
+def hit(folder: Path, study: subprocess.Popen, stage: str, target: str, name: str) -> Kill | None:
     """Sends a signal while a stage is under way; None if it was not to be met."""
-    process = stage_process(study.pid, stage)
+    process = stage_process(folder, stage)
     if process is None:
         return None
     number = getattr(signal, f"SIG{name}")
@@ -147,8 +165,8 @@ def hit(study: subprocess.Popen, stage: str, target: str, name: str) -> Kill | N
             study.poll()
             if time.monotonic() - since > LEFT:
                 left = [" ".join(words(p)) for p in processes(study.pid)]
-                if target in ("stage", "dvc") or (target, name) == ("shell", "INT"):
-                    # The other cell goes on after one cell's signal. DVC and a shell that get
+                if target in ("stage", "parent", "dvc") or (target, name) == ("shell", "INT"):
+                    # The other cells go on after one cell's signal. DVC and a shell that get
                     # SIGINT alone wait for what they run: a terminal sends it to that, too.
                     break
                 raise SystemExit(f"{stage}, {target}, {name}: still running: {left}")
@@ -167,13 +185,13 @@ def attacked(folder: Path, plan: list[tuple[str, str, str]], rng: random.Random)
     while study.poll() is None or study.returncode:
         if study.poll() is not None:
             study = begun(folder)
-        met = [each for each in plan if stage_process(study.pid, each[0])]
+        met = [each for each in plan if stage_process(folder, each[0])]
         if not met:
             time.sleep(0.05)
             continue
         time.sleep(rng.uniform(0.0, SECONDS[met[0][0]]))
         plan.remove(met[0])
-        if kill := hit(study, *met[0]):
+        if kill := hit(folder, study, *met[0]):
             print(f"  {kill}", flush=True)
             kills.append(kill)
     return kills

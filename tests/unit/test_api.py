@@ -27,12 +27,12 @@ from pamdp.bridge.gymnasium import Gymnasium
 from pamdp.extras import MODULES
 from pamdp.learning.compiled import CompiledLoop
 from pamdp.learning.training import Point
-from pamdp.stages import evaluate, setup, train
+from pamdp.stages import evaluate, setup
 from pamdp.tuning.study import CellStudy
 from pamdp.tuning.trials import Trial
 from tests import user_environment
 from tests.helpers import ROOT, SMALL, bytes_of, changed, params
-from tests.unit.two_cells import INVERTING, found, set_up
+from tests.unit.two_cells import INVERTING, found, set_up, train_cell
 
 LEARNER = {f"learner.{path}": value for path, value in SMALL.items()}
 LENGTH = {"steps": 300, "report_every": 100, "evaluation_episodes": 10}
@@ -87,7 +87,7 @@ def test_the_examples_work(monkeypatch) -> None:
 def test_a_seed_is_that_of_a_study_bit_for_bit(tmp_path) -> None:
     checkout = set_up(tmp_path, **BLOCK, **{"evaluation.episodes": 40, "tuning.trials": 0})
     found(tmp_path, INVERTING, VALUES)
-    train.train_cell(checkout, INVERTING)
+    train_cell(checkout, INVERTING)
     subject = checkout.settings.cell(INVERTING)
     (episodes,) = evaluate.played(checkout, [subject])
     settings = {"evaluation.episodes": 40, **BLOCK}

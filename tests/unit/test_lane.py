@@ -10,6 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pamdp.checkout import Checkout
+from pamdp.files import write_json
 from pamdp.settings import load
 from pamdp.stages import ahead, lane
 from pamdp.stages.overview import COUNTED
@@ -17,6 +18,7 @@ from pamdp.stages.search import tune_cell
 from pamdp.stages.setup import set_up
 from pamdp.stages.sharing import Share
 from pamdp.stages.train import train_cell
+from pamdp.stages.unchanged import facts
 from tests.helpers import changed, params
 
 PLAIN = "platform-mpdqn-plain"
@@ -50,7 +52,8 @@ def checkout(tmp_path, monkeypatch) -> Checkout:
 class Listener:
     """What is told of a process, and heard from it."""
 
-    def __init__(self, then=lambda: None) -> None:
+    def __init__(self, checkout: Checkout, then=lambda: None) -> None:
+        self._facts = facts(checkout)
         self.news: list[tuple[str, bool | None]] = []
         self.lines: list[str] = []
         self._then = then
@@ -59,7 +62,7 @@ class Listener:
         variables = {"PAMDP_WORKERS": "1", "PAMDP_TRACKING": "off", "PAMDP_STUDY": "1"}
         share = Share(sorted(os.sched_getaffinity(0))[:1], 1)
         return lane.run(
-            lane.Cells({PLAIN: ("tune", "train")}, [share], variables),
+            lane.Cells({PLAIN: ("tune", "train")}, [share], variables, self._facts),
             self._told,
             self.lines.append,
         )
@@ -70,7 +73,7 @@ class Listener:
 
 
 def test_it_gives_what_the_stages_give(checkout):
-    listener = Listener()
+    listener = Listener(checkout)
     assert listener.run(), listener.lines
     assert listener.news == [(PLAIN, None), (PLAIN, True)]
     counted = filter(None, map(COUNTED.match, listener.lines))
@@ -78,22 +81,43 @@ def test_it_gives_what_the_stages_give(checkout):
     found = ahead.search(checkout, PLAIN)
     trained = ahead.training(checkout, PLAIN, found)
     assert not checkout.tune(PLAIN).exists()
-    tune_cell(checkout, PLAIN)
-    train_cell(checkout, PLAIN)
-    for folder, place in ((found, checkout.tune(PLAIN)), (trained, checkout.train(PLAIN))):
-        expected = {path.name: path.read_bytes() for path in place.iterdir()}
+    tune_cell(checkout, PLAIN, checkout.root / "tune")
+    train_cell(checkout, PLAIN, found, checkout.root / "train")
+    for folder, stage in ((found, "tune"), (trained, "train")):
+        expected = {path.name: path.read_bytes() for path in (checkout.root / stage).iterdir()}
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == expected
 
 
 def test_settings_that_are_edited_meanwhile_are_refused(checkout):
     path = checkout.root / "params.yaml"
     path.write_text(path.read_text().replace("steps: 200", "steps: 300"))
-    listener = Listener()
+    listener = Listener(checkout)
     assert not listener.run()
     assert listener.news == [(PLAIN, None), (PLAIN, False)]
     (line,) = listener.lines
     assert line.startswith("error: settings/platform: expected the settings that `setup` has ")
     assert not checkout.ahead.exists()
+
+
+def test_code_that_setup_has_looked_at_since_is_not_what_is_loaded(checkout):
+    listener = Listener(checkout)
+    write_json(checkout.setup / "code" / "train.json", {"source": "edited"})
+    assert not listener.run()
+    (line,) = listener.lines
+    assert line.startswith("error: code/train: expected what `setup` had found in the beginning")
+    assert not checkout.ahead.exists()
+
+
+def test_an_interrupted_one_says_nothing(checkout):
+    def interrupt() -> None:
+        for process in psutil.Process().children(recursive=True):
+            if process.cpu_affinity() == sorted(os.sched_getaffinity(0))[:1]:
+                process.send_signal(signal.SIGTERM)  # SIGINT may be ignored here
+
+    listener = Listener(checkout, interrupt)
+    assert not listener.run()
+    assert listener.news == [(PLAIN, None)]
+    assert not [line for line in listener.lines if "error" in line]
 
 
 def test_one_that_is_killed_tells_no_end(checkout):
@@ -104,6 +128,6 @@ def test_one_that_is_killed_tells_no_end(checkout):
             ]:
                 os.kill(process.pid, signal.SIGKILL)
 
-    listener = Listener(kill)
+    listener = Listener(checkout, kill)
     assert not listener.run()
     assert listener.news == [(PLAIN, None)]

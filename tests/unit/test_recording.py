@@ -54,6 +54,9 @@ def test_it_writes_what_dvc_writes(folder) -> None:
     assert (folder / "last.txt").read_text() == "1\n1\n"
     again = run(folder, "dvc", "repro")
     assert again.stdout.count("didn't change, skipping") == 5
+    forced = run(folder, lifetime.RECORDER, "--force")
+    assert "skipping" not in forced.stdout
+    assert (folder / "dvc.lock").read_text() == lock
     (folder / "dvc.lock").unlink()
     assert run(folder, "dvc", "repro", "--force").returncode == 0
     assert (folder / "dvc.lock").read_text() == lock

@@ -323,7 +323,7 @@ def test_facts_that_are_gone_are_measured_anew(tmp_path, set_up):
 
 def test_other_versions_measure_anew(set_up, monkeypatch):
     set_up()
-    monkeypatch.setattr(setup, "version", lambda name: "0")
+    monkeypatch.setattr("pamdp.stages.facts.version", lambda name: "0")
     assert set_up() == ["platform"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from argparse import Namespace
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,21 @@ from pamdp.learning.loops import loop_of
 from pamdp.learning.policy import Weights
 from pamdp.learning.training import Checkpoint, Point, Training, TrainResult
 from pamdp.records import Run
-from pamdp.stages import results, search, train
+from pamdp.stages import results, search, train, tune
 from pamdp.tuning import scoring as tuning_module
 from pamdp.tuning.study import CellStudy
 from pamdp.tuning.trials import Report, Trial
 from tests.helpers import SMALL, cell
-from tests.unit.two_cells import INVERTING, PLAIN, curve, found, set_up, small
+from tests.unit.two_cells import (
+    INVERTING,
+    PLAIN,
+    curve,
+    found,
+    set_up,
+    small,
+    train_cell,
+    tune_cell,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +102,7 @@ def test_a_search_that_always_diverges_finds_nothing(tmp_path, monkeypatch):
         raise TrainingError("diverged")
 
     monkeypatch.setattr(tuning_module, "train", diverge)
-    search.tune_cell(set_up(tmp_path), PLAIN)
+    tune_cell(set_up(tmp_path), PLAIN)
     folder = tmp_path / "metrics" / "tune" / PLAIN
     assert read_json(folder / "best.json") == {"values": {}, "score": None}
     with (folder / "trials.csv").open() as file:
@@ -109,7 +119,7 @@ def test_a_search_that_grows_stays_one_run(tmp_path, monkeypatch):
     for trials in (2, 3):
         checkout = set_up(tmp_path, tuning__trials=trials)
         monkeypatch.setattr(CellStudy, "run", scored)
-        search.tune_cell(checkout, PLAIN)
+        tune_cell(checkout, PLAIN)
         records.append(Run.read(tmp_path / "metrics" / "tune" / PLAIN / "record.json"))
     assert [len(record.children) for record in records] == [2, 3]
     first, second = (record.model_copy(update={"children": []}) for record in records)
@@ -133,8 +143,9 @@ def test_a_search_that_ends_the_process_leaves_no_results_of_other_settings(tmp_
     checkout = set_up(tmp_path)
     found(tmp_path, PLAIN, {})
     monkeypatch.setattr(CellStudy, "run", end)
+    monkeypatch.setattr(Checkout, "here", lambda: checkout)
     with pytest.raises(SystemExit):
-        search.tune_cell(checkout, PLAIN)
+        tune.run(Namespace(cell=PLAIN))
     assert not (tmp_path / "metrics" / "tune" / PLAIN).exists()
 
 
@@ -150,9 +161,9 @@ def test_a_cell_is_tuned_and_trained_for_as_long_as_its_environment_says(tmp_pat
         monkeypatch.setattr(module, "train", stopped)
     length = {"steps": 1200, "report_every": 50, "evaluation_episodes": 3}
     checkout = set_up(tmp_path, environments__platform__training=length, tuning__share=0.5)
-    search.tune_cell(checkout, PLAIN)
+    tune_cell(checkout, PLAIN)
     with pytest.raises(TrainingError):
-        train.train_cell(checkout, PLAIN)
+        train_cell(checkout, PLAIN)
     full = Training.model_validate(length)
     half = Training.model_validate(length | {"steps": 600})
     assert asked[:2] == [half] * 2  # a trial each
@@ -171,7 +182,7 @@ def test_a_training_that_diverges_writes_no_result(tmp_path, monkeypatch):
     checkout = set_up(tmp_path)
     found(tmp_path, PLAIN, {})
     with pytest.raises(TrainingError, match="seed 1 diverged"):
-        train.train_cell(checkout, PLAIN)
+        train_cell(checkout, PLAIN)
     assert not (tmp_path / "metrics" / "train").exists()
 
 
@@ -193,14 +204,14 @@ def test_each_seed_goes_on_from_its_checkpoint_until_the_cell_is_trained(tmp_pat
     checkout = set_up(tmp_path)
     found(tmp_path, PLAIN, {})
     with pytest.raises(ConnectionAbortedError):
-        train.train_cell(checkout, PLAIN)
+        train_cell(checkout, PLAIN)
     assert given == {1: None, 2: None}
     saved = sorted(checkout.checkpoints(PLAIN).rglob("*"))
     assert [path.name for path in saved[1:]] == ["record.json", "seed-1.npz", "seed-2.npz"]
     began = Run.read(saved[1])
     assert (began.fingerprint, began.parameters["name"]) == (saved[0].name, PLAIN)
     interrupted[0] = False
-    train.train_cell(checkout, PLAIN)
+    train_cell(checkout, PLAIN)
     for seed in (1, 2):
         assert given[seed] == ([[seed]], [[10, {"eval/return": 0.5}]])
     assert not checkout.checkpoints(PLAIN).exists()
@@ -226,7 +237,7 @@ def test_no_seed_goes_on_from_the_checkpoint_of_another(tmp_path, monkeypatch):
                 saved.points[0][1]["eval/return"] = 7.5
             mark = results.fingerprint(checkout, "train", subject, long)
             checkpoint.save(checkout.checkpoints(PLAIN) / mark / "seed-1.npz", saved)
-        train.train_cell(checkout, PLAIN)
+        train_cell(checkout, PLAIN)
         folder = checkout.train(PLAIN)
         written.append([(folder / n).read_bytes() for n in ("weights.npz", "curves.csv")])
     undisturbed, renamed, own = written
@@ -244,16 +255,17 @@ def test_no_seed_goes_on_from_a_checkpoint_of_other_code(tmp_path, monkeypatch, 
     (checkout.setup / f"{fact}.json").write_text('{"source": "another"}')
     with monkeypatch.context() as patch:  # as if that were the code that runs
         patch.setattr(results, "digest", lambda modules: {})
+        patch.setattr(results, "versions", dict)
         assert results.fingerprint(checkout, "train", subject) != before
 
 
-@pytest.mark.parametrize("fact", ["code/train", "algorithms/mpdqn", "strategies/plain"])
+@pytest.mark.parametrize("fact", ["versions", "code/train", "algorithms/mpdqn", "strategies/plain"])
 def test_code_that_setup_has_not_looked_at_is_refused(tmp_path, fact):
     checkout = set_up(tmp_path)
     found(tmp_path, PLAIN, {})
     (checkout.setup / f"{fact}.json").write_text('{"source": "that of other code"}')
-    with pytest.raises(PamdpError, match=rf"^{fact}: expected the code .* run `pamdp setup`"):
-        train.train_cell(checkout, PLAIN)
+    with pytest.raises(PamdpError, match=rf"^{fact}: expected what `setup` .* run `pamdp setup`"):
+        train_cell(checkout, PLAIN)
     assert not (checkout.metrics / "train").exists()
 
 

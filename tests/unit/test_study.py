@@ -317,11 +317,17 @@ def test_alone_it_runs_the_cells_and_then_the_rest(command, root, capsys):
     [
         (["report"], ["repro", "report"]),
         (["--force", "report"], ["repro", "--force", "report"]),
-        (["--force"], ["repro", "--force"]),
     ],
 )
 def test_what_is_asked_for_is_run_one_after_another(command, arguments, expected):
     assert command(*arguments) == [expected]
+
+
+def test_forced_alone_it_runs_all_cells_and_then_all_stages(command, root):
+    stale(root)
+    asked = command("--force")
+    assert asked == [["repro", "--quiet", "setup"], ["status", "--json"], ["repro", "--force"]]
+    assert [call["stages"] for call in worked(root)] == [["tune", "train"]] * len(CELLS)
 
 
 def test_forced_it_takes_nothing_that_is_there(command, root):

@@ -10,7 +10,8 @@ from pamdp.files import write_json
 from pamdp.learning.training import Point
 from pamdp.provenance import digest
 from pamdp.settings import Settings
-from pamdp.stages.facts import code_of, settings_of
+from pamdp.stages import search, train
+from pamdp.stages.facts import STAGES, code_of, settings_of, versions
 from tests.helpers import settings
 
 PLAIN, INVERTING = "platform-mpdqn-plain", "platform-mpdqn-inverting"
@@ -40,8 +41,7 @@ def set_up(root: Path, **changes: Any) -> Checkout:
     checkout = looked_at(small(**changes), root)
     plain, inverting = checkout.settings.cells
     subjects: dict[str, Any] = {
-        "code/tune": "tune",
-        "code/train": "train",
+        **{f"code/{stage}": stage for stage in STAGES},
         "algorithms/mpdqn": plain.algorithm,
         "environments/platform": plain.task,
         "strategies/plain": plain.strategy,
@@ -49,8 +49,18 @@ def set_up(root: Path, **changes: Any) -> Checkout:
     }
     for name, subject in subjects.items():
         write_json(checkout.setup / f"{name}.json", digest(code_of(subject)))
-    write_json(checkout.setup / "versions.json", {"packages": {}})
+    write_json(checkout.setup / "versions.json", versions())
     return checkout
+
+
+def tune_cell(checkout: Checkout, name: str) -> None:
+    """Has a cell tuned, with the result where DVC looks."""
+    search.tune_cell(checkout, name, checkout.tune(name))
+
+
+def train_cell(checkout: Checkout, name: str) -> None:
+    """Has a cell trained, likewise."""
+    train.train_cell(checkout, name, checkout.tune(name), checkout.train(name))
 
 
 def curve(*values: float) -> list[Point]:

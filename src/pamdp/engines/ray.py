@@ -221,7 +221,7 @@ def _shipped(expected: worker.Identity) -> Any:
             )
         from pamdp.engines import worker
 
-        worker.agree(worker.Identity(**plain))
+        worker.check(worker.Identity(**plain))
         yield from worker.run(content, turns)
 
     return work

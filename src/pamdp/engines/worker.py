@@ -73,7 +73,7 @@ def version_of(name: str) -> str:
         return "none"
 
 
-def agree(expected: Identity) -> None:
+def check(expected: Identity) -> None:
     """Compares what the coordinator runs with what runs here.
 
     Raises:

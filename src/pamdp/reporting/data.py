@@ -244,16 +244,7 @@ def read_study(root: Path) -> StudyResults:
     episodes = _episodes(metrics / "evaluate/episodes.npz", summary)
     words = read_json(metrics / "setup/descriptions.json", Words)
     cells = [
-        CellResults(
-            name,
-            _title(name.algorithm, words["algorithms"][name.algorithm]),
-            episodes[str(name)],
-            summary[str(name)],
-            Run.read(metrics / f"train/{name}/record.json"),
-            Run.read(metrics / f"tune/{name}/record.json"),
-            read_json(metrics / f"tune/{name}/best.json", Best),
-            read_json(metrics / f"tune/{name}/importance.json", dict[str, float]),
-        )
+        _cell(metrics, name, words, episodes[str(name)], summary[str(name)])
         for name in map(CellName.parse, summary)
     ]
     sections = tuple(
@@ -273,6 +264,25 @@ def read_study(root: Path) -> StudyResults:
     )
     versions = read_json(metrics / "setup/versions.json", Versions)["packages"]
     return StudyResults(sections, words, versions)
+
+
+def _cell(
+    metrics: Path,
+    name: CellName,
+    words: Mapping[str, Mapping[str, Mapping[str, str]]],
+    num_episodes: int,
+    summary: dict[str, Any],
+) -> CellResults:
+    return CellResults(
+        name,
+        _title(name.algorithm, words["algorithms"][name.algorithm]),
+        num_episodes,
+        summary,
+        Run.read(metrics / f"train/{name}/record.json"),
+        Run.read(metrics / f"tune/{name}/record.json"),
+        read_json(metrics / f"tune/{name}/best.json", Best),
+        read_json(metrics / f"tune/{name}/importance.json", dict[str, float]),
+    )
 
 
 def _title(name: str, words: Mapping[str, str]) -> str:

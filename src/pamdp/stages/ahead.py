@@ -3,21 +3,27 @@
 A study computes cells side by side, and leaves what it finds in `.work/ahead`. From there the
 command of a stage takes it when DVC has come to that stage, and has removed its outputs. A result
 is named by the fingerprint of all that it depends on, so it is never taken for another one. It
-stays there, for settings that come back.
+stays there, for settings that come back. What a stage computes for itself goes there, too: nothing
+is lost if DVC refuses to record it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+from collections.abc import Callable, Collection
 from pathlib import Path
 
+from pamdp import lifetime
 from pamdp.base.component import Component
+from pamdp.base.errors import PamdpError
 from pamdp.checkout import Checkout
 from pamdp.learning.cell import Cell
 from pamdp.learning.training import Training
 from pamdp.stages.results import cell_of, fingerprint_of_facts, tuned
+from pamdp.stages.times import timed
 
 
 def search(checkout: Checkout, name: str) -> Path:
@@ -28,13 +34,13 @@ def search(checkout: Checkout, name: str) -> Path:
     return _folder(checkout, "tune", cell, tuning, tuning.training(_training(checkout, cell)))
 
 
-def training(checkout: Checkout, name: str, found: Path | None = None) -> Path:
+def training(checkout: Checkout, name: str, found: Path) -> Path:
     """The folder of what the training of a cell gives, with all of its seeds.
 
     Args:
       checkout: of the study.
       name: of the cell.
-      found: the folder of what its search gave, by default where DVC looks.
+      found: the folder of what its search gave.
     """
     cell = tuned(checkout, cell_of(checkout, name), found)
     folder = _folder(checkout, "train", cell, _training(checkout, cell))
@@ -48,19 +54,62 @@ def is_there(folder: Path) -> bool:
     return (folder / "record.json").is_file()
 
 
-def agree(*folders: Path) -> bool:
+def same_values(*folders: Path) -> bool:
     """Whether some searches have found the same, so that a training is of all of them."""
     best = [folder / "best.json" for folder in folders]
     return len({path.read_bytes() if path.is_file() else b"" for path in best}) == 1
 
 
-def take(folder: Path, place: Path) -> bool:
-    """Puts a result, if it is there, where DVC looks; whether it was."""
-    if not is_there(folder):
-        return False
+def made(
+    checkout: Checkout, find: Callable[[Checkout], Path], make: Callable[[Path], object]
+) -> Path:
+    """The folder of a result, which is made if it is not there.
+
+    Args:
+      checkout: of the study.
+      find: the folder, given a checkout.
+      make: is given the folder, and writes the result into it.
+
+    Raises:
+      PamdpError: the settings that the result depends on were edited while it was made, or `setup`
+        has found others; it stays for when they come back.
+    """
+    folder = find(checkout)
+    if is_there(folder):
+        if lifetime.STUDY not in os.environ:
+            print(
+                f"{folder.parent.name}: taken as it is, computed before with the same settings and "
+                "code; `pamdp study --force` computes it anew"
+            )
+        return folder
+    with timed(folder):
+        make(folder)
+    if find(Checkout.here()) != folder:
+        raise PamdpError(
+            f"{folder.parent.name}: expected the settings and code that it began with, received "
+            "others, edited while it ran; its result is kept for when they come back: run `pamdp "
+            "study` again"
+        )
+    return folder
+
+
+def take(folder: Path, place: Path) -> None:
+    """Puts a result where DVC looks."""
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(folder, place)
-    return True
+
+
+def forget(checkout: Checkout, stages: Collection[str] = ()) -> None:
+    """Removes what is to be computed anew.
+
+    Args:
+      checkout: of the study.
+      stages: of dvc.yaml; by default all. One of all cells depends on what all of them give.
+    """
+    cells = {stage.partition("@")[2] for stage in stages} or {""}
+    for stage in (checkout.ahead / "tune", checkout.ahead / "train"):
+        for folder in [stage] if "" in cells else [stage / cell for cell in cells]:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _training(checkout: Checkout, cell: Cell) -> Training:

@@ -9,6 +9,7 @@ from typing import Any
 from pamdp.base.component import Component, modules_of
 from pamdp.base.errors import SettingsError
 from pamdp.base.task import Task
+from pamdp.provenance import RESULT_PACKAGES
 from pamdp.settings import Benchmark, Settings
 from pamdp.tuning.settings import Tuning
 
@@ -65,8 +66,13 @@ def search_settings(tuning: Tuning) -> dict[str, Any]:
     Raises:
       SettingsError: a package is not installed.
     """
-    versions = _versions(tuning.packages if tuning.trials else ())
-    return {"settings": tuning.model_dump(mode="json"), "versions": versions}
+    packages = _versions(tuning.packages if tuning.trials else ())
+    return {"settings": tuning.model_dump(mode="json"), "versions": packages}
+
+
+def versions() -> dict[str, dict[str, str]]:
+    """Those of the packages that all results depend on."""
+    return {"packages": {name: version(name) for name in RESULT_PACKAGES}}
 
 
 def _versions(packages: Iterable[str]) -> dict[str, str]:

@@ -20,14 +20,16 @@ from threading import Thread
 from typing import NamedTuple
 
 from pamdp import lifetime
+from pamdp.base.errors import Interrupted
 from pamdp.checkout import Checkout
 from pamdp.engines import engine_of
 from pamdp.engines.processes import PRELOADED
 from pamdp.guard import alone, reported
 from pamdp.stages import ahead
 from pamdp.stages.sharing import Share, keep_to, side_by_side
-from pamdp.stages.times import timed
-from pamdp.stages.train import train_cell
+from pamdp.stages.train import train_ahead
+from pamdp.stages.tune import tune_ahead
+from pamdp.stages.unchanged import Facts, check_facts
 
 LAST_WORDS = 2.0  # seconds for them, after a process has ended
 
@@ -39,11 +41,13 @@ class Cells(NamedTuple):
       stages: that are out of date, by the names of cells.
       shares: of the cells that are done at a time.
       variables: of the environment.
+      facts: what `setup` had found when the study began, which is what loaded code is of.
     """
 
     stages: Mapping[str, Sequence[str]]
     shares: Sequence[Share]
     variables: Mapping[str, str]
+    facts: Facts
 
 
 def prepare() -> None:
@@ -115,7 +119,7 @@ def _work(printed: Connection, news: Connection, cells: Cells) -> None:
     with reported("study"):
         engine_of().join()
         checkout = Checkout.here()
-        work = partial(_cell, checkout, cells.stages, news)
+        work = partial(_cell, checkout, cells, news)
         if several:
             wells = [well for _, well in side_by_side([*cells.stages], cells.shares, work)]
         else:
@@ -125,7 +129,7 @@ def _work(printed: Connection, news: Connection, cells: Cells) -> None:
 
 def _cell(
     checkout: Checkout,
-    stages: Mapping[str, Sequence[str]],
+    cells: Cells,
     news: Connection,
     name: str,
     _: Share | None = None,
@@ -133,24 +137,18 @@ def _cell(
     """Tunes and trains a cell, as far as it is out of date; whether that went well."""
     news.send((name, None))
     try:
+        with reported(name):
+            check_facts(checkout, cells.facts)
         found = checkout.tune(name)
-        if "tune" in stages[name]:
+        if "tune" in cells.stages[name]:
             with reported("tune"), alone("tune", name):
-                found = ahead.search(checkout, name)
-                if not ahead.is_there(found):
-                    from pamdp.stages.search import tune_cell  # slow to import
-
-                    with timed(checkout.root, "tune", name, found):
-                        tune_cell(checkout, name, found)
-        if "train" in stages[name] or not ahead.agree(found, checkout.tune(name)):
+                found = tune_ahead(checkout, name)
+        if "train" in cells.stages[name] or not ahead.same_values(found, checkout.tune(name)):
             with reported("train"), alone("train", name):
-                folder = ahead.training(checkout, name, found)
-                if not ahead.is_there(folder):
-                    with timed(checkout.root, "train", name, folder):
-                        train_cell(checkout, name, found, folder)
+                train_ahead(checkout, name, found)
     except SystemExit as error:  # as a command ends
-        if not isinstance(error.code, str):
-            raise
+        if not isinstance(error.code, str):  # of a signal, with nothing to say
+            raise Interrupted(int(error.code or 128) - 128) from error
         sys.stderr.write(f"{error.code}\n")
         sys.stderr.flush()
         well = False

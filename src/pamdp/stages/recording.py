@@ -1,4 +1,4 @@
-"""`dvc repro` that writes dvc.lock now and then; `python -m pamdp.stages.recording` runs it.
+"""`dvc repro` that writes dvc.lock now and then; `python -m pamdp.stages.recording`.
 
 DVC reads and writes all of dvc.lock for each stage that it has run, which takes longer the more
 stages there are: its time grows with their square. Here it is written when that takes a tenth of
@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 from dvc.exceptions import DvcException
-from dvc.repo import Repo
+from dvc.repo import Repo, lock_repo
 from dvc.ui import ui
 
 from pamdp import lifetime
@@ -65,8 +65,8 @@ def main() -> int:
     ui.enable()
     try:
         repo: Any = Repo(_wait_for_lock=True)
-        with repo, Recorder() as recorder:
-            repo.reproduce(repro_fn=recorder)
+        with repo, lock_repo(repo), Recorder() as recorder:
+            repo.reproduce(repro_fn=recorder, force="--force" in sys.argv[1:])
     except DvcException:
         logging.getLogger("dvc").exception("")
         return 255

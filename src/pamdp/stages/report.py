@@ -12,7 +12,7 @@ from pamdp.files import read_json, write_json
 from pamdp.ranking import best_cells, read_words
 from pamdp.records import Run, Summary
 from pamdp.reporting import write_report
-from pamdp.stages import live, times
+from pamdp.stages import ahead, live, times
 from pamdp.stages.results import cells, trained, tuned
 from pamdp.tracking import collect, open_sink
 from pamdp.watching import film
@@ -61,8 +61,14 @@ def keep(checkout: Checkout) -> None:
     shutil.copyfile(checkout.evaluate / COMPARISONS, checkout.results / COMPARISONS)
     ran = {str(cell.name): _ran(checkout, str(cell.name)) for cell in checkout.settings.cells}
     write_json(checkout.results / "cells.json", ran)
-    marks = {name: {stage: each[stage] for stage in times.STAGES} for name, each in ran.items()}
-    times.collect(checkout, marks)
+    results = {
+        name: {
+            "tune": (each["tune"], ahead.search(checkout, name)),
+            "train": (each["train"], ahead.training(checkout, name, checkout.tune(name))),
+        }
+        for name, each in ran.items()
+    }
+    times.collect(checkout, results)
 
 
 def _ran(checkout: Checkout, name: str) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from pamdp.learning.loops import loop_of
 from pamdp.learning.policy import Weights
 from pamdp.provenance import digest
 from pamdp.records import Best, Facts, Run
-from pamdp.stages.facts import code_of, environment_settings, search_settings
+from pamdp.stages.facts import code_of, environment_settings, search_settings, versions
 
 
 def task_of(checkout: Checkout, name: str) -> Task:
@@ -37,7 +38,7 @@ def task_of(checkout: Checkout, name: str) -> Task:
     return task.with_facts(read_json(checkout.setup / "environments" / f"{name}.json", Facts))
 
 
-def agree(checkout: Checkout, name: str, settings: Any) -> Any:
+def fact(checkout: Checkout, name: str, settings: Any) -> Any:
     """The fact of that name, which `setup` has written of these settings.
 
     Raises:
@@ -52,10 +53,10 @@ def agree(checkout: Checkout, name: str, settings: Any) -> Any:
     return found
 
 
-def agree_on(checkout: Checkout, environment: str) -> None:
+def check_settings(checkout: Checkout, environment: str) -> None:
     """Compares the settings of an environment with what `setup` has written; raises as above."""
     block = checkout.settings.environments[environment]
-    agree(checkout, f"settings/{environment}", environment_settings(block))
+    fact(checkout, f"settings/{environment}", environment_settings(block))
 
 
 def cells(checkout: Checkout) -> list[Cell]:
@@ -65,7 +66,7 @@ def cells(checkout: Checkout) -> list[Cell]:
       PamdpError: their settings are not what they were then.
     """
     for name in checkout.settings.study.environments:
-        agree_on(checkout, name)
+        check_settings(checkout, name)
     tasks = {name: task_of(checkout, name) for name in checkout.settings.study.environments}
     return [
         cell.model_copy(update={"task": tasks[cell.name.environment]})
@@ -88,14 +89,24 @@ def fingerprint(checkout: Checkout, stage: str, cell: Cell, *parts: Component) -
       PamdpError: settings or code are not what they were then.
     """
     mark = fingerprint_of_facts(checkout, stage, cell, *parts)
-    for name, subject in _subjects(stage, cell).items():
-        found = read_json(checkout.setup / f"{name}.json", dict)
-        if not digest(code_of(subject)).items() <= found.items():
-            raise PamdpError(
-                f"{name}: expected the code that `setup` has looked at, received other code; run "
-                "`pamdp setup`, or `pamdp study` for all that depends on it"
-            )
+    check_code(checkout, stage, [cell])
     return mark
+
+
+def check_code(checkout: Checkout, stage: str, cells: Iterable[Cell]) -> None:
+    """Compares the code and the packages of a stage of some cells with what `setup` has found.
+
+    Raises:
+      PamdpError: they are others: a result would be filed under code that it is not of.
+    """
+    subjects = {name: each for cell in cells for name, each in _subjects(stage, cell).items()}
+    codes = ((name, digest(code_of(subject))) for name, subject in subjects.items())
+    for name, now in chain(codes, [("versions", versions())]):
+        if not now.items() <= read_json(checkout.setup / f"{name}.json", dict).items():
+            raise PamdpError(
+                f"{name}: expected what `setup` has looked at, received other code or packages; "
+                "run `pamdp setup`, or `pamdp study` for all that depends on it"
+            )
 
 
 def fingerprint_of_facts(checkout: Checkout, stage: str, cell: Cell, *parts: Component) -> str:
@@ -104,12 +115,12 @@ def fingerprint_of_facts(checkout: Checkout, stage: str, cell: Cell, *parts: Com
     Raises:
       PamdpError: settings are not what they were then.
     """
-    agree_on(checkout, cell.name.environment)
+    check_settings(checkout, cell.name.environment)
     names = (*_subjects(stage, cell), "versions")
     found = {name: read_json(checkout.setup / f"{name}.json", dict) for name in names}
     if stage == "tune":
         search = search_settings(checkout.settings.tuning.of(cell.name))
-        found["search"] = agree(checkout, f"tuning/{cell.name}", search)["versions"]
+        found["search"] = fact(checkout, f"tuning/{cell.name}", search)["versions"]
     values = [part.model_dump(mode="json") for part in (cell, *parts)]
     content = json.dumps([values, found], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]

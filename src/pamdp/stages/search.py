@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,13 +24,13 @@ from pamdp.tuning.trials import Trial
 NOTHING_FOUND: dict[str, Any] = {"values": {}, "score": None}  # the settings as they stand
 
 
-def tune_cell(checkout: Checkout, name: str, folder: Path | None = None) -> None:
+def tune_cell(checkout: Checkout, name: str, folder: Path) -> None:
     """Runs a cell's study.
 
     Args:
       checkout: of the study.
       name: of the cell.
-      folder: what is written, by default where DVC looks.
+      folder: what is written.
     """
     settings = checkout.settings
     cell = cell_of(checkout, name)
@@ -43,9 +42,6 @@ def tune_cell(checkout: Checkout, name: str, folder: Path | None = None) -> None
     study = CellStudy(cell, tuning, training, mark, checkout.root)
     trials: list[Trial] = []
     missing = study.missing
-    folder = folder or checkout.tune(name)
-    # DVC has not removed it: success is what is written from here on, and not how the process ends.
-    shutil.rmtree(folder, ignore_errors=True)
     with (
         open_sink(settings.study.name, checkout.root) as sink,
         Progress(f"tune {name}", study.space.num_trials, "trial") as progress,

@@ -31,10 +31,9 @@ from pamdp.foresight import foretold
 from pamdp.learning.loops import loop_for
 from pamdp.provenance import RESULT_PACKAGES, digest
 from pamdp.stages import live
-from pamdp.stages.facts import STAGES, code_of, settings_of
+from pamdp.stages.facts import STAGES, code_of, settings_of, versions
 from pamdp.stages.vega import write_scripts
 
-# What numbers come out of; the others show, store and check.
 REMARKS = 10  # are printed of an environment
 ACTIONS = 12  # likewise, or lines of those that do the same
 NAMED = 8  # changes, by name
@@ -61,8 +60,7 @@ def set_up(checkout: Checkout) -> None:
     live.forget(checkout)
     write_scripts(checkout)
     study = checkout.settings.study
-    versions = {"packages": {name: version(name) for name in RESULT_PACKAGES}}
-    facts: dict[str, Any] = {"versions": versions}
+    facts: dict[str, Any] = {"versions": versions()}
     facts |= {f"code/{stage}": digest(code_of(stage)) for stage in STAGES}
     facts |= settings_of(checkout.settings)
     families = {
@@ -78,7 +76,7 @@ def set_up(checkout: Checkout) -> None:
     }
     marks = {}
     for name in study.environments:
-        facts[f"environments/{name}"], marks[name] = _environment(checkout, name, versions)
+        facts[f"environments/{name}"], marks[name] = _environment(checkout, name)
     environments = {name: facts[f"environments/{name}"] for name in study.environments}
     told = [*foretold(checkout.settings, environments)]
     first = not checkout.setup.is_dir()
@@ -146,12 +144,12 @@ def measure(task: Task) -> Generator[str, None, dict[str, Any]]:
     return facts
 
 
-def _environment(checkout: Checkout, name: str, versions: Any) -> tuple[dict[str, Any], str]:
+def _environment(checkout: Checkout, name: str) -> tuple[dict[str, Any], str]:
     """The facts about an environment, and a hash of what they follow from."""
     task = checkout.settings.environments[name].task
     try:
         source = digest(code_of(task))
-        parts = [task.model_dump(mode="json"), source, digest({__name__}), versions]
+        parts = [task.model_dump(mode="json"), source, digest({__name__}), versions()]
         mark = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
         kept = _kept(checkout.setup / "environments" / f"{name}.json")
         if kept and _kept(checkout.setup / "measured.json").get(name) == mark:

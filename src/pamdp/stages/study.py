@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from argparse import Namespace
@@ -27,10 +26,11 @@ from pamdp.engines import engine_of, workers
 from pamdp.estimate import Estimate
 from pamdp.files import read_json
 from pamdp.foresight import STUDY
-from pamdp.stages import lane, lockfile
+from pamdp.stages import ahead, lane, lockfile
 from pamdp.stages.overview import Overview
 from pamdp.stages.setup import SAID
 from pamdp.stages.sharing import Share, rounds_of, side_by_side
+from pamdp.stages.unchanged import facts
 from pamdp.tracking import open_sink, showing
 
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
@@ -47,20 +47,24 @@ def run(options: Namespace) -> None:
             "`git init`"
         )
     with lockfile.guarded(checkout, lambda line: print(line, file=sys.stderr)):
-        if options.stages or options.force:
-            force = ["--force"] if options.force else []
-            if force:
-                shutil.rmtree(checkout.ahead, ignore_errors=True)
+        force = ["--force"] if options.force else []
+        if force:
+            ahead.forget(checkout, options.stages)
+        if options.stages:
             _dvc(checkout.root, "repro", *force, *options.stages)
         else:
-            run_cells(checkout)
-            _run(checkout.root, RECORDER, "dvc repro", variables={SAID: "1"})
+            run_cells(checkout, options.force)
+            _run(checkout.root, [*RECORDER, *force], "dvc repro", variables={SAID: "1"})
     if not options.stages:
         print(f"The report: {checkout.report.relative_to(checkout.root)}/index.html")
 
 
-def run_cells(checkout: Checkout) -> None:
+def run_cells(checkout: Checkout, force: bool = False) -> None:
     """Computes all cells that are out of date, as many at a time as there are cores and memory for.
+
+    Args:
+      checkout: of the study.
+      force: whether to compute the others, too.
 
     Raises:
       PamdpError: a cell failed; those under way and finished are not lost.
@@ -68,13 +72,15 @@ def run_cells(checkout: Checkout) -> None:
     _dvc(checkout.root, "repro", "--quiet", "setup")
     stale = {*json.loads(_dvc(checkout.root, "status", "--json", stdout=subprocess.PIPE))}
     names = [str(cell.name) for cell in checkout.settings.cells]
-    work = {name: [stage for stage in STAGES if f"{stage}@{name}" in stale] for name in names}
+    work = {
+        name: [stage for stage in STAGES if force or f"{stage}@{name}" in stale] for name in names
+    }
     if work := {name: stages for name, stages in work.items() if stages}:
         _run_lanes(checkout, work)
 
 
 def _run_lanes(checkout: Checkout, work: Mapping[str, Sequence[str]]) -> None:
-    root, names = checkout.root, [*work]
+    root, names, found = checkout.root, [*work], facts(checkout)
     own = lifetime.IN_STUDY | _prepare(root)
     estimates = _estimates(checkout, names)
     seconds = {name: _seconds(estimates[name], stages) for name, stages in work.items()}
@@ -100,7 +106,7 @@ def _run_lanes(checkout: Checkout, work: Mapping[str, Sequence[str]]) -> None:
 
         def run(names: Sequence[str], shares: Sequence[Share]) -> bool:
             given = own | variables | {"PAMDP_WORKERS": str(shares[0].workers)}
-            cells = lane.Cells({name: work[name] for name in names}, shares, given)
+            cells = lane.Cells({name: work[name] for name in names}, shares, given, found)
             return lane.run(cells, told, hear)
 
         def alone(name: str, share: Share) -> bool:

@@ -1,7 +1,8 @@
 """How long the stages of cells have taken: for readers, and part of no result.
 
-Seconds are counted in `.work`. The report puts those of the cells that it shows into times.json,
-which git keeps beside dvc.lock. DVC has no part in it, as no two runs take equally long.
+Seconds are counted beside the results, in `.work`. The report puts those of the cells that it shows
+into times.json, which git keeps beside dvc.lock. DVC has no part in it, as no two runs take equally
+long.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from pamdp.engines import workers
 from pamdp.files import read_json, write_json
 from pamdp.records import Run
 
-STAGES = ("tune", "train")  # of a cell
 INTERVAL = 5.0  # seconds between two notes, so that a process which is killed has left one
 
 
@@ -40,19 +40,9 @@ class Taken(BaseModel):
 
 
 @contextmanager
-def timed(root: Path, stage: str, cell: str, folder: Path | None = None) -> Iterator[None]:
-    """Counts what a stage takes for a cell.
-
-    Of a result that was counted already, such as one that a stage takes from `ahead`, the time
-    that it has taken stays.
-
-    Args:
-      root: the folder of the study.
-      stage: one of `STAGES`.
-      cell: its name.
-      folder: where its record will be, by default where DVC looks.
-    """
-    path, start = _path(root, stage, cell), time.monotonic()
+def timed(folder: Path) -> Iterator[None]:
+    """Counts, in a file beside the folder of a result, what it takes to make it."""
+    path, start = _path(folder), time.monotonic()
     earlier = _kept(path)
     before = earlier["seconds"] if earlier and earlier["fingerprint"] is None else 0.0
 
@@ -74,27 +64,24 @@ def timed(root: Path, stage: str, cell: str, folder: Path | None = None) -> Iter
         counting.join()
         note()
     with suppress(PamdpError):  # without its record, it is DVC that says what is missing
-        record = Run.read((folder or root / "metrics" / stage / cell) / "record.json")
-        if earlier and earlier["fingerprint"] == record.fingerprint:
-            write_json(path, earlier)
-        else:
-            note(fingerprint=record.fingerprint, workers=workers())
+        record = Run.read(folder / "record.json")
+        note(fingerprint=record.fingerprint, workers=workers())
 
 
-def collect(checkout: Checkout, marks: Mapping[str, Mapping[str, str]]) -> None:
+def collect(checkout: Checkout, results: Mapping[str, Mapping[str, tuple[str, Path]]]) -> None:
     """Writes times.json: what is known of the results that there are.
 
     Args:
       checkout: whose.
-      marks: the fingerprint of each stage of each cell.
+      results: of each stage of each cell, the fingerprint and the folder where it was made.
     """
     earlier: dict[str, Any] = {}
     with suppress(PamdpError):
         earlier = read_json(checkout.times, dict[str, dict[str, Taken]])
     found: dict[str, dict[str, Any]] = {}
-    for cell, stages in marks.items():
-        for stage, mark in stages.items():
-            counted = _kept(_path(checkout.root, stage, cell))
+    for cell, stages in results.items():
+        for stage, (mark, folder) in stages.items():
+            counted = _kept(_path(folder))
             for known in (counted, earlier.get(cell, {}).get(stage)):
                 if known is not None and known["fingerprint"] == mark:
                     found.setdefault(cell, {}).setdefault(stage, known)
@@ -104,8 +91,8 @@ def collect(checkout: Checkout, marks: Mapping[str, Mapping[str, str]]) -> None:
         checkout.times.unlink(missing_ok=True)
 
 
-def _path(root: Path, stage: str, cell: str) -> Path:
-    return root / ".work" / "times" / stage / f"{cell}.json"
+def _path(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.json")
 
 
 def _kept(path: Path) -> dict[str, Any] | None:

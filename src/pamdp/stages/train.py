@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,28 +19,40 @@ from pamdp.stages import ahead
 from pamdp.stages.engine import engine_for
 from pamdp.stages.live import Live
 from pamdp.stages.results import cell_of, child, fingerprint, record, tuned
-from pamdp.tracking import open_sink
+from pamdp.tracking import Sink, open_sink
 
 Curves = Mapping[int, Sequence[Point]]  # by seed
 
 
 def run(options: Namespace) -> None:
-    """Trains the cell of the command line, unless that has been done ahead."""
+    """Trains the cell of the command line."""
     checkout, name = Checkout.here(), options.cell
-    if not ahead.take(ahead.training(checkout, name), checkout.train(name)):
-        train_cell(checkout, name)
+    ahead.take(train_ahead(checkout, name, checkout.tune(name)), checkout.train(name))
 
 
-def train_cell(
-    checkout: Checkout, name: str, found: Path | None = None, folder: Path | None = None
-) -> None:
+def train_ahead(checkout: Checkout, name: str, found: Path) -> Path:
+    """The folder of what the training of a cell gives, which runs if need be.
+
+    Args:
+      checkout: of the study.
+      name: of the cell.
+      found: the folder of what its search gave.
+    """
+
+    def make(folder: Path) -> None:
+        train_cell(checkout, name, found, folder)
+
+    return ahead.made(checkout, lambda here: ahead.training(here, name, found), make)
+
+
+def train_cell(checkout: Checkout, name: str, found: Path, folder: Path) -> None:
     """Trains all seeds of a cell.
 
     Args:
       checkout: of the study.
       name: of the cell.
-      found: the folder of what its search gave, by default where DVC looks.
-      folder: what is written, by default where DVC looks.
+      found: the folder of what its search gave.
+      folder: what is written.
     """
     settings = checkout.settings
     cell = tuned(checkout, cell_of(checkout, name), found)
@@ -50,9 +62,7 @@ def train_cell(
     )
     checkpoints = checkout.checkpoints(name) / parent.fingerprint
     seeds = settings.study.seeds
-    curves: dict[int, list[Point]] = {seed: [] for seed in seeds}
     paths = [checkpoints / f"seed-{seed}.npz" for seed in seeds]
-    live = Live(checkout, name)
     with (
         open_sink(settings.study.name, checkout.root) as sink,
         Progress(f"train {name}", training.steps * len(seeds)) as progress,
@@ -60,19 +70,13 @@ def train_cell(
     ):
         sink.put(parent)
         parent.write(checkpoints / "record.json")  # what the checkpoints there are of
+        follow = _follower(seeds, Live(checkout, name), progress, parent, sink)
 
         def told(index: int, event: Point | Checkpoint) -> None:
             if isinstance(event, Checkpoint):
                 checkpoint.save(paths[index], event)
-                return
-            curve = curves[seeds[index]]
-            if curve and event.step <= curve[-1].step:
-                return  # it goes on elsewhere, and has told this before
-            steps = event.step - (curve[-1].step if curve else 0)
-            curve.append(event)
-            progress.update(steps, event.earlier, mean_return=_latest(curves))
-            sink.put(training_run(parent, curves))
-            live.show(curves)
+            else:
+                follow(seeds[index], event)
 
         items = [
             (cell, seed, training, checkpoint.restore(path))
@@ -81,10 +85,29 @@ def train_cell(
         results = engine.map(train, items, told, resumes=Checkpoint)
         # What was told may be of two attempts, where an environment cannot be seeded.
         finished = training_run(parent, {result.seed: result.points for result in results})
-        _write(folder or checkout.train(name), results)
-        finished.write((folder or checkout.train(name)) / "record.json")  # says that all is there
+        _write(folder, results)
+        finished.write(folder / "record.json")  # says that all is there
         sink.put(finished, final=True)
     shutil.rmtree(checkout.checkpoints(name), ignore_errors=True)
+
+
+def _follower(
+    seeds: Sequence[int], live: Live, progress: Progress, parent: Run, sink: Sink
+) -> Callable[[int, Point], None]:
+    """What is given each seed's points, in their order, and shows them."""
+    curves: dict[int, list[Point]] = {seed: [] for seed in seeds}
+
+    def follow(seed: int, point: Point) -> None:
+        curve = curves[seed]
+        if curve and point.step <= curve[-1].step:
+            return  # it goes on elsewhere, and has told this before
+        steps = point.step - (curve[-1].step if curve else 0)
+        curve.append(point)
+        progress.update(steps, point.earlier, mean_return=_latest(curves))
+        sink.put(training_run(parent, curves))
+        live.show(curves)
+
+    return follow
 
 
 def _latest(curves: Curves) -> float:
