@@ -78,7 +78,7 @@ class Checkout:
 
     @property
     def ahead(self) -> Path:
-        """Results of cells that DVC has not come to; no output of any stage."""
+        """Results of cells, from which stages take theirs; no output of any stage."""
         return self.work / "ahead"
 
     @property

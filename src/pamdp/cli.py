@@ -75,7 +75,11 @@ VERBS = {
                 "nargs": "*",
                 "help": "of dvc.yaml: these, and what they depend on, one after another",
             },
-            "--force": {"action": "store_true", "help": "run them even if they are up to date"},
+            "--force": {
+                "action": "store_true",
+                "help": "run them even if they are up to date (searches take their trials from "
+                "optuna.db)",
+            },
         },
     ),
     "setup": Verb(

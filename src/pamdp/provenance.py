@@ -38,7 +38,7 @@ STOPS: Mapping[str, str] = {
     "pamdp.bridge.hanging": "words",
     "pamdp.base.errors": "words",
     "pamdp.checkout": "where files stand",
-    "pamdp.stages.ahead": "likewise",
+    "pamdp.stages.ahead": "keeps results under their marks",
     "pamdp.engines*": "every engine gives the same bytes",
     "pamdp.provenance": "tells what is found here, and that is in the facts",
     "pamdp.stages.facts": "likewise",

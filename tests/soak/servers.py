@@ -81,7 +81,7 @@ def studied(folder: Path, dies_with: subprocess.Popen | None = None) -> float:
     started = time.monotonic()
     study = soak.begun(folder, MLFLOW_TRACKING_URI=URI)
     while dies_with and study.poll() is None:
-        if soak.stage_process(folder, "train"):
+        if soak.stage_process(folder, study.pid, "train"):
             end(dies_with)
             break
         time.sleep(0.1)

@@ -124,13 +124,14 @@ def words(process: psutil.Process) -> list[str]:
         return []
 
 
-def stage_process(folder: Path, stage: str) -> psutil.Process | None:
-    """A process that does a stage, if one is under way: it has locked a file for it."""
+def stage_process(folder: Path, session: int, stage: str) -> psutil.Process | None:
+    """A process of a session that does a stage, if one is under way: it holds a lock."""
     locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
     owners = {each[5].rpartition(":")[2]: int(each[4]) for each in locks if each[1] == "FLOCK"}
     for path in sorted((folder / ".work" / "locks").glob(f"{stage}*.lock")):
-        if number := owners.get(str(path.stat().st_ino)):
-            with suppress(psutil.Error):
+        number = owners.get(str(path.stat().st_ino))
+        with suppress(ProcessLookupError, psutil.Error):
+            if number and os.getsid(number) == session:
                 return psutil.Process(number)
     return None
 
@@ -139,7 +140,7 @@ def target_of(stage: psutil.Process, top: subprocess.Popen, target: str) -> int:
     """The process to be hit."""
     if target == "stage":
         return stage.pid
-    parents = stage.parents()
+    parents = [p for p in stage.parents() if p.pid in {each.pid for each in processes(top.pid)}]
     named = (p for p in reversed(parents) if {*PROGRAMS[target]} & {*names(p)})
     return next(named, (parents or [psutil.Process(top.pid)])[0]).pid
 
@@ -151,7 +152,7 @@ def names(process: psutil.Process) -> Iterator[str]:
 
 def hit(folder: Path, study: subprocess.Popen, stage: str, target: str, name: str) -> Kill | None:
     """Sends a signal while a stage is under way; None if it was not to be met."""
-    process = stage_process(folder, stage)
+    process = stage_process(folder, study.pid, stage)
     if process is None:
         return None
     number = getattr(signal, f"SIG{name}")
@@ -185,7 +186,7 @@ def attacked(folder: Path, plan: list[tuple[str, str, str]], rng: random.Random)
     while study.poll() is None or study.returncode:
         if study.poll() is not None:
             study = begun(folder)
-        met = [each for each in plan if stage_process(folder, each[0])]
+        met = [each for each in plan if stage_process(folder, study.pid, each[0])]
         if not met:
             time.sleep(0.05)
             continue
@@ -266,7 +267,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup has it ignored, and so would the study
+    # Started by nohup or in the background it has these ignored, and so would the study.
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
     rng, since = random.Random(options.seed), time.monotonic()
     kinds = [(t, s) for t in TARGETS for s in SIGNALS]
     with tempfile.TemporaryDirectory() as scratch:

@@ -44,7 +44,7 @@ def test_it_is_made_once(tmp_path, monkeypatch, capsys):
     assert ahead.made(checkout, find, make) == find(checkout)
     assert capsys.readouterr().out == ""
     assert ahead.made(checkout, find, make) == find(checkout)
-    assert capsys.readouterr().out.startswith(f"{PLAIN}: taken as it is, computed before with ")
+    assert capsys.readouterr().out.startswith(f"{PLAIN}: taken as it was computed before")
     monkeypatch.setenv("PAMDP_STUDY", "1")  # which says so of all at once
     ahead.made(checkout, find, make)
     assert capsys.readouterr().out == ""
@@ -66,7 +66,7 @@ def test_settings_that_are_edited_meanwhile_are_refused_and_the_result_is_kept(
         edited = set_up(tmp_path, **{"tuning.trials": 5})  # params.yaml, then `setup`
         monkeypatch.setattr(ahead.Checkout, "here", lambda: edited)
 
-    with pytest.raises(PamdpError, match="edited while it ran; its result is kept"):
+    with pytest.raises(PamdpError, match=r"edited while it ran; what .* has computed is kept"):
         ahead.made(checkout, find, edit)
     assert ahead.is_there(before)
     assert find(set_up(tmp_path)) == before
@@ -77,6 +77,9 @@ def test_settings_that_are_edited_meanwhile_are_refused_and_the_result_is_kept(
     [
         ([], set()),
         (["report"], set()),
+        (["tune"], set()),
+        (["setup"], {PLAIN, INVERTING}),
+        (["evalute"], {PLAIN, INVERTING}),
         ([f"train@{PLAIN}"], {INVERTING}),
         ([f"train@{PLAIN}", f"tune@{INVERTING}"], set()),
     ],

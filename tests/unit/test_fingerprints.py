@@ -35,7 +35,7 @@ def checkout(tmp_path: Path, monkeypatch) -> Checkout:
     monkeypatch.setattr(results, "digest", lambda modules: {})
     monkeypatch.setattr(results, "versions", dict)
     monkeypatch.setattr(results, "check_settings", lambda *_: None)
-    monkeypatch.setattr(results, "fact", lambda *_: {"versions": {}})
+    monkeypatch.setattr(results, "checked_fact", lambda *_: {"versions": {}})
     for name in FACTS:
         write_json(tmp_path / "metrics" / "setup" / f"{name}.json", {"source": "a"})
     return Checkout(SETTINGS, tmp_path)
@@ -205,7 +205,7 @@ def test_settings_that_setup_has_not_looked_at_are_refused(tmp_path, path) -> No
 
 def holds(checkout: Checkout, name: str, fact: Any) -> bool:
     try:
-        results.fact(checkout, name, fact)
+        results.checked_fact(checkout, name, fact)
     except PamdpError:
         return False
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from multiprocessing import Pipe
 
 import psutil
 import pytest
@@ -11,14 +12,14 @@ from ruamel.yaml import YAML
 
 from pamdp.checkout import Checkout
 from pamdp.files import write_json
+from pamdp.records import Run
 from pamdp.settings import load
-from pamdp.stages import ahead, lane
+from pamdp.stages import ahead, lane, search
 from pamdp.stages.overview import COUNTED
 from pamdp.stages.search import tune_cell
 from pamdp.stages.setup import set_up
 from pamdp.stages.sharing import Share
 from pamdp.stages.train import train_cell
-from pamdp.stages.unchanged import facts
 from tests.helpers import changed, params
 
 PLAIN = "platform-mpdqn-plain"
@@ -53,7 +54,7 @@ class Listener:
     """What is told of a process, and heard from it."""
 
     def __init__(self, checkout: Checkout, then=lambda: None) -> None:
-        self._facts = facts(checkout)
+        self._marks = {PLAIN: ahead.marks(checkout, PLAIN)}
         self.news: list[tuple[str, bool | None]] = []
         self.lines: list[str] = []
         self._then = then
@@ -62,7 +63,7 @@ class Listener:
         variables = {"PAMDP_WORKERS": "1", "PAMDP_TRACKING": "off", "PAMDP_STUDY": "1"}
         share = Share(sorted(os.sched_getaffinity(0))[:1], 1)
         return lane.run(
-            lane.Cells({PLAIN: ("tune", "train")}, [share], variables, self._facts),
+            lane.Cells({PLAIN: ("tune", "train")}, [share], variables, self._marks),
             self._told,
             self.lines.append,
         )
@@ -104,8 +105,22 @@ def test_code_that_setup_has_looked_at_since_is_not_what_is_loaded(checkout):
     write_json(checkout.setup / "code" / "train.json", {"source": "edited"})
     assert not listener.run()
     (line,) = listener.lines
-    assert line.startswith("error: code/train: expected what `setup` had found in the beginning")
+    assert line.startswith(f"error: {PLAIN}: expected the settings and code that the study began ")
     assert not checkout.ahead.exists()
+
+
+def test_nor_is_what_it_has_looked_at_since_the_search(checkout, monkeypatch):
+    def edit(folder) -> None:  # while the search is under way
+        write_json(folder / "best.json", {"values": {}, "score": None})
+        Run(key="x", fingerprint="a").write(folder / "record.json")
+        write_json(checkout.setup / "code" / "train.json", {"source": "edited"})
+
+    monkeypatch.setattr(search, "tune_cell", lambda _, name, folder: edit(folder))
+    cells = lane.Cells({PLAIN: ("tune", "train")}, [], {}, {PLAIN: ahead.marks(checkout, PLAIN)})
+    here, there = Pipe()
+    assert not lane._cell(checkout, cells, there, PLAIN)
+    assert [here.recv(), here.recv()] == [(PLAIN, None), (PLAIN, False)]
+    assert not (checkout.ahead / "train").exists()
 
 
 def test_an_interrupted_one_says_nothing(checkout):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pamdp import provenance
-from pamdp.base.errors import SettingsError
+from pamdp.base.errors import PamdpError, SettingsError
 from pamdp.base.task import Task
 from pamdp.checkout import Checkout
 from pamdp.files import read_json, write_json
@@ -290,9 +290,20 @@ def test_an_unchanged_environment_is_not_measured_again(tmp_path, set_up, capsys
 
 
 def test_what_it_has_said_in_a_study_it_does_not_say_again(tmp_path, set_up, capsys, monkeypatch):
+    set_up()
+    capsys.readouterr()
     monkeypatch.setenv(setup.SAID, "1")
     set_up()
-    assert capsys.readouterr().out == "setup: measuring platform\n"
+    assert capsys.readouterr().out == ""
+
+
+def test_what_was_edited_since_the_study_began_is_not_left_to_dvc(set_up, monkeypatch):
+    set_up()
+    monkeypatch.setenv(setup.SAID, "1")
+    edited = small(environments__platform__learner__gamma=0.5)
+    with pytest.raises(PamdpError, match="received other settings/platform, edited since"):
+        set_up(edited)
+    set_up(edited)  # the same command again
 
 
 def test_without_anything_to_measure_tensorflow_is_not_loaded(tmp_path, set_up):

@@ -80,6 +80,7 @@ def root(tmp_path, monkeypatch):
     monkeypatch.setattr(study, "DVC", dvc)
     monkeypatch.setattr(study, "RECORDER", (*dvc, "repro"))
     monkeypatch.setattr(study.lane, "prepare", lambda: None)
+    monkeypatch.setattr(study.ahead, "marks", lambda _, name: (name, name))
     monkeypatch.setattr(study.lane, "run", Lanes(tmp_path).run)
     takes = SimpleNamespace(memory=lambda num_workers: 1.0, seconds=100.0, tuning_share=0.4)
     monkeypatch.setattr(study, "_estimates", lambda _, names: dict.fromkeys(names, takes))
@@ -331,12 +332,46 @@ def test_forced_alone_it_runs_all_cells_and_then_all_stages(command, root):
 
 
 def test_forced_it_takes_nothing_that_is_there(command, root):
-    kept = root / ".work" / "ahead" / "train" / CELLS[0]
-    kept.mkdir(parents=True)
+    kept = root / ".work" / "ahead" / "train" / CELLS[0] / "mark" / "record.json"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
     command("report")
     assert kept.exists()
     command("--force", "report")
     assert not kept.exists()
+
+
+def test_forced_and_interrupted_it_goes_on_from_what_it_has_done(command, root):
+    record = root / ".work" / "ahead" / "train" / CELLS[1] / "mark" / "record.json"
+    record.parent.mkdir(parents=True)
+    record.touch()
+    (root / "fail").touch()
+    with pytest.raises(PamdpError):
+        command("--force")
+    assert not record.exists()
+    record.touch()  # as by a cell that was finished
+    with pytest.raises(PamdpError):
+        command("--force")
+    assert record.exists()
+    (root / "fail").unlink()
+    command("--force")
+    assert record.exists()
+    command("--force")
+    assert not record.exists()
+
+
+def test_settings_that_are_edited_meanwhile_are_not_left_to_dvc(command, root, monkeypatch):
+    path = root / "params.yaml"
+    run = study.lane.run
+
+    def edit(*arguments):
+        path.write_text(path.read_text().replace("episodes: 1000", "episodes: 999"))
+        return run(*arguments)
+
+    monkeypatch.setattr(study.lane, "run", edit)
+    with pytest.raises(PamdpError, match=r"^params.yaml: .* edited while it ran"):
+        command()
+    assert ["repro"] not in [call["command"] for call in calls(root)]
 
 
 def test_wrong_settings_are_refused_before_dvc_is_asked(command, root):

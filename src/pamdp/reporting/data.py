@@ -267,11 +267,7 @@ def read_study(root: Path) -> StudyResults:
 
 
 def _cell(
-    metrics: Path,
-    name: CellName,
-    words: Mapping[str, Mapping[str, Mapping[str, str]]],
-    num_episodes: int,
-    summary: dict[str, Any],
+    metrics: Path, name: CellName, words: Words, num_episodes: int, summary: Any
 ) -> CellResults:
     return CellResults(
         name,

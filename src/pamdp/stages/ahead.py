@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from pamdp import lifetime
@@ -22,6 +22,7 @@ from pamdp.base.errors import PamdpError
 from pamdp.checkout import Checkout
 from pamdp.learning.cell import Cell
 from pamdp.learning.training import Training
+from pamdp.stages.facts import STAGES
 from pamdp.stages.results import cell_of, fingerprint_of_facts, tuned
 from pamdp.stages.times import timed
 
@@ -45,8 +46,19 @@ def training(checkout: Checkout, name: str, found: Path) -> Path:
     cell = tuned(checkout, cell_of(checkout, name), found)
     folder = _folder(checkout, "train", cell, _training(checkout, cell))
     # Each seed is trained by itself: they are no part of the fingerprint, which checkpoints have.
-    seeds = hashlib.sha256(json.dumps(checkout.settings.study.seeds).encode()).hexdigest()[:8]
-    return folder.with_name(f"{folder.name}-{seeds}")
+    return folder.with_name(f"{folder.name}-{_seeds(checkout)}")
+
+
+def marks(checkout: Checkout, name: str) -> tuple[str, str]:
+    """Hashes of what the search and the training of a cell depend on, but for what is found."""
+    cell = cell_of(checkout, name)
+    trained = fingerprint_of_facts(checkout, "train", cell, _training(checkout, cell))
+    return search(checkout, name).name, f"{trained}-{_seeds(checkout)}"
+
+
+def all_marks(checkout: Checkout, names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """The same of some cells, by their names."""
+    return {name: marks(checkout, name) for name in names}
 
 
 def is_there(folder: Path) -> bool:
@@ -77,18 +89,19 @@ def made(
     folder = find(checkout)
     if is_there(folder):
         if lifetime.STUDY not in os.environ:
-            print(
-                f"{folder.parent.name}: taken as it is, computed before with the same settings and "
-                "code; `pamdp study --force` computes it anew"
-            )
+            print(f"{folder.parent.name}: taken as it was computed before, of the same mark")
         return folder
     with timed(folder):
         make(folder)
-    if find(Checkout.here()) != folder:
+    kept = f"what {folder.parent.name} has computed is kept for when they come back"
+    try:
+        now = find(Checkout.here())
+    except PamdpError as error:
+        raise PamdpError(f"{error}; {kept}") from error
+    if now != folder:
         raise PamdpError(
             f"{folder.parent.name}: expected the settings and code that it began with, received "
-            "others, edited while it ran; its result is kept for when they come back: run `pamdp "
-            "study` again"
+            f"others, edited while it ran; {kept}: run `pamdp study` again"
         )
     return folder
 
@@ -100,16 +113,21 @@ def take(folder: Path, place: Path) -> None:
 
 
 def forget(checkout: Checkout, stages: Collection[str] = ()) -> None:
-    """Removes what is to be computed anew.
+    """Has computed anew what is there: no record says any more that it is complete.
 
     Args:
       checkout: of the study.
       stages: of dvc.yaml; by default all. One of all cells depends on what all of them give.
     """
-    cells = {stage.partition("@")[2] for stage in stages} or {""}
-    for stage in (checkout.ahead / "tune", checkout.ahead / "train"):
-        for folder in [stage] if "" in cells else [stage / cell for cell in cells]:
-            shutil.rmtree(folder, ignore_errors=True)
+    parts = [stage.partition("@") for stage in stages or STAGES]
+    cells = {cell or "*" for stage, _, cell in parts if stage in STAGES}
+    for cell in cells:
+        for record in checkout.ahead.glob(f"*/{cell}/*/record.json"):
+            record.unlink()
+
+
+def _seeds(checkout: Checkout) -> str:
+    return hashlib.sha256(json.dumps(checkout.settings.study.seeds).encode()).hexdigest()[:8]
 
 
 def _training(checkout: Checkout, cell: Cell) -> Training:

@@ -22,7 +22,7 @@ from pamdp.progress import Progress
 from pamdp.records import Facts, Run
 from pamdp.stages.engine import engine_for, suited
 from pamdp.stages.facts import thresholds
-from pamdp.stages.results import cells, fact, initial_parameters, packed, saved, tuned
+from pamdp.stages.results import cells, checked_fact, initial_parameters, packed, saved, tuned
 from pamdp.tracking import collect, open_sink
 from pamdp.verdicts import compare
 
@@ -43,8 +43,8 @@ def evaluate_study(checkout: Checkout) -> None:
         Progress("evaluate", len(settings.cells), "cell") as progress,
     ):
         blocks = {name: settings.environments[name] for name in settings.study.environments}
-        fact(checkout, "thresholds", thresholds(blocks))
-        fact(checkout, "comparisons", settings.comparisons.model_dump(mode="json"))
+        checked_fact(checkout, "thresholds", thresholds(blocks))
+        checked_fact(checkout, "comparisons", settings.comparisons.model_dump(mode="json"))
         studied = cells(checkout)
         with closing(played(checkout, studied)) as found:
             for cell, by_seed in zip(studied, found, strict=True):

@@ -20,7 +20,7 @@ from threading import Thread
 from typing import NamedTuple
 
 from pamdp import lifetime
-from pamdp.base.errors import Interrupted
+from pamdp.base.errors import Interrupted, PamdpError
 from pamdp.checkout import Checkout
 from pamdp.engines import engine_of
 from pamdp.engines.processes import PRELOADED
@@ -29,7 +29,6 @@ from pamdp.stages import ahead
 from pamdp.stages.sharing import Share, keep_to, side_by_side
 from pamdp.stages.train import train_ahead
 from pamdp.stages.tune import tune_ahead
-from pamdp.stages.unchanged import Facts, check_facts
 
 LAST_WORDS = 2.0  # seconds for them, after a process has ended
 
@@ -41,13 +40,13 @@ class Cells(NamedTuple):
       stages: that are out of date, by the names of cells.
       shares: of the cells that are done at a time.
       variables: of the environment.
-      facts: what `setup` had found when the study began, which is what loaded code is of.
+      marks: of what cells depended on when the study began (`ahead.marks`), by their names.
     """
 
     stages: Mapping[str, Sequence[str]]
     shares: Sequence[Share]
     variables: Mapping[str, str]
-    facts: Facts
+    marks: Mapping[str, tuple[str, str]]
 
 
 def prepare() -> None:
@@ -137,14 +136,14 @@ def _cell(
     """Tunes and trains a cell, as far as it is out of date; whether that went well."""
     news.send((name, None))
     try:
-        with reported(name):
-            check_facts(checkout, cells.facts)
         found = checkout.tune(name)
         if "tune" in cells.stages[name]:
             with reported("tune"), alone("tune", name):
+                _check(name, cells.marks[name])
                 found = tune_ahead(checkout, name)
         if "train" in cells.stages[name] or not ahead.same_values(found, checkout.tune(name)):
             with reported("train"), alone("train", name):
+                _check(name, cells.marks[name])
                 train_ahead(checkout, name, found)
     except SystemExit as error:  # as a command ends
         if not isinstance(error.code, str):  # of a signal, with nothing to say
@@ -156,3 +155,16 @@ def _cell(
         well = True
     news.send((name, well))
     return well
+
+
+def _check(name: str, marks: tuple[str, str]) -> None:
+    """Refuses what was edited since the study began: the code that is loaded here is older.
+
+    Raises:
+      PamdpError: something was.
+    """
+    if ahead.marks(Checkout.here(), name) != marks:
+        raise PamdpError(
+            f"{name}: expected the settings and code that the study began with, received others, "
+            "edited since; run `pamdp study` again"
+        )

@@ -38,7 +38,7 @@ def task_of(checkout: Checkout, name: str) -> Task:
     return task.with_facts(read_json(checkout.setup / "environments" / f"{name}.json", Facts))
 
 
-def fact(checkout: Checkout, name: str, settings: Any) -> Any:
+def checked_fact(checkout: Checkout, name: str, settings: Any) -> Any:
     """The fact of that name, which `setup` has written of these settings.
 
     Raises:
@@ -56,7 +56,7 @@ def fact(checkout: Checkout, name: str, settings: Any) -> Any:
 def check_settings(checkout: Checkout, environment: str) -> None:
     """Compares the settings of an environment with what `setup` has written; raises as above."""
     block = checkout.settings.environments[environment]
-    fact(checkout, f"settings/{environment}", environment_settings(block))
+    checked_fact(checkout, f"settings/{environment}", environment_settings(block))
 
 
 def cells(checkout: Checkout) -> list[Cell]:
@@ -120,7 +120,7 @@ def fingerprint_of_facts(checkout: Checkout, stage: str, cell: Cell, *parts: Com
     found = {name: read_json(checkout.setup / f"{name}.json", dict) for name in names}
     if stage == "tune":
         search = search_settings(checkout.settings.tuning.of(cell.name))
-        found["search"] = fact(checkout, f"tuning/{cell.name}", search)["versions"]
+        found["search"] = checked_fact(checkout, f"tuning/{cell.name}", search)["versions"]
     values = [part.model_dump(mode="json") for part in (cell, *parts)]
     content = json.dumps([values, found], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]

@@ -84,6 +84,11 @@ def set_up(checkout: Checkout) -> None:
     changed = _write(checkout.setup, facts | {"measured": marks})
     number = len(checkout.settings.cells)
     told.insert(0, f"{number} cell{'s' * (number > 1)}{'' if first else _in_words(changed)}")
+    if SAID in os.environ and changed:  # DVC would compute one cell after another
+        raise PamdpError(
+            f"expected what `setup` had found when the study began, received other "
+            f"{_named(changed)}, edited since; what was computed is kept: run `pamdp study` again"
+        )
     if SAID not in os.environ:
         print(*(f"setup: {line}" for line in told), sep="\n", flush=True)
 
@@ -213,8 +218,13 @@ def _in_words(changed: Sequence[str]) -> str:
     """Which facts are new, as the end of a sentence."""
     if not changed:
         return "; since it last looked, nothing has changed"
-    names = [*changed[:NAMED], *([f"{len(changed) - NAMED} more"] if changed[NAMED:] else [])]
-    return f"; since it last looked, these have changed: {', '.join(names)}"
+    return f"; since it last looked, these have changed: {_named(changed)}"
+
+
+def _named(names: Sequence[str]) -> str:
+    """The first of some names, and how many more there are."""
+    more = [f"{len(names) - NAMED} more"] if names[NAMED:] else []
+    return ", ".join([*names[:NAMED], *more])
 
 
 def _write(folder: Path, facts: Mapping[str, Any]) -> list[str]:

@@ -13,7 +13,8 @@ import subprocess
 import sys
 from argparse import Namespace
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import MappingProxyType
 
@@ -24,13 +25,12 @@ from pamdp.base.errors import PamdpError
 from pamdp.checkout import Checkout
 from pamdp.engines import engine_of, workers
 from pamdp.estimate import Estimate
-from pamdp.files import read_json
+from pamdp.files import read_json, write_json
 from pamdp.foresight import STUDY
 from pamdp.stages import ahead, lane, lockfile
 from pamdp.stages.overview import Overview
 from pamdp.stages.setup import SAID
 from pamdp.stages.sharing import Share, rounds_of, side_by_side
-from pamdp.stages.unchanged import facts
 from pamdp.tracking import open_sink, showing
 
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
@@ -46,17 +46,32 @@ def run(options: Namespace) -> None:
             f"expected a git repository, which DVC works in, received {checkout.root} in none; run "
             "`git init`"
         )
-    with lockfile.guarded(checkout, lambda line: print(line, file=sys.stderr)):
-        force = ["--force"] if options.force else []
-        if force:
-            ahead.forget(checkout, options.stages)
+    with (
+        lockfile.guarded(checkout, lambda line: print(line, file=sys.stderr)),
+        _forced(checkout, options.stages) if options.force else nullcontext(()) as force,
+    ):
         if options.stages:
             _dvc(checkout.root, "repro", *force, *options.stages)
         else:
             run_cells(checkout, options.force)
+            _check_unedited(checkout)
             _run(checkout.root, [*RECORDER, *force], "dvc repro", variables={SAID: "1"})
     if not options.stages:
         print(f"The report: {checkout.report.relative_to(checkout.root)}/index.html")
+
+
+@contextmanager
+def _forced(checkout: Checkout, stages: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Around a run that takes nothing that is there; DVC's option for it.
+
+    One that was interrupted goes on, if the next one is forced likewise.
+    """
+    under_way = checkout.work / "forced.json"
+    if not under_way.is_file() or read_json(under_way, list) != [*stages]:
+        ahead.forget(checkout, stages)
+        write_json(under_way, [*stages])
+    yield ["--force"]
+    under_way.unlink()
 
 
 def run_cells(checkout: Checkout, force: bool = False) -> None:
@@ -79,10 +94,23 @@ def run_cells(checkout: Checkout, force: bool = False) -> None:
         _run_lanes(checkout, work)
 
 
+def _check_unedited(checkout: Checkout) -> None:
+    """Refuses settings that were edited: DVC would compute one cell after another.
+
+    Raises:
+      PamdpError: they were.
+    """
+    if Checkout.here().settings != checkout.settings:
+        raise PamdpError(
+            "params.yaml: expected the settings that the study began with, received others, edited "
+            "while it ran; what it has computed is kept: run `pamdp study` again"
+        )
+
+
 def _run_lanes(checkout: Checkout, work: Mapping[str, Sequence[str]]) -> None:
-    root, names, found = checkout.root, [*work], facts(checkout)
+    root, names = checkout.root, [*work]
     own = lifetime.IN_STUDY | _prepare(root)
-    estimates = _estimates(checkout, names)
+    marks, estimates = ahead.all_marks(checkout, names), _estimates(checkout, names)
     seconds = {name: _seconds(estimates[name], stages) for name, stages in work.items()}
     rounds = rounds_of(estimates, min(_tasks(checkout, name, work[name]) for name in names))
     ended: dict[str, bool] = {}  # whether it went well, of cells that have begun
@@ -106,8 +134,8 @@ def _run_lanes(checkout: Checkout, work: Mapping[str, Sequence[str]]) -> None:
 
         def run(names: Sequence[str], shares: Sequence[Share]) -> bool:
             given = own | variables | {"PAMDP_WORKERS": str(shares[0].workers)}
-            cells = lane.Cells({name: work[name] for name in names}, shares, given, found)
-            return lane.run(cells, told, hear)
+            stages = {name: work[name] for name in names}
+            return lane.run(lane.Cells(stages, shares, given, marks), told, hear)
 
         def alone(name: str, share: Share) -> bool:
             return run([name], [share])

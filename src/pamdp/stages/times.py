@@ -65,7 +65,10 @@ def timed(folder: Path) -> Iterator[None]:
         note()
     with suppress(PamdpError):  # without its record, it is DVC that says what is missing
         record = Run.read(folder / "record.json")
-        note(fingerprint=record.fingerprint, workers=workers())
+        if earlier and earlier["fingerprint"] == record.fingerprint:
+            write_json(path, earlier)  # made again, of trials that were there
+        else:
+            note(fingerprint=record.fingerprint, workers=workers())
 
 
 def collect(checkout: Checkout, results: Mapping[str, Mapping[str, tuple[str, Path]]]) -> None:
