@@ -35,7 +35,7 @@ import psutil
 from tests.pipeline import checkout, small
 
 # With the longest wait before a stage that has begun is hit, in seconds.
-SECONDS = {"setup": 2.0, "tune": 9.0, "train": 9.0, "evaluate": 7.0, "export": 9.0, "report": 6.0}
+SECONDS = {"setup": 1.0, "tune": 6.0, "train": 2.0, "evaluate": 2.0, "export": 6.0, "report": 4.0}
 # Programs by the names of their commands; where a stage has no such parent, its own parent is hit.
 PROGRAMS = {
     "parent": (),
@@ -279,6 +279,7 @@ def main() -> None:
         lost: list[float] = []
         while len(kills) < options.kills and time.monotonic() - since < 60 * options.minutes:
             plan = [(stage, *rng.choice(kinds)) for stage in SECONDS for _ in range(3)]
+            rng.shuffle(plan)  # while one cell is searched another is trained
             started = time.monotonic()
             new = attacked(folder, plan, rng)
             lost.append((time.monotonic() - started - undisturbed) / max(1, len(new)))

@@ -281,7 +281,7 @@ def test_an_unchanged_environment_is_not_measured_again(tmp_path, set_up, capsys
     before = facts(tmp_path)
     assert set_up() == []
     assert set_up(small(study__seeds=[3])) == []
-    unchanged = "setup: 2 cells; since it last looked, nothing has changed"
+    unchanged = "setup: 2 cells; since it last looked, nothing that cells depend on has changed"
     assert capsys.readouterr().out.splitlines() == [unchanged] * 2
     assert facts(tmp_path) == before
     set_up(small(environments__platform__learner__gamma=0.5))

@@ -224,8 +224,9 @@ def test_where_tasks_are_elsewhere_one_process_does_all_cells(root, monkeypatch)
 def test_a_failure_is_told_and_no_other_cell_begins(root, how):
     (root / "fail").write_text(how)
     message = r"^platform-mpdqn-zeroing failed; .*`pamdp study train@platform-mpdqn-zeroing` tells"
-    with pytest.raises(PamdpError, match=message):
+    with pytest.raises(PamdpError, match=message) as failed:
         run_cells(root)
+    assert ("memory may be too small" in str(failed.value)) == (how == "killed")
     assert len(worked(root)) == 2
 
 

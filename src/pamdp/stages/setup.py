@@ -217,7 +217,7 @@ def _words(member: Any) -> dict[str, str]:
 def _in_words(changed: Sequence[str]) -> str:
     """Which facts are new, as the end of a sentence."""
     if not changed:
-        return "; since it last looked, nothing has changed"
+        return "; since it last looked, nothing that cells depend on has changed"
     return f"; since it last looked, these have changed: {_named(changed)}"
 
 

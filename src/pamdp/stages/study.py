@@ -36,6 +36,10 @@ from pamdp.tracking import open_sink, showing
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
 RECORDER = (sys.executable, "-m", lifetime.RECORDER)  # `dvc repro`, for many stages
 STAGES = ("tune", "train")  # of a cell, in dvc.yaml
+KILLED = (
+    "It was killed: memory may be too small for several cells, and PAMDP_WORKERS=1 runs one at a "
+    "time. "
+)
 
 
 def run(options: Namespace) -> None:
@@ -113,7 +117,7 @@ def _run_lanes(checkout: Checkout, work: Mapping[str, Sequence[str]]) -> None:
     marks, estimates = ahead.all_marks(checkout, names), _estimates(checkout, names)
     seconds = {name: _seconds(estimates[name], stages) for name, stages in work.items()}
     rounds = rounds_of(estimates, min(_tasks(checkout, name, work[name]) for name in names))
-    ended: dict[str, bool] = {}  # whether it went well, of cells that have begun
+    ended: dict[str, bool | None] = {}  # whether it went well, of cells that have begun
     print(f"study: {len(names)} cells to do, {len(rounds[0].shares)} at a time", file=sys.stderr)
     with (
         open_sink(checkout.settings.study.name, root) as sink,
@@ -122,7 +126,7 @@ def _run_lanes(checkout: Checkout, work: Mapping[str, Sequence[str]]) -> None:
     ):
 
         def told(name: str, well: bool | None) -> None:
-            ended[name] = bool(well)
+            ended[name] = well
             if well is None:
                 overview.begin(name)
             else:
@@ -149,7 +153,7 @@ def _run_lanes(checkout: Checkout, work: Mapping[str, Sequence[str]]) -> None:
                 deque(side_by_side(each.names, each.shares, alone), maxlen=0)
     failed = [name for name in names if not ended.get(name, not all(ended.values()))]
     if failed:
-        raise _failure(failed)
+        raise _failure(failed, killed=None in ended.values())
 
 
 def _prepare(root: Path) -> dict[str, str]:
@@ -163,12 +167,12 @@ def _prepare(root: Path) -> dict[str, str]:
     return joined
 
 
-def _failure(names: Sequence[str]) -> PamdpError:
+def _failure(names: Sequence[str], killed: bool) -> PamdpError:
     more = ", ".join(f"`pamdp study {STAGES[-1]}@{name}`" for name in names)
     return PamdpError(
         f"{', '.join(names)} failed; its own words stand above, and {more} tells more. "
-        "If it was killed, memory may be too small for several cells: PAMDP_WORKERS=1 runs one "
-        "at a time. The next run goes on from what is done"
+        + killed * KILLED
+        + "The next run goes on from what is done"
     )
 
 
