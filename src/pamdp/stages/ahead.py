@@ -89,9 +89,8 @@ def made(
     folder = find(checkout)
     if is_there(folder):
         if lifetime.STUDY not in os.environ:
-            print(
-                f"{folder.parent.name}: taken as it was computed before, with the same settings and code"
-            )
+            name = folder.parent.name
+            print(f"{name}: taken as it was computed before, with the same settings and code")
         return folder
     with timed(folder):
         make(folder)
