@@ -190,9 +190,13 @@ def check(cell: Cell, weights: Weights, observations: Any, answers: Mapping[str,
     q, sets = _equals(policy_of(cell), weights, known)
     served = {name: np.asarray(answers[name]) for name in Answer._fields}
     action, each = served["action"], np.arange(len(known))
-    gaps = np.abs(served["all_parameters"][:, None] - sets) / (spec.high - spec.low)
-    nearest = gaps.max(axis=-1, initial=0.0).argmin(axis=-1)
-    gaps, q_served = gaps[each, nearest], q[each, nearest, action][:, None]
+    apart = np.abs(served["all_parameters"][:, None] - sets) / (spec.high - spec.low)
+    apart = apart.max(axis=-1, initial=0.0)
+    gaps = apart.min(axis=-1, keepdims=True)
+    # Of several sets that are the same within the bounds, the policy acts by any; their values
+    # differ, as they are of what was proposed.
+    same = apart <= np.maximum(gaps, PARAMETER_TOLERANCE)
+    q_served = np.where(same, q[each, :, action], -np.inf).max(axis=-1, keepdims=True)
     q = q.max(axis=1)
     size = np.abs(q).max(axis=-1, keepdims=True)
     lost = q.max(axis=-1, keepdims=True) - q_served

@@ -66,3 +66,21 @@ def test_of_heads_that_are_worth_the_same_either_is_right():
     check(two)
     with pytest.raises(ExportError, match="parameters that differ"):
         check(tf.concat([one[:, :1], two[:, 1:]], axis=1))
+
+
+def test_of_heads_whose_parameters_are_the_same_within_the_bounds_the_better_is_meant(tmp_path):
+    """Q values what is proposed, and what is proposed may lie outside."""
+    other = of_two_heads()
+    (*hidden, (kernel, bias)), q, observed = initial(other)
+    outside = np.repeat([2.0, 3.0], bias.shape[0] // 2).astype(np.float32)
+    weights = Weights((*hidden, (np.zeros_like(kernel), outside)), q, observed)
+    rows = observations(other)
+    values, sets = export._equals(policy_of(other), weights, tf.constant(rows))
+    np.testing.assert_array_equal(sets[:, 0], sets[:, 1])
+    assert np.abs(values[:, 0] - values[:, 1]).max() > 0.01
+    export.save(other, weights, tmp_path / "x")
+    answers = served(tmp_path / "x", rows)
+    assert export.check(other, weights, rows, answers) == 0.0
+    worst = answers | {"action": values.max(axis=1).argmin(axis=1).astype(np.int32)}
+    with pytest.raises(ExportError, match="other actions"):
+        export.check(other, weights, rows, worst)
