@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
 from pamdp.base.errors import PamdpError
@@ -135,3 +138,18 @@ def test_a_half_of_the_list_of_what_runs_is_removed(checkout, monkeypatch, conte
     lockfile.mend(checkout, said.append)
     assert said == ["rwlock: DVC was killed while it wrote it; it is removed"]
     assert not path.exists()
+
+
+def test_what_killed_processes_were_at_is_forgotten_and_what_others_are_at_is_not(checkout):
+    """DVC would wait for one that the system still lists, as nobody has asked how it ended."""
+    path = checkout.root / ".dvc" / "tmp" / "rwlock"
+    path.parent.mkdir(parents=True)
+    with subprocess.Popen(["sleep", "60"]) as killed:
+        killed.kill()
+        os.waitid(os.P_PID, killed.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is listed
+        assert psutil.pid_exists(killed.pid)
+        gone, own = ({"pid": number, "cmd": "x"} for number in (killed.pid, os.getpid()))
+        content = {"read": {"a": [gone, own], "b": [gone]}, "write": {"c": gone, "d": own}}
+        path.write_text(json.dumps(content))
+        lockfile.mend(checkout, pytest.fail)
+    assert json.loads(path.read_text()) == {"read": {"a": [own]}, "write": {"d": own}}

@@ -13,7 +13,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import psutil
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -132,10 +134,35 @@ def _committed(checkout: Checkout) -> str:
     return done.stdout
 
 
+def _living(content: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What processes that live are at.
+
+    DVC drops what a killed one has left, too, but not as long as the system still lists that one.
+    """
+    reading = {
+        path: [each for each in entries if _is_alive(each["pid"])]
+        for path, entries in content.get("read", {}).items()
+    }
+    writing = content.get("write", {}).items()
+    return {
+        "read": {path: entries for path, entries in reading.items() if entries},
+        "write": {path: each for path, each in writing if _is_alive(each["pid"])},
+    }
+
+
+def _is_alive(number: int) -> bool:
+    try:
+        return psutil.Process(number).status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
 def _mend_rwlock(path: Path, tell: Callable[[str], object]) -> None:
     for last in (False, True):
         try:
-            json.loads(_text(path) or "no JSON")
+            content = json.loads(_text(path) or "no JSON")
+            if isinstance(content, dict) and (living := _living(content)) != content:
+                _write(path, json.dumps(living))
             return
         except ValueError:
             if not path.is_file():
