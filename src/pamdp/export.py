@@ -189,14 +189,9 @@ def check(cell: Cell, weights: Weights, observations: Any, answers: Mapping[str,
     known = centred(cell.task, tf.convert_to_tensor(observations))
     q, sets = _equals(policy_of(cell), weights, known)
     served = {name: np.asarray(answers[name]) for name in Answer._fields}
-    action, each = served["action"], np.arange(len(known))
+    action = served["action"]
     apart = np.abs(served["all_parameters"][:, None] - sets) / (spec.high - spec.low)
-    apart = apart.max(axis=-1, initial=0.0)
-    gaps = apart.min(axis=-1, keepdims=True)
-    # Of several sets that are the same within the bounds, the policy acts by any; their values
-    # differ, as they are of what was proposed.
-    same = apart <= np.maximum(gaps, PARAMETER_TOLERANCE)
-    q_served = np.where(same, q[each, :, action], -np.inf).max(axis=-1, keepdims=True)
+    gaps, q_served = _meant(apart.max(axis=-1, initial=0.0), q[np.arange(len(known)), :, action])
     q = q.max(axis=1)
     size = np.abs(q).max(axis=-1, keepdims=True)
     lost = q.max(axis=-1, keepdims=True) - q_served
@@ -217,6 +212,24 @@ def check(cell: Cell, weights: Weights, observations: Any, answers: Mapping[str,
             f"{len(action)} observations, received {', '.join(found)}"
         )
     return float(gaps.max())
+
+
+def _meant(apart: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How far an answer is from the set of parameters that it means, and what that is worth.
+
+    Of several sets that are the same within the bounds the policy acts by any; their values differ,
+    as they are of what was proposed.
+
+    Args:
+      apart: [N, sets], from each.
+      q: [N, sets], the value of the answered action with each.
+
+    Returns:
+      [N, 1] each.
+    """
+    gaps = apart.min(axis=-1, keepdims=True)
+    same = apart <= np.maximum(gaps, PARAMETER_TOLERANCE)
+    return gaps, np.where(same, q, -np.inf).max(axis=-1, keepdims=True)
 
 
 def play(cell: Cell, weights: Weights, folder: Path, seed: int, num_episodes: int) -> Episodes:

@@ -126,7 +126,10 @@ def test_there_need_be_none(checkout):
     assert not checkout.kept_lock.exists()
 
 
-@pytest.mark.parametrize("content", ["", '{"a": [', "[" * 99])
+@pytest.mark.parametrize(
+    "content",
+    ["", '{"a": [', "[" * 99, "[1]", '{"read": {"a": 1}}', '{"write": {"a": {"pid": "x"}}}'],
+)
 def test_a_half_of_the_list_of_what_runs_is_removed(checkout, monkeypatch, content):
     monkeypatch.setattr(lockfile.time, "sleep", lambda seconds: None)
     path = checkout.root / ".dvc" / "tmp" / "rwlock"

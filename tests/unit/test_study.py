@@ -361,6 +361,19 @@ def test_forced_and_interrupted_it_goes_on_from_what_it_has_done(command, root):
     assert not record.exists()
 
 
+def test_what_was_computed_between_two_forced_runs_is_not_taken(command, root):
+    (root / "fail").touch()
+    with pytest.raises(PamdpError):
+        command("--force")
+    (root / "fail").unlink()
+    command()
+    record = root / ".work" / "ahead" / "train" / CELLS[1] / "mark" / "record.json"
+    record.parent.mkdir(parents=True)
+    record.touch()
+    command("--force")
+    assert not record.exists()
+
+
 def test_settings_that_are_edited_meanwhile_are_not_left_to_dvc(command, root, monkeypatch):
     path = root / "params.yaml"
     run = study.lane.run

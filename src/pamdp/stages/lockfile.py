@@ -161,10 +161,10 @@ def _mend_rwlock(path: Path, tell: Callable[[str], object]) -> None:
     for last in (False, True):
         try:
             content = json.loads(_text(path) or "no JSON")
-            if isinstance(content, dict) and (living := _living(content)) != content:
+            if (living := _living(content)) != content:
                 _write(path, json.dumps(living))
             return
-        except ValueError:
+        except (ValueError, AttributeError, KeyError, TypeError):  # nor what DVC writes
             if not path.is_file():
                 return
         if last:

@@ -14,7 +14,7 @@ import sys
 from argparse import Namespace
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
@@ -52,7 +52,7 @@ def run(options: Namespace) -> None:
         )
     with (
         lockfile.guarded(checkout, lambda line: print(line, file=sys.stderr)),
-        _forced(checkout, options.stages) if options.force else nullcontext(()) as force,
+        _forced(checkout, options) as force,
     ):
         if options.stages:
             _dvc(checkout.root, "repro", *force, *options.stages)
@@ -65,15 +65,21 @@ def run(options: Namespace) -> None:
 
 
 @contextmanager
-def _forced(checkout: Checkout, stages: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Around a run that takes nothing that is there; DVC's option for it.
+def _forced(checkout: Checkout, options: Namespace) -> Iterator[Sequence[str]]:
+    """Around a run; DVC's option for it, if it takes nothing that is there.
 
-    One that was interrupted goes on, if the next one is forced likewise.
+    Such a run goes on if it was interrupted, and the next one is forced likewise.
     """
     under_way = checkout.work / "forced.json"
-    if not under_way.is_file() or read_json(under_way, list) != [*stages]:
-        ahead.forget(checkout, stages)
-        write_json(under_way, [*stages])
+    if not options.force:
+        under_way.unlink(missing_ok=True)  # what this one computes is nothing that was forced
+        yield []
+        return
+    if under_way.is_file() and read_json(under_way, list) == options.stages:
+        print("study: the forced run goes on that was interrupted", file=sys.stderr)
+    else:
+        ahead.forget(checkout, options.stages)
+        write_json(under_way, options.stages)
     yield ["--force"]
     under_way.unlink()
 
