@@ -17,6 +17,7 @@ from pamdp.base.processor import KNOWN, processor
 from pamdp.comparisons import FIELDS
 from pamdp.engines import engine_of, workers
 from pamdp.estimate import Estimate, random_length
+from pamdp.learning.learner_settings import LearnerSettings
 from pamdp.settings import Settings
 from pamdp.significance import LEVEL, least_seeds, smallest_p
 from pamdp.tuning.space import Space
@@ -52,9 +53,8 @@ def foretold(settings: Settings, facts: Mapping[str, Mapping[str, Any]]) -> Iter
     for estimate in estimates:
         _check(estimate, limit)
     for name in settings.study.environments:
-        yield from (
-            f"environments.{name}: {remark}" for remark in _remarks(settings, name, facts[name])
-        )
+        remarks = dict.fromkeys(_remarks(settings, name, facts[name]))
+        yield from (f"environments.{name}: {remark}" for remark in remarks)
     yield from _untuned(settings)
     yield from _undecidable(settings)
     yield from remark_on_processor()
@@ -73,15 +73,24 @@ def foretold(settings: Settings, facts: Mapping[str, Mapping[str, Any]]) -> Iter
 def _remarks(settings: Settings, name: str, facts: Mapping[str, Any]) -> Iterator[str]:
     """What of an environment's settings is allowed, and hardly meant."""
     benchmark = settings.environments[name]
-    learner, steps = benchmark.learner, benchmark.training.steps
+    cells = [cell for cell in settings.cells if cell.name.environment == name]
+    steps = benchmark.training.steps
+    for learner in {cell.learner: None for cell in cells}:
+        runs = {f"the {steps:,} steps of training": steps}
+        for cell in cells:
+            tuning = settings.tuning.of(cell.name)
+            if cell.learner == learner and tuning.trials:
+                trial = tuning.training(benchmark.training).steps
+                own = f" of {cell.name}" if str(cell.name) in settings.tuning.cells else ""
+                runs[f"the {trial:,} steps of a trial{own}"] = trial
+        yield from _odd(learner, runs, steps, steps / random_length(facts))
+
+
+def _odd(
+    learner: LearnerSettings, runs: Mapping[str, int], steps: int, episodes: float
+) -> Iterator[str]:
+    """What of a learner's settings does not go with the length of its runs."""
     start, size = learner.learning_starts, learner.replay_size
-    runs = {f"the {steps:,} steps of training": steps}
-    for cell in settings.cells:
-        tuning = settings.tuning.of(cell.name)
-        if cell.name.environment == name and tuning.trials:
-            trial = tuning.training(benchmark.training).steps
-            own = f" of {cell.name}" if str(cell.name) in settings.tuning.cells else ""
-            runs[f"the {trial:,} steps of a trial{own}"] = trial
     for told, length in runs.items():
         if start > HALF * length:
             yield f"learning starts after {start:,} of {told} (learner.learning_starts)"
@@ -90,7 +99,7 @@ def _remarks(settings: Settings, name: str, facts: Mapping[str, Any]) -> Iterato
             f"the first transitions are forgotten before learning starts: learner.replay_size is "
             f"{size:,}, learner.learning_starts {start:,}"
         )
-    epsilon, episodes = learner.epsilon, steps / random_length(facts)
+    epsilon = learner.epsilon
     progress = episodes / epsilon.episodes
     if epsilon.end < epsilon.start and progress < HALF:
         last = epsilon.start + progress * (epsilon.end - epsilon.start)

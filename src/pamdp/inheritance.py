@@ -40,7 +40,7 @@ def resolved(values: Any, shipped: Callable[[], Any] = dict) -> Any:
     def whole(path: str) -> Any:
         own, *ancestors = (blocks[each] for each in _lineage(blocks, path))
         for each in ancestors:
-            own = _merged(each, own)
+            own = merged(each, own)
         if isinstance(own, dict):
             own = {key: value for key, value in own.items() if key != KEY}
         return own
@@ -117,14 +117,14 @@ def _parents(blocks: Blocks, path: str) -> dict[str, str]:
     return siblings | {each: each for each in blocks if each.startswith(f"{PACKAGE}.{FAMILY}.")}
 
 
-def _merged(inherited: Any, own: Any, theirs: bool = False) -> Any:
+def merged(inherited: Any, own: Any, theirs: bool = False) -> Any:
     """One value within another; `theirs` are arguments of a user's, where `kind` says nothing."""
     if not (isinstance(inherited, dict) and isinstance(own, dict)):
         return own
     if "kind" in own and not theirs:
         return own
     both = {
-        key: _merged(inherited[key], value, theirs or key == ARGUMENTS)
+        key: merged(inherited[key], value, theirs or key == ARGUMENTS)
         for key, value in own.items()
         if key in inherited
     }

@@ -17,6 +17,7 @@ from pamdp.base.component import leaves, with_node
 from pamdp.base.errors import SettingsError, nearest
 from pamdp.base.task import Task
 from pamdp.bridge.gymnasium import Gymnasium
+from pamdp.inheritance import merged
 from pamdp.learning.cell import Cell, CellName
 from pamdp.learning.learner_settings import LearnerSettings
 from pamdp.learning.training import Training
@@ -143,6 +144,9 @@ def recipe(
         "algorithms": [algorithm],
         "strategies": [strategy],
     }
+    # What the algorithm says of the learner goes to where changes of it go.
+    own = values["algorithms"][algorithm].pop("learner")
+    blocks[environment] |= {"learner": merged(blocks[environment]["learner"], own)}
     tuning = settings.tuning.of(CellName(environment, algorithm, strategy))
     # Without a search runs may be too short for one.
     values["tuning"] = tuning.model_dump(mode="json") | {"trials": 0, "use_trial": None}

@@ -9,6 +9,7 @@ from typing import Any
 
 from pamdp.inheritance import FAMILY, KEY, PACKAGE, SINGLE
 from pamdp.settings import Settings
+from pamdp.variants import FIELD
 
 FILE = "params.schema.json"
 
@@ -84,7 +85,17 @@ def _extend(result: dict[str, Any]) -> None:
             whole, f"another environment, or {PACKAGE}.{FAMILY}.<name> of the package{told}"
         )
     properties[SINGLE] = extending(properties[SINGLE], f"{PACKAGE}.{SINGLE}, of the package{told}")
+    _describe_changes(definitions, partial("LearnerSettings"))
     definitions |= {f"{name}Changes": part for name, part in parts.items()}
+
+
+def _describe_changes(definitions: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Describes what an algorithm says of the learner as changes of it are elsewhere."""
+    for part in definitions.values():
+        value = part["properties"].get(FIELD, {})
+        if value.pop("type", None) == "object":
+            del value["additionalProperties"]
+            value |= changes
 
 
 if __name__ == "__main__":

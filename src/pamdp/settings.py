@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-from pamdp.algorithms import ALGORITHMS, AnyAlgorithm
+from pamdp.algorithms import ALGORITHMS
 from pamdp.base.component import Component, Finite, ListOf
 from pamdp.base.errors import SettingsError, nearest
 from pamdp.comparisons import Comparisons
@@ -26,6 +26,7 @@ from pamdp.strategies import STRATEGIES, AnyStrategy
 from pamdp.tuning.checks import check_cell, check_paths, check_ranges
 from pamdp.tuning.settings import Seeds, Tuning
 from pamdp.tuning.space import Space
+from pamdp.variants import AnyVariant, plain, problem_of
 
 # Names become parts of shell commands, file names and keys; three make the name of a cell, and file
 # systems allow 255 characters.
@@ -72,7 +73,7 @@ class Settings(Component):
 
     study: Study
     environments: dict[Name, Benchmark]
-    algorithms: dict[Name, AnyAlgorithm]  # pyright: ignore[reportInvalidTypeForm]
+    algorithms: dict[Name, AnyVariant]  # pyright: ignore[reportInvalidTypeForm]
     gradients: dict[Name, AnyStrategy]
     tuning: Tuning
     evaluation: Evaluation
@@ -90,12 +91,15 @@ class Settings(Component):
         }
         for field, names in known.items():
             distinct_and_known(f"study.{field}", getattr(self.study, field), names)
+        for environment, algorithm in product(self.study.environments, self.algorithms):
+            self._problem(environment, algorithm)  # be it run or not
         self._check_comparisons()
         self._check_tuning()
-        for name in self.study.environments:
+        for cell in self.cells:
+            name = cell.name.environment
             length = self.environments[name].training.steps
             path = f"environments.{name}.training.steps"
-            _check_length(path, length, str(length), name, self.environments[name].learner)
+            _check_length(path, length, str(length), name, cell.learner)
         return self
 
     def _check_comparisons(self) -> None:
@@ -114,7 +118,7 @@ class Settings(Component):
         # study needs no smaller space.
         problems = self.environments.values()
         parts = [(field, getattr(p, field)) for p in problems for field in Problem.model_fields]
-        parts += [("algorithm", member) for member in self.algorithms.values()]
+        parts += [("algorithm", plain(member)) for member in self.algorithms.values()]
         parts += [("strategy", member) for member in self.gradients.values()]
         names = list(map("-".join, product(self.environments, self.algorithms, self.gradients)))
         _check_places(self.tuning, names)
@@ -164,12 +168,21 @@ class Settings(Component):
         return tuple(
             Cell.of(
                 CellName(environment, algorithm, strategy),
-                self.environments[environment],
-                self.algorithms[algorithm],
+                self._problem(environment, algorithm),
+                plain(self.algorithms[algorithm]),
                 self.gradients[strategy],
             )
             for environment, algorithm, strategy in combined
         )
+
+    def _problem(self, environment: str, algorithm: str) -> Problem:
+        """An environment, and how an algorithm learns it."""
+        try:
+            return problem_of(self.algorithms[algorithm], self.environments[environment])
+        except ValueError as error:
+            raise ValueError(
+                f"algorithms.{algorithm}.{error} (together with environments.{environment}.learner)"
+            ) from None
 
     def cell(self, name: str) -> Cell:
         """The cell of this name."""
