@@ -98,7 +98,7 @@ def attacked(folder: Path, cluster: Any, kills: int, rng: random.Random) -> Coun
                 raise SystemExit(folder.with_name(f"{folder.name}.log").read_text())
             study = begun(folder, cluster)
         if done.total() < kills and time.monotonic() > next_kill:
-            kind = rng.choice(KINDS)
+            kind = min(KINDS, key=lambda each: (done[each], rng.random()))  # each as often
             if kill(kind, cluster, study, rng):
                 done[kind] += 1
                 print(f"  killed: {kind}", flush=True)

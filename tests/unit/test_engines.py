@@ -269,6 +269,26 @@ def test_what_cannot_travel_is_an_error_and_no_wait_without_end() -> None:
         engine.map(tasks.same, [(threading.Lock(),)])
 
 
+@pytest.mark.parametrize(("name", "edit"), [("edited_here", "x = 2\n"), ("removed_here", None)])
+def test_a_module_that_is_edited_before_a_worker_has_it_is_an_error(
+    tmp_path, monkeypatch, name, edit
+) -> None:
+    """What runs would not be what the results are said to be of."""
+    module = tmp_path / f"{name}.py"
+    module.write_text("x = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    needs = Needs(frozenset({name}))
+    with Processes(1, needs) as engine:
+        assert engine.map(tasks.same, [("a",)]) == ["a"]
+        module.write_text("x = 3\n")  # this worker has what was there
+        assert engine.map(tasks.same, [("b",)]) == ["b"]
+    said = f"{name}.py: expected the code that was there when this began"
+    with Processes(1, needs) as engine:
+        module.write_text(edit) if edit else module.unlink()
+        with pytest.raises(PamdpError, match=said):
+            engine.map(tasks.same, [("a",)])
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="it cannot be told here")
 def test_each_process_keeps_to_one_core() -> None:
     with Processes(2) as engine:

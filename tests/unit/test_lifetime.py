@@ -31,12 +31,17 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
+def heed_signals() -> None:
+    """A shell has what it starts in the background ignore SIGINT, nohup SIGHUP."""
+    for number in lifetime.SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+
+
 def started(program: str, *arguments: object, **options) -> subprocess.Popen:
     """Python, with a program of a few lines."""
     command = [sys.executable, "-c", program, *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    # A shell has what it starts in the background ignore SIGINT.
-    given = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)} | pipes | options
+    given = {"preexec_fn": heed_signals} | pipes | options
     return subprocess.Popen(command, env=ENVIRONMENT, **given)
 
 
@@ -125,7 +130,8 @@ def tree(tmp_path):
         note = tmp_path / "number"
         words = [tmp_path / name, sys.executable, tmp_path / "stage.py", note]
         command = [sys.executable, *map(str, words)]
-        made.append(subprocess.Popen(command, env=ENVIRONMENT, start_new_session=True))
+        given = {"env": ENVIRONMENT, "start_new_session": True, "preexec_fn": heed_signals}
+        made.append(subprocess.Popen(command, **given))
         until(note.exists)
         shell = psutil.Process(int(note.read_text())).parent()
         assert shell
@@ -156,7 +162,7 @@ def test_a_stage_ends_with_make_which_would_wait_for_it(tmp_path, number):
         cwd=tmp_path,
         env=ENVIRONMENT,
         start_new_session=True,
-        preexec_fn=lambda: [signal.signal(each, signal.SIG_DFL) for each in lifetime.SIGNALS],
+        preexec_fn=heed_signals,
     )
     until((tmp_path / "number").exists)
     make.send_signal(number)

@@ -8,10 +8,12 @@ import pickle
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from pamdp.base.errors import PamdpError
+from pamdp.provenance import follow
 
 Task = Callable[..., Any]
 Told = Callable[[int, Any], object]  # is given the number of a task and what it yielded
@@ -177,6 +179,23 @@ class Engine(ABC):
     def __exit__(self, *_: object) -> None:
         """Ends all workers."""
         self._stop()
+
+
+def own_files(modules: Iterable[str]) -> dict[str, Path]:
+    """The files of a user's modules that tasks import and that are installed nowhere, by place.
+
+    Args:
+      modules: that tasks import.
+
+    Returns:
+      Paths, by where a file would have to stand in a folder that is on Python's path.
+    """
+    found = {}
+    for name, path in follow(modules).files.items():
+        if name.partition(".")[0] != "pamdp":
+            end = "/__init__.py" if path.name == "__init__.py" else ".py"
+            found[name.replace(".", "/") + end] = path
+    return found
 
 
 def as_error(error: BaseException) -> Exception:

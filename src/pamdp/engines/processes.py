@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import os
 import pickle
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 from pamdp.base.errors import Interrupted, PamdpError
-from pamdp.engines.base import NOTHING, Engine, Needs, News, Task, named, portable, steps
+from pamdp.engines.base import NOTHING, Engine, Needs, News, Task, named, own_files, portable, steps
 from pamdp.lifetime import children_of, end_all, end_with_parent
 
 PATIENCE = 3.0  # seconds for a worker to end by itself
@@ -38,6 +40,7 @@ class Processes(Engine):
     def __init__(self, num_workers: int, needs: Needs = NOTHING) -> None:
         """Starts nothing yet."""
         super().__init__(num_workers, needs)
+        self._code = _digests(own_files(needs.modules).values())
         self._waiting: SimpleQueue[Work | None] = SimpleQueue()
         self._lock = threading.Lock()  # guards what follows
         self._stopped = False
@@ -72,7 +75,7 @@ class Processes(Engine):
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
         ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, core))
+        process = context.Process(target=_serve, args=(theirs, core, self._code))
         with self._lock:
             if self._stopped:
                 raise PamdpError("expected a running engine, received one that was stopped")
@@ -121,8 +124,14 @@ class Processes(Engine):
             thread.join()
 
 
-def _serve(connection: Connection, core: int | None) -> None:
-    """Does the tasks that come; runs in a process of its own."""
+def _serve(connection: Connection, core: int | None, code: Mapping[Path, str]) -> None:
+    """Does the tasks that come; runs in a process of its own.
+
+    Args:
+      connection: brings tasks, and takes what they tell.
+      core: the one that it keeps to, if any.
+      code: digests of a user's modules, as they were when the work began.
+    """
     # The process that started it ends it. No signal is ignored: a simulator would inherit that.
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.signal(signal.SIGTERM, _terminate)
@@ -130,10 +139,14 @@ def _serve(connection: Connection, core: int | None) -> None:
     if core is not None:
         with suppress(OSError):
             os.sched_setaffinity(0, {core})
+    checked = False
     try:
         while True:
-            number, task, arguments = connection.recv()
-            news = _done(number, task, arguments, connection)
+            number, task, arguments = connection.recv()  # imports them
+            if checked or not (edited := _edited(code)):
+                checked, news = True, _done(number, task, arguments, connection)
+            else:
+                news = number, "error", edited
             try:
                 connection.send(news)
             except Exception as error:  # noqa: BLE001  a result that cannot be pickled
@@ -142,6 +155,24 @@ def _serve(connection: Connection, core: int | None) -> None:
         return
     except Interrupted:
         sys.exit(TERMINATED)
+
+
+def _digests(paths: Iterable[Path]) -> dict[Path, str]:
+    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def _edited(code: Mapping[Path, str]) -> PamdpError | None:
+    """What is wrong with a user's modules, which this process has imported just now."""
+    try:
+        changed = [str(path) for path, found in _digests(code).items() if found != code[path]]
+    except OSError as error:
+        changed = [str(error.filename)]
+    if not changed:
+        return None
+    return PamdpError(
+        f"{', '.join(changed)}: expected the code that was there when this began, received an "
+        "edited one; run the same command again"
+    )
 
 
 def _done(number: int, task: Task, arguments: tuple, connection: Connection) -> tuple:

@@ -16,9 +16,9 @@ from typing import Any, ClassVar, NamedTuple
 
 from pamdp.base.errors import PamdpError
 from pamdp.engines import worker
-from pamdp.engines.base import NOTHING, Engine, Needs, News, Task, named
+from pamdp.engines.base import NOTHING, Engine, Needs, News, Task, named, own_files
 from pamdp.engines.cluster import connected, largest, places
-from pamdp.provenance import digest, follow
+from pamdp.provenance import digest
 
 ENDING = 5.0  # seconds for workers to end
 WORDLESS = 60.0  # seconds of waiting before it is said for what
@@ -112,12 +112,7 @@ class Ray(Engine):
 
         Ray's own way, a working directory, is for a whole connection and not for a task.
         """
-        found = {}
-        for name, path in follow(self.needs.modules).files.items():
-            if name.partition(".")[0] != "pamdp":
-                end = "/__init__.py" if path.name == "__init__.py" else ".py"
-                found[name.replace(".", "/") + end] = path.read_bytes()
-        return found
+        return {name: path.read_bytes() for name, path in own_files(self.needs.modules).items()}
 
     def _start(self, number: int, task: Task, arguments: tuple) -> None:
         self._waiting.append(Pending(number, task, arguments))
