@@ -90,7 +90,7 @@ def test_the_studies_ask_the_question() -> None:
         assert found[name].strategies == ("inverting",)
         assert len(found[name].seeds) == 5
     assert found["baselines"].algorithms == ("pdqn", "mpdqn", "paddpg", "mpdqn_heads")
-    assert found["many_actions"].algorithms == ("mpdqn", "spdqn", "epdqn")
+    assert found["many_actions"].algorithms == ("mpdqn", "epdqn")
     assert len(found["candidates"].seeds) == 8
     for name in ("hard_goal", "many_actions"):
         assert min(found[name].seeds) > 10  # the others have chosen its settings
