@@ -86,13 +86,13 @@ def test_the_studies_ask_the_question() -> None:
         assert found[name].algorithms == ("pdqn", "mpdqn")
         assert len(found[name].strategies) == 9
         assert len(found[name].seeds) == seeds
-    for name in ("goal_variants", "hard_goal", "many_actions"):
+    for name in ("goal_variants", "hard_goal", "many_actions", "spdqn"):
         assert found[name].strategies == ("inverting",)
         assert len(found[name].seeds) == 5
     assert found["baselines"].algorithms == ("pdqn", "mpdqn", "paddpg", "mpdqn_heads")
     assert found["many_actions"].algorithms == ("mpdqn", "epdqn")
     assert len(found["candidates"].seeds) == 8
-    for name in ("hard_goal", "many_actions"):
+    for name in ("hard_goal", "many_actions", "spdqn"):
         assert min(found[name].seeds) > 10  # the others have chosen its settings
 
 
