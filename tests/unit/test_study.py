@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -18,7 +19,7 @@ from pamdp import cli
 from pamdp.base.errors import PamdpError
 from pamdp.checkout import Checkout
 from pamdp.stages import lane, sharing, study
-from tests.helpers import changed, params, settings
+from tests.helpers import ROOT, changed, params, settings
 
 CELLS = [f"platform-mpdqn-{strategy}" for strategy in ("plain", "zeroing", "inverting", "both")]
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0, 1]
@@ -304,6 +305,26 @@ def command(root, monkeypatch):
         return [call["command"] for call in calls(root)]
 
     return command
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("trian", "train"), ("train@platform-mpdqn-plan", "train@platform-mpdqn-plain"), ("x", None)],
+)
+def test_a_stage_that_there_is_not_is_refused_before_anything_is_forgotten(
+    command, root, name, meant
+):
+    shutil.copy(ROOT / "dvc.yaml", root)
+    with pytest.raises(
+        PamdpError, match=r"expected a stage of dvc\.yaml, such as train@"
+    ) as refused:
+        command("--force", name)
+    assert f"received {name!r}" in str(refused.value)
+    assert ("did you mean" in str(refused.value)) == (meant is not None)
+    assert meant is None or str(refused.value).endswith(f"did you mean {meant!r}?")
+    assert not (root / "calls").exists()
+    for own in ("report", f"tune@{CELLS[0]}", "train", "dvc.lock", "dvc.yaml:report"):
+        command(own)  # stages, groups of them, and whatever else DVC takes for a target
 
 
 def test_alone_it_runs_the_cells_and_then_the_rest(command, root, capsys):

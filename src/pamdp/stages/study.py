@@ -21,12 +21,13 @@ from types import MappingProxyType
 from tqdm import tqdm
 
 from pamdp import lifetime
-from pamdp.base.errors import PamdpError
+from pamdp.base.errors import PamdpError, nearest
 from pamdp.checkout import Checkout
 from pamdp.engines import engine_of, workers
 from pamdp.estimate import Estimate
 from pamdp.files import read_json, write_json
 from pamdp.foresight import STUDY
+from pamdp.reading import read
 from pamdp.stages import ahead, lane, lockfile
 from pamdp.stages.overview import Overview
 from pamdp.stages.setup import SAID
@@ -50,6 +51,7 @@ def run(options: Namespace) -> None:
             f"expected a git repository, which DVC works in, received {checkout.root} in none; run "
             "`git init`"
         )
+    _check_stages(checkout, options.stages)
     with (
         lockfile.guarded(checkout, lambda line: print(line, file=sys.stderr)),
         _forced(checkout, options) as force,
@@ -62,6 +64,25 @@ def run(options: Namespace) -> None:
             _run(checkout.root, [*RECORDER, *force], "dvc repro", variables={SAID: "1"})
     if not options.stages:
         print(f"The report: {checkout.report.relative_to(checkout.root)}/index.html")
+
+
+def _check_stages(checkout: Checkout, stages: Sequence[str]) -> None:
+    """Refuses names that are no stages, for which DVC has no better word.
+
+    Raises:
+      PamdpError: there is one, which names no file of DVC's either.
+    """
+    pipeline = checkout.root / "dvc.yaml"
+    if not stages or not pipeline.is_file():
+        return
+    known = [*read(pipeline)["stages"]]
+    known += [f"{stage}@{cell.name}" for stage in STAGES for cell in checkout.settings.cells]
+    for stage in stages:
+        if stage not in known and ":" not in stage and not (checkout.root / stage).exists():
+            raise PamdpError(
+                f"expected a stage of dvc.yaml, such as {known[-1]}, received {stage!r}"
+                f"{nearest(stage, known)}"
+            )
 
 
 @contextmanager
