@@ -113,7 +113,9 @@ class Recipe:
             "tuning": ["tuning"],
             "evaluation": ["evaluation"],
         }
-        if first not in [*families, *Benchmark.model_fields]:
+        # What an algorithm says of the learner stands in the cell's own, which this would hide.
+        hidden = path.startswith("algorithm.learner")
+        if hidden or first not in [*families, *Benchmark.model_fields]:
             raise KeyError(first)
         return ".".join([*families.get(first, ["environments", environment, first]), *rest])
 

@@ -129,6 +129,8 @@ def test_from_python_it_is_changed_as_any_learner(tmp_path: Path) -> None:
     assert not other.learner.twin_q
     assert other.learner.q.learning_rate == 0.1
     assert other.learner.target_noise is not None
+    with pytest.raises(SettingsError, match=r"algorithm.learner: expected the path of a setting"):
+        cell.replace({"algorithm.learner": {"twin_q": False}})
     other = pamdp.cell(
         "platform", "td3", "inverting", params=path, changes={"learner.twin_q": False}
     )
