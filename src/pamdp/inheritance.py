@@ -63,7 +63,7 @@ def origins(values: Any, shipped: Callable[[], Any] = dict) -> Callable[[str], s
             return None
         keys = path.removeprefix(f"{own}.").split(".")
         for each in _lineage(blocks, own):
-            if isinstance(blocks[each], dict) and _says(blocks[each], keys):
+            if isinstance(blocks[each], dict) and says(blocks[each], keys):
                 return None if each == own else ".".join([each, *keys])
         return None
 
@@ -131,7 +131,7 @@ def merged(inherited: Any, own: Any, theirs: bool = False) -> Any:
     return inherited | own | both
 
 
-def _says(block: Any, keys: Sequence[str]) -> bool:
+def says(block: Any, keys: Sequence[str]) -> bool:
     """Whether the value at a path follows from this block, and not from what it extends."""
     theirs = False
     for key in keys:

@@ -95,6 +95,7 @@ class Recipe:
         for path, value in changes.items():
             try:
                 values = with_node(values, self._located(path), _plain(value))
+                values = _folded(values, *self.name[:2])
             except LookupError:
                 known = [each for each, _ in leaves(self.cell)]
                 raise SettingsError(
@@ -146,14 +147,23 @@ def recipe(
         "algorithms": [algorithm],
         "strategies": [strategy],
     }
-    # What the algorithm says of the learner goes to where changes of it go.
-    own = values["algorithms"][algorithm].pop("learner")
-    blocks[environment] |= {"learner": merged(blocks[environment]["learner"], own)}
+    values = _folded(values, environment, algorithm)
     tuning = settings.tuning.of(CellName(environment, algorithm, strategy))
     # Without a search runs may be too short for one.
     values["tuning"] = tuning.model_dump(mode="json") | {"trials": 0, "use_trial": None}
     made = Recipe(validated(values, GIVEN.format("pamdp.cell")))
     return made.changed({} if changes is None else changes, "pamdp.cell")
+
+
+def _folded(values: Any, environment: str, algorithm: str) -> Any:
+    """What the algorithm says of the learner goes to where changes of it go."""
+    variant = values["algorithms"][algorithm]
+    own = variant.get("learner") if isinstance(variant, dict) else None
+    if not (own and isinstance(own, dict)):
+        return values
+    learner = merged(values["environments"][environment]["learner"], own)
+    values = with_node(values, f"algorithms.{algorithm}.learner", {})
+    return with_node(values, f"environments.{environment}.learner", learner)
 
 
 def _check_name(what: str, name: Any, known: Collection[str]) -> None:

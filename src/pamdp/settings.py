@@ -19,7 +19,6 @@ from pamdp.evaluation import Evaluation
 from pamdp.explain import distinct_and_known, explained
 from pamdp.inheritance import origins, resolved
 from pamdp.learning.cell import Cell, CellName, Problem
-from pamdp.learning.learner_settings import LearnerSettings
 from pamdp.learning.training import Training
 from pamdp.reading import read
 from pamdp.strategies import STRATEGIES, AnyStrategy
@@ -91,16 +90,42 @@ class Settings(Component):
         }
         for field, names in known.items():
             distinct_and_known(f"study.{field}", getattr(self.study, field), names)
-        for environment, algorithm in product(self.study.environments, self.algorithms):
-            self._problem(environment, algorithm)  # be it run or not
+        self._check_learners()
         self._check_comparisons()
         self._check_tuning()
         for cell in self.cells:
             name = cell.name.environment
             length = self.environments[name].training.steps
             path = f"environments.{name}.training.steps"
-            _check_length(path, length, str(length), name, cell.learner)
+            _check_length(path, length, str(length), cell, self._origin(cell))
         return self
+
+    def _check_learners(self) -> None:
+        """An algorithm that is not run need not go with every environment, but with some."""
+        wrong: list[str] = []
+        for algorithm in self.algorithms:
+            run = algorithm in self.study.algorithms
+            found = []
+            for environment in self.study.environments if run else self.environments:
+                try:
+                    self._problem(environment, algorithm)
+                    found.append("")
+                except ValueError as error:
+                    found.append(str(error))
+            if run or all(found):
+                wrong += [
+                    line
+                    for text in filter(None, found[: None if run else 1])
+                    for line in text.splitlines()
+                ]
+        if wrong:
+            raise ValueError("\n  ".join(dict.fromkeys(wrong)))
+
+    def _origin(self, cell: Cell) -> str:
+        """Where it is said when the cell's learning starts."""
+        algorithm = cell.name.algorithm
+        own = "learning_starts" in self.algorithms[algorithm].learner
+        return f"algorithms.{algorithm}.learner" if own else "learner"
 
     def _check_comparisons(self) -> None:
         known = {
@@ -120,6 +145,7 @@ class Settings(Component):
         parts = [(field, getattr(p, field)) for p in problems for field in Problem.model_fields]
         parts += [("algorithm", plain(member)) for member in self.algorithms.values()]
         parts += [("strategy", member) for member in self.gradients.values()]
+        parts += [("learner", cell.learner) for cell in self.cells]  # an algorithm may change it
         names = list(map("-".join, product(self.environments, self.algorithms, self.gradients)))
         _check_places(self.tuning, names)
         for name in ("", *self.tuning.cells):
@@ -158,7 +184,8 @@ class Settings(Component):
             f"{space.tuning.share:g} of the {training.steps} steps of "
             f"environments.{name}.training.steps, {steps}"
         )
-        _check_length("tuning.share", steps, told, name, space.most_demanding.learner)
+        demanding = space.most_demanding
+        _check_length("tuning.share", steps, told, demanding, self._origin(demanding))
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -177,12 +204,12 @@ class Settings(Component):
 
     def _problem(self, environment: str, algorithm: str) -> Problem:
         """An environment, and how an algorithm learns it."""
+        variant, block = self.algorithms[algorithm], self.environments[environment]
         try:
-            return problem_of(self.algorithms[algorithm], self.environments[environment])
+            return problem_of(variant, block, environment)
         except ValueError as error:
-            raise ValueError(
-                f"algorithms.{algorithm}.{error} (together with environments.{environment}.learner)"
-            ) from None
+            lines = [f"algorithms.{algorithm}.{line}" for line in str(error).splitlines()]
+            raise ValueError("\n".join(lines)) from None
 
     def cell(self, name: str) -> Cell:
         """The cell of this name."""
@@ -255,12 +282,13 @@ def _check_places(tuning: Tuning, cells: Collection[str]) -> None:
             )
 
 
-def _check_length(path: str, steps: int, told: str, name: str, learner: LearnerSettings) -> None:
+def _check_length(path: str, steps: int, told: str, cell: Cell, origin: str) -> None:
     """Runs too short to learn anything would look like any others."""
-    if steps <= learner.learning_starts:
+    starts = cell.learner.learning_starts
+    if steps <= starts:
         raise ValueError(
-            f"{path}: expected runs of more than {learner.learning_starts} steps in {name},"
-            f" after which learning starts (learner.learning_starts), received {told}"
+            f"{path}: expected runs of more than {starts} steps in {cell.name.environment}, after "
+            f"which learning starts ({origin}.learning_starts), received {told}"
         )
 
 

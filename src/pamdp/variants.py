@@ -14,7 +14,7 @@ from pamdp.algorithms import ALGORITHMS
 from pamdp.base.algorithm import Algorithm
 from pamdp.base.component import union_of
 from pamdp.explain import explained
-from pamdp.inheritance import merged
+from pamdp.inheritance import merged, says
 from pamdp.learning.cell import Problem
 
 FIELD = "learner"
@@ -40,20 +40,31 @@ def plain(variant: Any) -> Algorithm:
     return ALGORITHMS[variant.kind].model_validate(variant.model_dump(exclude={FIELD}))
 
 
-def problem_of(variant: Any, problem: Problem) -> Problem:
+def problem_of(variant: Any, problem: Problem, name: str) -> Problem:
     """An environment, learned as an algorithm has it.
 
     What the algorithm says takes precedence, key by key and level by level, as in blocks that
     extend others.
 
+    Args:
+      variant: the algorithm.
+      problem: the environment.
+      name: of the environment, for errors.
+
     Raises:
-      ValueError: what it says is wrong, or does not go with the rest.
+      ValueError: what it says is wrong, or does not go with the rest; a line for each mistake,
+        which begins with the path below the algorithm.
     """
     if not variant.learner:
         return problem
     values = {field: getattr(problem, field) for field in Problem.model_fields}
     values[FIELD] = merged(problem.learner.model_dump(), variant.learner)
+
+    def origin(path: str) -> str | None:
+        own = says({FIELD: variant.learner}, path.split("."))
+        return None if own else f"environments.{name}.{path}"
+
     try:
         return Problem.model_validate(values)
     except ValidationError as error:
-        raise ValueError(explained(error, values)[0]) from None
+        raise ValueError("\n".join(explained(error, values, origin))) from None

@@ -325,6 +325,11 @@ def test_a_stage_that_there_is_not_is_refused_before_anything_is_forgotten(
     assert not (root / "calls").exists()
     for own in ("report", f"tune@{CELLS[0]}", "train", "dvc.lock", "dvc.yaml:report"):
         command(own)  # stages, groups of them, and whatever else DVC takes for a target
+    (root / "dvc.yaml").write_text("stages: {mine: {foreach: [a], do: {cmd: ls}}}")
+    command("mine@a")
+    for broken in ("", "stages:", "artifacts: {}", "- 1", "stages: {x: 2020-01-01}"):
+        (root / "dvc.yaml").write_text(broken)
+        command("x")  # DVC says what is wrong
 
 
 def test_alone_it_runs_the_cells_and_then_the_rest(command, root, capsys):

@@ -114,9 +114,38 @@ def test_mistakes_of_an_algorithm_that_is_not_run_are_named_too() -> None:
 
 
 def test_runs_too_short_to_learn_are_refused_for_its_own_start() -> None:
-    assert "expected runs of more than 50000 steps" in message(
-        with_td3({"learning_starts": 50_000}, **{"tuning.trials": 0})
-    )
+    said = message(with_td3({"learning_starts": 50_000}, **{"tuning.trials": 0}))
+    assert "expected runs of more than 50000 steps" in said
+    assert "(algorithms.td3.learner.learning_starts)" in said
+
+
+def test_every_mistake_is_told_once_and_what_is_inherited_as_such() -> None:
+    values = with_td3({"gamma": 3.0, "batch_size": 0})
+    values["algorithms"]["other"] = {"kind": "mpdqn", "learner": {"candidates": 2}}
+    values["study"]["algorithms"].append("other")
+    lines = message(values).splitlines()[1:]
+    assert [line.strip().split(": ")[0] for line in lines] == [
+        "algorithms.td3.learner.gamma",
+        "algorithms.td3.learner.batch_size",
+        "algorithms.other.learner.objective",
+    ]
+    assert "inherited" not in "".join(lines[:2])
+    assert lines[2].endswith("(inherited from environments.platform.learner.objective)")
+
+
+def test_an_algorithm_that_is_not_run_need_not_go_with_every_environment() -> None:
+    values = with_td3({"objective": "sum"})
+    values["study"] |= {"algorithms": ["mpdqn"], "environments": ["hard_goal_sampled"]}
+    assert settings(values).cells
+    values["study"]["algorithms"] = ["mpdqn", "td3"]
+    assert "algorithms.td3.learner.objective: expected indexed" in message(values)
+
+
+def test_what_only_an_algorithm_has_can_be_searched_over() -> None:
+    values = with_td3()
+    space = [{"path": "learner.target_noise.std", "low": 0.1, "high": 0.3}]
+    values["tuning"] |= {"space": space}
+    assert settings(values).tuning.space[0].path == "learner.target_noise.std"
 
 
 def test_from_python_it_is_changed_as_any_learner(tmp_path: Path) -> None:
@@ -129,6 +158,9 @@ def test_from_python_it_is_changed_as_any_learner(tmp_path: Path) -> None:
     assert not other.learner.twin_q
     assert other.learner.q.learning_rate == 0.1
     assert other.learner.target_noise is not None
+    whole = {"algorithm": {"kind": "mpdqn", "learner": {"gamma": 0.5}}}
+    assert cell.replace(whole).learner.gamma == 0.5
+    assert cell.replace(whole).replace({"learner.gamma": 0.7}).learner.gamma == 0.7
     with pytest.raises(SettingsError, match=r"algorithm.learner: expected the path of a setting"):
         cell.replace({"algorithm.learner": {"twin_q": False}})
     other = pamdp.cell(

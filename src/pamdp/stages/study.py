@@ -21,7 +21,7 @@ from types import MappingProxyType
 from tqdm import tqdm
 
 from pamdp import lifetime
-from pamdp.base.errors import PamdpError, nearest
+from pamdp.base.errors import PamdpError, SettingsError, nearest
 from pamdp.checkout import Checkout
 from pamdp.engines import engine_of, workers
 from pamdp.estimate import Estimate
@@ -72,15 +72,21 @@ def _check_stages(checkout: Checkout, stages: Sequence[str]) -> None:
     Raises:
       PamdpError: there is one, which names no file of DVC's either.
     """
-    pipeline = checkout.root / "dvc.yaml"
-    if not stages or not pipeline.is_file():
+    try:
+        pipeline = read(checkout.root / "dvc.yaml")
+    except SettingsError:
+        return  # DVC says what is wrong with it
+    names = pipeline.get("stages") if isinstance(pipeline, dict) else None
+    if not isinstance(names, dict):
         return
-    known = [*read(pipeline)["stages"]]
-    known += [f"{stage}@{cell.name}" for stage in STAGES for cell in checkout.settings.cells]
+    own = [f"{stage}@{cell.name}" for stage in STAGES for cell in checkout.settings.cells]
+    known = [*names, *own]
     for stage in stages:
-        if stage not in known and ":" not in stage and not (checkout.root / stage).exists():
+        group = stage.partition("@")[0]  # another matrix than that of the cells is the user's
+        there = stage in known or (group in names and group not in STAGES)
+        if not there and ":" not in stage and not (checkout.root / stage).exists():
             raise PamdpError(
-                f"expected a stage of dvc.yaml, such as {known[-1]}, received {stage!r}"
+                f"expected a stage of dvc.yaml, such as {own[-1]}, received {stage!r}"
                 f"{nearest(stage, known)}"
             )
 
