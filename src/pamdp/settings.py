@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -103,23 +103,20 @@ class Settings(Component):
     def _check_learners(self) -> None:
         """An algorithm that is not run need not go with every environment, but with some."""
         wrong: list[str] = []
-        for algorithm in self.algorithms:
-            run = algorithm in self.study.algorithms
-            found = []
-            for environment in self.study.environments if run else self.environments:
-                try:
-                    self._problem(environment, algorithm)
-                    found.append("")
-                except ValueError as error:
-                    found.append(str(error))
+        for name in self.algorithms:
+            run = name in self.study.algorithms
+            found = [self._mistakes(e, name) for e in (self.study if run else self).environments]
             if run or all(found):
-                wrong += [
-                    line
-                    for text in filter(None, found[: None if run else 1])
-                    for line in text.splitlines()
-                ]
+                wrong += chain(*found[: None if run else 1])
         if wrong:
             raise ValueError("\n  ".join(dict.fromkeys(wrong)))
+
+    def _mistakes(self, environment: str, algorithm: str) -> list[str]:
+        try:
+            self._problem(environment, algorithm)
+        except ValueError as error:
+            return [f"algorithms.{algorithm}.{line}" for line in str(error).splitlines()]
+        return []
 
     def _origin(self, cell: Cell) -> str:
         """Where it is said when the cell's learning starts."""
@@ -204,12 +201,8 @@ class Settings(Component):
 
     def _problem(self, environment: str, algorithm: str) -> Problem:
         """An environment, and how an algorithm learns it."""
-        variant, block = self.algorithms[algorithm], self.environments[environment]
-        try:
-            return problem_of(variant, block, environment)
-        except ValueError as error:
-            lines = [f"algorithms.{algorithm}.{line}" for line in str(error).splitlines()]
-            raise ValueError("\n".join(lines)) from None
+        block = self.environments[environment]
+        return problem_of(self.algorithms[algorithm], block, environment)
 
     def cell(self, name: str) -> Cell:
         """The cell of this name."""

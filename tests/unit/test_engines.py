@@ -279,14 +279,15 @@ def test_a_module_that_is_edited_before_a_worker_has_it_is_an_error(
     monkeypatch.syspath_prepend(tmp_path)
     needs = Needs(frozenset({name}))
     with Processes(1, needs) as engine:
-        assert engine.map(tasks.same, [("a",)]) == ["a"]
-        module.write_text("x = 3\n")  # this worker has what was there
-        assert engine.map(tasks.same, [("b",)]) == ["b"]
-    said = f"{name}.py: expected the code that was there when this began"
+        module.write_text("x = 1  # a comment is no other code\n")
+        assert engine.map(tasks.value_in, [(name,)]) == [1]
+        module.write_text("x = 3\n")  # this worker has imported what was there
+        assert engine.map(tasks.value_in, [(name,)]) == [1]
+    said = f"{name}.py.*: expected the code that was there when this began"
     with Processes(1, needs) as engine:
         module.write_text(edit) if edit else module.unlink()
         with pytest.raises(PamdpError, match=said):
-            engine.map(tasks.same, [("a",)])
+            engine.map(tasks.value_in, [(name,)])
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="it cannot be told here")

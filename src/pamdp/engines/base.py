@@ -32,6 +32,11 @@ class Needs(NamedTuple):
     memory: float = 0.0
     fresh: bool = False
 
+    @property
+    def own(self) -> list[str]:
+        """Those of the modules that are no part of this package."""
+        return sorted(name for name in self.modules if name.partition(".")[0] != "pamdp")
+
 
 NOTHING = Needs()
 

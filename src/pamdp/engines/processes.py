@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import multiprocessing
 import os
 import pickle
@@ -20,6 +21,7 @@ from typing import Any
 from pamdp.base.errors import Interrupted, PamdpError
 from pamdp.engines.base import NOTHING, Engine, Needs, News, Task, named, own_files, portable, steps
 from pamdp.lifetime import children_of, end_all, end_with_parent
+from pamdp.provenance import code
 
 PATIENCE = 3.0  # seconds for a worker to end by itself
 PRELOADED = ["pamdp.engines.preloaded", "pamdp.learning.loops"]
@@ -40,7 +42,7 @@ class Processes(Engine):
     def __init__(self, num_workers: int, needs: Needs = NOTHING) -> None:
         """Starts nothing yet."""
         super().__init__(num_workers, needs)
-        self._code = _digests(own_files(needs.modules).values())
+        self._code = needs.own, _digests(own_files(needs.own).values())
         self._waiting: SimpleQueue[Work | None] = SimpleQueue()
         self._lock = threading.Lock()  # guards what follows
         self._stopped = False
@@ -75,7 +77,7 @@ class Processes(Engine):
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
         ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, core, self._code))
+        process = context.Process(target=_serve, args=(theirs, core, *self._code))
         with self._lock:
             if self._stopped:
                 raise PamdpError("expected a running engine, received one that was stopped")
@@ -124,13 +126,16 @@ class Processes(Engine):
             thread.join()
 
 
-def _serve(connection: Connection, core: int | None, code: Mapping[Path, str]) -> None:
+def _serve(
+    connection: Connection, core: int | None, modules: Sequence[str], known: Mapping[Path, bytes]
+) -> None:
     """Does the tasks that come; runs in a process of its own.
 
     Args:
       connection: brings tasks, and takes what they tell.
       core: the one that it keeps to, if any.
-      code: digests of a user's modules, as they were when the work began.
+      modules: of a user, which tasks import.
+      known: digests of their files, as these were when the work began.
     """
     # The process that started it ends it. No signal is ignored: a simulator would inherit that.
     signal.signal(signal.SIGINT, lambda *_: None)
@@ -142,8 +147,8 @@ def _serve(connection: Connection, core: int | None, code: Mapping[Path, str]) -
     checked = False
     try:
         while True:
-            number, task, arguments = connection.recv()  # imports them
-            if checked or not (edited := _edited(code)):
+            number, task, arguments = connection.recv()
+            if checked or not (edited := _edited(modules, known)):
                 checked, news = True, _done(number, task, arguments, connection)
             else:
                 news = number, "error", edited
@@ -157,16 +162,21 @@ def _serve(connection: Connection, core: int | None, code: Mapping[Path, str]) -
         sys.exit(TERMINATED)
 
 
-def _digests(paths: Iterable[Path]) -> dict[Path, str]:
-    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+def _digests(paths: Iterable[Path]) -> dict[Path, bytes]:
+    """What files are, but for what changes no result."""
+    found = {path: code(path) if path.suffix == ".py" else path.read_bytes() for path in paths}
+    return {path: hashlib.sha256(content).digest() for path, content in found.items()}
 
 
-def _edited(code: Mapping[Path, str]) -> PamdpError | None:
-    """What is wrong with a user's modules, which this process has imported just now."""
+def _edited(modules: Iterable[str], known: Mapping[Path, bytes]) -> PamdpError | None:
+    """Imports a user's modules; what is wrong with their code, if it is not the known one."""
+    for name in modules:
+        with suppress(Exception):  # which the task is told when it imports it
+            importlib.import_module(name)
     try:
-        changed = [str(path) for path, found in _digests(code).items() if found != code[path]]
-    except OSError as error:
-        changed = [str(error.filename)]
+        changed = [str(path) for path, found in _digests(known).items() if found != known[path]]
+    except (OSError, PamdpError) as error:
+        changed = [str(error)]
     if not changed:
         return None
     return PamdpError(

@@ -128,9 +128,8 @@ class Ray(Engine):
 
     def _packed(self, pending: Pending) -> bytes:
         """What a worker is sent of a task."""
-        own = sorted(name for name in self.needs.modules if name.partition(".")[0] != "pamdp")
         task = pickle.dumps((*pending[1:3], self._resumes.get(pending.number)))
-        return pickle.dumps(worker.Parcel(self._files, tuple(own), task))
+        return pickle.dumps(worker.Parcel(self._files, tuple(self.needs.own), task))
 
     @property
     def _memory(self) -> int:
